@@ -1,0 +1,125 @@
+//! The SDK's hot paths, each beside what its floor costs on the same machine in the same run.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cloudnestle_bench::Bench;
+use cloudnestle_marketplace::ValidationMode;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().expect("a runtime starts")
+}
+
+/// A token that was validated less than 5 s ago. The floor: the look-up in moka and the clock.
+fn validate_warm(c: &mut Criterion) {
+    let runtime = runtime();
+    let bench = runtime.block_on(Bench::start(ValidationMode::Local));
+    let token = runtime.block_on(bench.token());
+    let mut group = c.benchmark_group("validate_user warm");
+
+    group.bench_function("sdk", |b| {
+        // Every batch begins just after a validation, so that all of it is warm.
+        b.to_async(&runtime).iter_custom(|iterations| {
+            let (sdk, token) = (&bench.sdk, &token);
+            async move {
+                let mut total = Duration::ZERO;
+                let mut left = iterations;
+                while left > 0 {
+                    sdk.validate_user(token).await.expect("the token is good");
+                    let batch = left.min(1_000_000);
+                    let started = Instant::now();
+                    for _ in 0..batch {
+                        black_box(sdk.validate_user(black_box(token)).await.expect("it is warm"));
+                    }
+                    total += started.elapsed();
+                    left -= batch;
+                }
+                total
+            }
+        });
+    });
+
+    let map = moka::sync::Cache::<Box<str>, std::sync::Arc<u64>, _>::builder()
+        .max_capacity(10_000)
+        .build_with_hasher(foldhash::fast::RandomState::default());
+    map.insert(token.as_str().into(), std::sync::Arc::new(1));
+    group.bench_function("floor: moka and Instant", |b| {
+        b.iter(|| (black_box(map.get(black_box(token.as_str()))), Instant::now()));
+    });
+}
+
+/// A token that was never seen. The floor: decoding it and verifying its signature with ring.
+fn validate_cold(c: &mut Criterion) {
+    let runtime = runtime();
+    let local = runtime.block_on(Bench::start(ValidationMode::Local));
+    let connected = runtime.block_on(Bench::start(ValidationMode::Connected));
+    let mut group = c.benchmark_group("validate_user cold");
+    for (name, bench) in [("sdk, local", &local), ("sdk, connected (one request)", &connected)] {
+        runtime
+            .block_on(async { bench.sdk.validate_user(&bench.token().await).await.expect("good") });
+        group.bench_function(name, |b| {
+            b.to_async(&runtime).iter_batched(
+                || tokio::task::block_in_place(|| runtime.handle().block_on(bench.token())),
+                |token| async move { bench.sdk.validate_user(&token).await.expect("good") },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+
+    let seed = [7; 32];
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed");
+    let token = runtime.block_on(local.token());
+    let (signed, _) = token.rsplit_once('.').expect("three parts");
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+    let key = ring::signature::KeyPair::public_key(&pair).as_ref().to_vec();
+    let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+    group.bench_function("floor: ring", |b| {
+        b.iter(|| {
+            let signature = URL_SAFE_NO_PAD.decode(black_box(&signature)).expect("base64url");
+            key.verify(black_box(signed.as_bytes()), &signature).expect("a good signature");
+        });
+    });
+}
+
+/// An event of a user who is known. The floor: writing as many bytes to a file.
+fn track(c: &mut Criterion) {
+    let runtime = runtime();
+    let bench = runtime.block_on(Bench::start(ValidationMode::Local));
+    let token = runtime.block_on(bench.token());
+    let mut group = c.benchmark_group("track_usage");
+    group.bench_function("sdk, fast", |b| {
+        b.to_async(&runtime).iter_custom(|iterations| {
+            let (sdk, token) = (&bench.sdk, &token);
+            async move {
+                let mut total = Duration::ZERO;
+                let mut left = iterations;
+                while left > 0 {
+                    let batch = left.min(10_000);
+                    let started = Instant::now();
+                    for _ in 0..batch {
+                        black_box(sdk.track_usage(token, "search").await.expect("there is room"));
+                    }
+                    total += started.elapsed();
+                    // Delivery is verified, and not measured: it has a thread of its own.
+                    sdk.flush().await.expect("the server is there");
+                    left -= batch;
+                }
+                total
+            }
+        });
+    });
+    assert_eq!(bench.sdk.stats().usage.rejected, 0);
+
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    let record = [b'x'; 300];
+    group.bench_function("floor: write of 300 bytes", |b| {
+        b.iter(|| file.write_all(black_box(&record)).expect("there is room"));
+    });
+}
+
+criterion_group!(benches, validate_warm, validate_cold, track);
+criterion_main!(benches);

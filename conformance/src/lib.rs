@@ -1,0 +1,234 @@
+//! Scenarios: what every face of the SDK promises, written down once.
+//!
+//! A scenario is a YAML file in `scenarios/`: a world, the steps a program takes, the faults it
+//! meets, and what must come of it – for the program **and** on the server. It names no language
+//! and has no expressions: a runner is a loop over [`Step`]. `conformance/README.md` describes the
+//! format; this file is its definition.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cloudnestle_marketplace::model::{Code, Tier, Timestamp};
+use serde::Deserialize;
+
+/// A file of `scenarios/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What users are promised, in a sentence.
+    pub promise: String,
+    /// What a face must offer to run it.
+    pub needs: Vec<Need>,
+    /// The world before the first step.
+    #[serde(default)]
+    pub given: Given,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// What the server must have seen in the end.
+    #[serde(default)]
+    pub server: ServerSide,
+}
+
+/// An ability that not every face has, such as a spool on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // named after the methods of the SDK
+pub enum Need {
+    ValidateUser,
+    GetUserContext,
+    TrackUsage,
+    Refresh,
+    Flush,
+    Close,
+    Stats,
+    /// Usage outlives the process.
+    DurableSpool,
+}
+
+/// The world before the first step; besides, it is the mock server's built-in one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Given {
+    /// What the server's clock shows; the machine's time if absent.
+    pub clock: Option<Timestamp>,
+    /// How the SDK validates.
+    pub validation: Validation,
+    /// Whether the SDK is given a secret key the marketplace does not know.
+    pub unknown_secret_key: bool,
+    /// Pairs the marketplace gave out, by the name the steps use.
+    pub tokens: BTreeMap<String, Holder>,
+    /// Texts that are passed as tokens, by the name the steps use.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// [`cloudnestle_marketplace::ValidationMode`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Validation {
+    #[default]
+    Connected,
+    Online,
+    Local,
+}
+
+/// The solution the SDK is built for.
+pub const SOLUTION: &str = "sol_faiss_search";
+
+/// Whom a pair was given to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// A customer of the built-in world.
+    pub customer: String,
+    /// The solution the customer opened; [`SOLUTION`] unless set.
+    #[serde(default = "solution")]
+    pub solution: String,
+}
+
+fn solution() -> String {
+    SOLUTION.to_owned()
+}
+
+/// One thing that happens, and what must come of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What happens.
+    #[serde(rename = "do")]
+    pub deed: Deed,
+    /// The name of the token it is done with.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// `track_usage`: the action.
+    #[serde(default)]
+    pub action: Option<String>,
+    /// `track_usage`: how much of it; 1 unless set.
+    #[serde(default)]
+    pub quantity: Option<u64>,
+    /// `track_usage`: the caller's own name for the event.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+    /// `refresh`: the name of the new pair.
+    #[serde(default)]
+    pub keep_as: Option<String>,
+    /// How often it is done, one after the other; once unless set.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// How many callers do it at once; all must get the same.
+    #[serde(default)]
+    pub callers: Option<usize>,
+    /// `advance_clock`, `wait`, `close`: how long, in milliseconds.
+    #[serde(default)]
+    pub millis: Option<u64>,
+    /// `faults`: added to the plan, each for one call, as `POST /mock/faults` takes them.
+    #[serde(default)]
+    pub plan: Vec<Fault>,
+    /// The call succeeds, and its answer has these values. A call without `error` must succeed.
+    #[serde(default)]
+    pub answer: Answer,
+    /// The call fails with this code.
+    #[serde(default)]
+    pub error: Option<Code>,
+    /// So many requests are sent because of it.
+    #[serde(default)]
+    pub requests: Option<u64>,
+}
+
+/// What happens in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// The program asks who the user of a token is.
+    ValidateUser,
+    /// The program asks what the user of a token may do.
+    GetUserContext,
+    /// The program notes what the user of a token did.
+    TrackUsage,
+    /// The program renews a pair. The new one goes by the same name, or by that of `keep_as`.
+    Refresh,
+    /// The program waits until usage is answered for.
+    Flush,
+    /// The program closes the SDK within `millis`.
+    Close,
+    /// The program ends without closing the SDK, and another begins with the same spool.
+    Restart,
+    /// The program looks at the accounts.
+    Stats,
+    /// The marketplace revokes a token.
+    Revoke,
+    /// The marketplace's clock moves on by `millis`.
+    AdvanceClock,
+    /// The marketplace can't be reached any more.
+    GoOffline,
+    /// The marketplace can be reached again.
+    ComeOnline,
+    /// From now on calls meet the faults of `plan`.
+    Faults,
+    /// Real time passes, because the SDK measures it.
+    Wait,
+}
+
+/// What an answer must have; what is not named may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)] // named after the fields of the answers
+pub struct Answer {
+    pub customer_id: Option<String>,
+    pub tier: Option<Tier>,
+    pub verified: Option<String>,
+    pub freshness: Option<String>,
+    /// Of a context: how much of an action is used.
+    pub used: BTreeMap<String, u64>,
+    /// Of a context: how much of an action is left.
+    pub remaining: BTreeMap<String, u64>,
+    pub tracked: Option<u64>,
+    pub delivered: Option<u64>,
+    pub pending: Option<u64>,
+    pub rejected: Option<u64>,
+}
+
+/// A fault, as the server takes it.
+pub type Fault = BTreeMap<String, FaultValue>;
+
+/// A value of a fault.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum FaultValue {
+    Number(u64),
+    Text(String),
+    Headers(BTreeMap<String, String>),
+}
+
+/// What the server must have seen in the end. Besides, the fault plan must be used up.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSide {
+    /// How often an operation was called, such as `POST /api/track-usage: 2`.
+    pub saw: BTreeMap<String, u64>,
+    /// How much of an action a customer has used of [`SOLUTION`], by the customer's id.
+    pub used: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Every scenario there is, by the name of its file.
+///
+/// # Errors
+/// In words, when a file can't be read or is not a scenario.
+pub fn scenarios() -> Result<BTreeMap<String, Scenario>, String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let entries = std::fs::read_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut scenarios = BTreeMap::new();
+    for entry in entries {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        scenarios
+            .insert(name, read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    Ok(scenarios)
+}
+
+fn read(path: &PathBuf) -> Result<Scenario, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    serde_saphyr::from_str(&text).map_err(|error| error.to_string())
+}

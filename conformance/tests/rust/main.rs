@@ -1,0 +1,69 @@
+//! The Rust face, scenario by scenario: the SDK against a server of its own for each.
+
+mod program;
+mod server;
+
+use anyhow::{Context, Result, bail};
+use cloudnestle_conformance::{Deed, Scenario, Step, scenarios};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use program::Program;
+use server::Server;
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = match scenarios() {
+        Ok(scenarios) => scenarios,
+        Err(error) => {
+            eprintln!("{error}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let trials = trials.into_iter().map(|(name, scenario)| {
+        Trial::test(name, move || {
+            play(scenario).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+#[tokio::main]
+async fn play(scenario: Scenario) -> Result<()> {
+    let server = Server::start(&scenario.given).await?;
+    let mut program = Program::begin(&server, &scenario.given).await?;
+    for (index, step) in scenario.steps.iter().enumerate() {
+        let name = || format!("“{}”, step {} ({:?})", scenario.promise, index + 1, step.deed);
+        take(step, &server, &mut program).await.with_context(name)?;
+    }
+    server.must_have_seen(&scenario.server).await.context(scenario.promise)
+}
+
+async fn take(step: &Step, server: &Server, program: &mut Program) -> Result<()> {
+    match step.deed {
+        Deed::Revoke => server.revoke(program.access_token(step)?).await,
+        Deed::AdvanceClock => server.advance_clock(millis(step)?),
+        Deed::GoOffline => server.outage(true),
+        Deed::ComeOnline => server.outage(false),
+        Deed::Faults => server.plan(&step.plan),
+        Deed::Wait => {
+            tokio::time::sleep(std::time::Duration::from_millis(millis(step)?)).await;
+            Ok(())
+        }
+        _ => {
+            let requests = program.requests();
+            for _ in 0..step.times.unwrap_or(1) {
+                program.call(step).await?;
+            }
+            match step.requests {
+                Some(expected) if program.requests() - requests != expected => {
+                    bail!("{} requests, not {expected}", program.requests() - requests)
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+fn millis(step: &Step) -> Result<u64> {
+    step.millis.context("`millis` is missing")
+}

@@ -1,0 +1,191 @@
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use cloudnestle_conformance::{Answer, Deed, Given, Step, Validation};
+use cloudnestle_marketplace::{
+    Builder, Error, MarketplaceSdk, Secret, TokenPair, Usage, UsageStats, ValidationMode,
+};
+use futures_util::future::join_all;
+
+use crate::server::Server;
+
+/// The partner's side of a scenario: a program that uses the SDK.
+pub(crate) struct Program {
+    builder: Builder,
+    sdk: MarketplaceSdk,
+    pairs: BTreeMap<String, TokenPair>,
+    texts: BTreeMap<String, String>,
+    _spool: tempfile::TempDir,
+}
+
+impl Program {
+    pub(crate) async fn begin(server: &Server, given: &Given) -> Result<Self> {
+        let spool = tempfile::tempdir()?;
+        let mode = match given.validation {
+            Validation::Connected => ValidationMode::Connected,
+            Validation::Online => ValidationMode::Online,
+            Validation::Local => ValidationMode::Local,
+        };
+        let builder = server.sdk_builder(given)?.validation(mode).spool_dir(spool.path());
+        let mut pairs = BTreeMap::new();
+        for (name, holder) in &given.tokens {
+            pairs.insert(name.clone(), server.pair(&holder.customer, &holder.solution).await?);
+        }
+        let sdk = builder.clone().build()?;
+        Ok(Program { builder, sdk, pairs, texts: given.texts.clone(), _spool: spool })
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.sdk.stats().requests
+    }
+
+    pub(crate) fn access_token(&self, step: &Step) -> Result<&Secret> {
+        Ok(&self.pair(step)?.access_token)
+    }
+
+    fn pair(&self, step: &Step) -> Result<&TokenPair> {
+        let name = step.token.as_deref().context("`token` is missing")?;
+        self.pairs.get(name).with_context(|| format!("nobody was given the token {name}"))
+    }
+
+    fn token(&self, step: &Step) -> Result<&str> {
+        let name = step.token.as_deref().context("`token` is missing")?;
+        match self.texts.get(name) {
+            Some(text) => Ok(text),
+            None => Ok(self.access_token(step)?.expose()),
+        }
+    }
+
+    /// Makes the call of a step, and compares what comes of it.
+    pub(crate) async fn call(&mut self, step: &Step) -> Result<()> {
+        match step.deed {
+            Deed::ValidateUser => {
+                let token = self.token(step)?;
+                let user = at_once(step, || self.sdk.validate_user(token)).await?;
+                compare(
+                    step,
+                    user.map(|user| Answer {
+                        customer_id: Some(user.customer_id.clone()),
+                        tier: Some(user.tier),
+                        verified: Some(in_words(user.verified())),
+                        freshness: Some(in_words(user.freshness())),
+                        ..Answer::default()
+                    }),
+                )
+            }
+            Deed::GetUserContext => {
+                let token = self.token(step)?;
+                let context = at_once(step, || self.sdk.get_user_context(token)).await?;
+                compare(
+                    step,
+                    context.map(|context| Answer {
+                        customer_id: Some(context.customer_id.clone()),
+                        tier: Some(context.tier),
+                        freshness: Some(in_words(context.freshness())),
+                        used: context.quotas.iter().map(|q| (q.action.clone(), q.used)).collect(),
+                        remaining: context
+                            .quotas
+                            .iter()
+                            .filter_map(|q| Some((q.action.clone(), q.remaining?)))
+                            .collect(),
+                        ..Answer::default()
+                    }),
+                )
+            }
+            Deed::TrackUsage => {
+                let token = self.token(step)?;
+                let action = step.action.as_deref().context("`action` is missing")?;
+                let mut usage = Usage::of(action).quantity(step.quantity.unwrap_or(1));
+                if let Some(key) = &step.idempotency_key {
+                    usage = usage.idempotency_key(key);
+                }
+                let receipt = self.sdk.track_usage(token, usage).await;
+                compare(step, receipt.map(|_| Answer::default()))
+            }
+            Deed::Refresh => {
+                let pair = self.pair(step)?;
+                let renewed = at_once(step, || self.sdk.refresh(pair)).await?;
+                if let (Ok(renewed), Some(name)) =
+                    (&renewed, step.keep_as.as_ref().or(step.token.as_ref()))
+                {
+                    ensure!(renewed != pair, "the pair is the old one");
+                    self.pairs.insert(name.clone(), renewed.clone());
+                }
+                compare(step, renewed.map(|_| Answer::default()))
+            }
+            Deed::Flush => compare(step, self.sdk.flush().await.map(|()| Answer::default())),
+            Deed::Close => {
+                let deadline = Duration::from_millis(step.millis.context("`millis` is missing")?);
+                let report = self.sdk.close(deadline).await;
+                compare(step, Ok(accounts(report.usage)))
+            }
+            Deed::Stats => compare(step, Ok(accounts(self.sdk.stats().usage))),
+            Deed::Restart => {
+                // The old one goes first: a spool has one owner.
+                self.sdk = self.builder.clone().spool_in_memory().build()?;
+                self.sdk = self.builder.clone().build()?;
+                Ok(())
+            }
+            deed => bail!("{deed:?} is not a deed of the program"),
+        }
+    }
+}
+
+/// The call, by as many callers as the step asks for; they must all get the same.
+async fn at_once<T: Debug, F: Future<Output = Result<T, Error>>>(
+    step: &Step,
+    call: impl Fn() -> F,
+) -> Result<Result<T, Error>> {
+    let callers = step.callers.unwrap_or(1);
+    let mut results = join_all((0..callers).map(|_| call())).await;
+    let last = results.pop().context("`callers` is at least 1")?;
+    let same = results.iter().all(|result| format!("{result:?}") == format!("{last:?}"));
+    ensure!(same, "{callers} callers got different answers");
+    Ok(last)
+}
+
+fn compare(step: &Step, result: Result<Answer, Error>) -> Result<()> {
+    let answer = match (result, step.error) {
+        (Ok(answer), None) => answer,
+        (Err(error), Some(code)) if error.code() == code => return Ok(()),
+        (Err(error), _) => bail!("failed with {error}"),
+        (Ok(_), Some(code)) => bail!("succeeded in place of failing with {code}"),
+    };
+    let expected = &step.answer;
+    must("customer_id", &expected.customer_id, &answer.customer_id)?;
+    must("tier", &expected.tier, &answer.tier)?;
+    must("verified", &expected.verified, &answer.verified)?;
+    must("freshness", &expected.freshness, &answer.freshness)?;
+    must("tracked", &expected.tracked, &answer.tracked)?;
+    must("delivered", &expected.delivered, &answer.delivered)?;
+    must("pending", &expected.pending, &answer.pending)?;
+    must("rejected", &expected.rejected, &answer.rejected)?;
+    for (action, used) in &expected.used {
+        must(&format!("used {action}"), &Some(*used), &answer.used.get(action).copied())?;
+    }
+    for (action, left) in &expected.remaining {
+        must(&format!("remaining {action}"), &Some(*left), &answer.remaining.get(action).copied())?;
+    }
+    Ok(())
+}
+
+fn must<T: PartialEq + Debug>(what: &str, expected: &Option<T>, got: &Option<T>) -> Result<()> {
+    ensure!(expected.is_none() || expected == got, "{what} is {got:?}, not {expected:?}");
+    Ok(())
+}
+
+fn accounts(usage: UsageStats) -> Answer {
+    Answer {
+        tracked: Some(usage.tracked),
+        delivered: Some(usage.delivered),
+        pending: Some(usage.pending),
+        rejected: Some(usage.rejected),
+        ..Answer::default()
+    }
+}
+
+fn in_words(value: impl Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}

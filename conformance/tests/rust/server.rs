@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use cloudnestle_conformance::{Fault, Given, SOLUTION, ServerSide};
+use cloudnestle_marketplace::model::{Quota, RevokeToken, Secret};
+use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_mock_server::MockServer;
+use serde::Deserialize;
+
+/// The marketplace's side of a scenario.
+pub(crate) struct Server {
+    server: MockServer,
+    http: reqwest::Client,
+}
+
+impl Server {
+    pub(crate) async fn start(given: &Given) -> Result<Self> {
+        // Another test of this process may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = MockServer::start().await?;
+        if let Some(now) = given.clock {
+            server.set_clock(now)?;
+        }
+        Ok(Server { server, http: reqwest::Client::new() })
+    }
+
+    pub(crate) async fn pair(&self, customer: &str, solution: &str) -> Result<TokenPair> {
+        Ok(self.server.token_pair(customer, solution).await?)
+    }
+
+    pub(crate) fn sdk_builder(&self, given: &Given) -> Result<cloudnestle_marketplace::Builder> {
+        let key = match given.unknown_secret_key {
+            true => Secret::new("cnsk_test_thisIsNoKeyOfTheMarketplace00000000"),
+            false => self.secret_key()?,
+        };
+        Ok(MarketplaceSdk::builder().url(self.server.url()).secret_key(key).solution(SOLUTION))
+    }
+
+    fn secret_key(&self) -> Result<Secret> {
+        self.server.secret_key(SOLUTION).context("the built-in world has the solution")
+    }
+
+    pub(crate) async fn revoke(&self, token: &Secret) -> Result<()> {
+        self.http
+            .delete(format!("{}/api/revoke-token", self.server.url()))
+            .bearer_auth(self.secret_key()?.expose())
+            .json(&RevokeToken { token: token.clone() })
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) fn advance_clock(&self, millis: u64) -> Result<()> {
+        Ok(self.server.advance_clock(Duration::from_millis(millis))?)
+    }
+
+    pub(crate) fn outage(&self, on: bool) -> Result<()> {
+        self.server.set_outage(on);
+        Ok(())
+    }
+
+    pub(crate) fn plan(&self, plan: &[Fault]) -> Result<()> {
+        for fault in plan {
+            // Through JSON, as runners in other languages send it.
+            let fault = serde_json::from_value(serde_json::to_value(fault)?)?;
+            self.server.inject(fault)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn must_have_seen(&self, expected: &ServerSide) -> Result<()> {
+        let left = self.server.faults().left;
+        ensure!(left.is_empty(), "the fault plan was not used up: {left:?}");
+        let journal = self.server.journal();
+        for (operation, times) in &expected.saw {
+            let saw = journal.iter().filter(|entry| entry.operation == *operation).count() as u64;
+            ensure!(saw == *times, "the server saw {operation} {saw} times, not {times}");
+        }
+        for (customer, used) in &expected.used {
+            let quotas = self.quotas(customer).await?;
+            for (action, expected) in used {
+                match quotas.iter().find(|quota| quota.action == *action) {
+                    Some(quota) if quota.used == *expected => {}
+                    Some(quota) => bail!("{customer} used {action} {}, not {expected}", quota.used),
+                    None => bail!("{customer} has no quota for {action}"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn quotas(&self, customer: &str) -> Result<Vec<Quota>> {
+        #[derive(Deserialize)]
+        struct Quotas {
+            quotas: Vec<Quota>,
+        }
+        let url = format!("{}/api/quotas/{customer}/{SOLUTION}", self.server.url());
+        let request = self.http.get(url).bearer_auth(self.secret_key()?.expose());
+        let quotas: Quotas = request.send().await?.error_for_status()?.json().await?;
+        Ok(quotas.quotas)
+    }
+}

@@ -1,0 +1,113 @@
+//! JSON bodies, bounded, with errors that name the field.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use cloudnestle_marketplace::Code;
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Failure;
+
+/// The most bytes of a body: 500 events of ordinary size, twice.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How much of a body that is too large is read and thrown away. A connection that is closed while
+/// its client still sends loses the answer, and this answer tells the client to send less.
+const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
+
+/// A body of JSON, in or out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        if !is_json(&parts.headers) {
+            return Err(Code::MediaTypeUnsupported.into());
+        }
+        let body = read(body).await?;
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
+        json.end()
+            .map_err(|_| Failure::new(Code::RequestInvalid, "Something follows the JSON."))?;
+        Ok(Json(value))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(media_type)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk =
+            chunk.map_err(|_| Failure::new(Code::RequestInvalid, "The body ended early."))?;
+        length += chunk.len();
+        if length <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&chunk);
+        } else if length > MAX_DRAINED_BYTES {
+            break;
+        }
+    }
+    if length > MAX_BODY_BYTES {
+        return Err(Failure::new(Code::RequestTooLarge, "A body has at most 1 MiB."));
+    }
+    Ok(bytes)
+}
+
+fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    let path = error.path().to_string();
+    let error = error.into_inner();
+    let detail = without_value(&error.to_string());
+    match error.is_data() && path != "." {
+        true => Failure::field(path, detail),
+        false => Failure::new(Code::RequestInvalid, detail),
+    }
+}
+
+/// serde quotes what it found, as in `invalid type: string "cnrt_test_…", expected a struct`. It
+/// may be a secret in the wrong place, and errors are logged.
+fn without_value(message: &str) -> String {
+    let Some(((what, found), expected)) = message
+        .rsplit_once(", expected ")
+        .and_then(|(found, expected)| Some((found.split_once(": ")?, expected)))
+    else {
+        return message.to_owned();
+    };
+    let kind = found.split([' ', '`', '"']).next().unwrap_or_default();
+    format!("{what}: {kind}, expected {expected}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_was_expected_and_nothing_of_what_was_found() {
+        let message = |json: &str| {
+            let error = serde_json::from_str::<Vec<u64>>(json).expect_err("not numbers");
+            without_value(&error.to_string())
+        };
+        let found = message(r#"["cnrt_test_secret, expected by nobody"]"#);
+        assert_eq!(found, "invalid type: string, expected u64 at line 1 column 39");
+        assert_eq!(message("[-1]"), "invalid value: integer, expected u64 at line 1 column 3");
+        assert_eq!(message("["), "EOF while parsing a list at line 1 column 1");
+    }
+}

@@ -1,0 +1,124 @@
+//! What happens around every call: an id, a time limit, and an answer of the right form.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{API_VERSION, Timestamp};
+use futures_util::FutureExt;
+
+use super::problem::{self, Failure};
+use crate::market::Market;
+
+/// The longest a call may take, its body included. The SDK's own limit for one attempt is shorter.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+const MAX_REQUEST_ID_BYTES: usize = 64;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const VERSION: HeaderName = HeaderName::from_static("cloudnestle-version");
+
+/// A call's id: the caller's, or a new one.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub String);
+
+/// The outermost layer: gives the call its id, and the answer its body, if it is an error, and the
+/// headers that all answers have.
+pub(crate) async fn frame(
+    State(market): State<Arc<Market>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = given_id(request.headers()).unwrap_or_else(|| market.world.id("req"));
+    tracing::debug!(method = %request.method(), path = request.uri().path(), id, "asked");
+    request.extensions_mut().insert(RequestId(id.clone()));
+
+    let mut response = problem::render(next.run(request).await, &id, &market.url);
+
+    tracing::debug!(status = response.status().as_u16(), id, "answered");
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
+    // Tokens must not be kept by anybody on the way; what may be says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(date) = http_date(market.world.now()) {
+        headers.insert(header::DATE, date);
+    }
+    response
+}
+
+/// The innermost layer: a call that takes too long, or panics, is answered all the same.
+pub(crate) async fn guard(
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // A panic leaves nothing half-done behind: facts change in commits, and the locks of the world
+    // are held over code that can't panic.
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(CALL_LIMIT, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            tracing::error!(id, "the call panicked");
+            Failure::from(Code::Internal).into_response()
+        }
+        Err(_elapsed) => Failure::new(Code::Unavailable, "The call took too long.").into_response(),
+    }
+}
+
+/// The id the caller gave, if it is harmless in headers and logs.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(is_safe))
+        .then(|| id.to_owned())
+}
+
+/// `Sun, 22 Nov 2026 10:00:00 GMT`: clients correct their clocks by it, so it is the world's.
+fn http_date(now: Timestamp) -> Option<HeaderValue> {
+    let now = jiff::Timestamp::from_millisecond(now.as_millis()).ok()?;
+    HeaderValue::try_from(now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(path: &str) -> Response {
+        let router = Router::new()
+            .route("/panics", get(async || -> () { panic!("on purpose") }))
+            .route("/hangs", get(std::future::pending::<()>))
+            .layer(from_fn(guard))
+            .layer(Extension(RequestId("req_1".to_owned())));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = router.oneshot(request).await.expect("an answer");
+        problem::render(response, "req_1", "http://market.test")
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_a_problem_and_not_the_end() {
+        let response = ask("/panics").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_is_given_up() {
+        let begin = tokio::time::Instant::now();
+        assert_eq!(ask("/hangs").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(begin.elapsed(), CALL_LIMIT);
+    }
+}

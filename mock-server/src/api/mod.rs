@@ -1,0 +1,16 @@
+//! The HTTP API: one file per resource. Each call is parsed, authorised, decided by the domain and
+//! answered; no rule of the business is here.
+
+pub(crate) mod caller;
+mod context;
+mod json;
+pub(crate) mod layers;
+mod page;
+pub(crate) mod problem;
+mod quotas;
+pub(crate) mod routes;
+pub(crate) mod tokens;
+pub(crate) mod usage;
+
+#[cfg(feature = "control")]
+pub(crate) use json::Json;

@@ -1,0 +1,120 @@
+//! Errors as they are answered: `application/problem+json` (RFC 9457) for every 4xx and 5xx.
+//!
+//! A handler returns a [`Failure`]; [`render`] makes the body of it, in the outermost layer, where
+//! the request's id is known. What the router itself refuses (404, 405) has no failure and gets the
+//! one that goes with its status, so no error leaves in another form.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::Problem;
+
+use crate::store::StoreError;
+
+/// Why a request is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub code: Code,
+    detail: String,
+    field: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Failure {
+        Failure { code, detail: detail.into(), field: None }
+    }
+
+    /// A field of the body is not as it should be.
+    pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Failure {
+        let field = Some(field.into());
+        Failure { code: Code::RequestInvalid, detail: detail.into(), field }
+    }
+
+    /// What went wrong this time, or else in general.
+    #[cfg(feature = "control")]
+    pub(crate) fn explanation(&self) -> &str {
+        if self.detail.is_empty() { self.code.reason() } else { &self.detail }
+    }
+
+    /// Answers with `status` instead of the one that goes with the code.
+    pub(crate) fn with_status(self, status: StatusCode) -> Response {
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Code> for Failure {
+    fn from(code: Code) -> Failure {
+        Failure::new(code, "")
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        // What a store says is for the operator; a caller can only try again.
+        tracing::error!(%error, "the store could not answer");
+        match error {
+            StoreError::Conflict => Code::Conflict.into(),
+            StoreError::Refused(_) | StoreError::Failed(_) => Code::Internal.into(),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status());
+        self.with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+/// The code of an answer, if it is an error.
+#[cfg(feature = "control")]
+pub(crate) fn code_of(response: &Response) -> Option<Code> {
+    failure_of(response).map(|failure| failure.code)
+}
+
+fn failure_of(response: &Response) -> Option<Failure> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let by_status = || {
+        Failure::from(match status {
+            StatusCode::NOT_FOUND => Code::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+            _ if status.is_client_error() => Code::RequestInvalid,
+            _ => Code::Internal,
+        })
+    };
+    Some(response.extensions().get::<Failure>().cloned().unwrap_or_else(by_status))
+}
+
+/// Gives an error its body. Headers it has (`Allow`, `Retry-After`) stay.
+pub(crate) fn render(mut response: Response, request_id: &str, url: &str) -> Response {
+    let Some(failure) = failure_of(&response) else {
+        return response;
+    };
+    let code = failure.code;
+    let problem = Problem {
+        kind: format!("urn:cloudnestle:problem:{code}"),
+        title: code.reason().to_owned(),
+        status: response.status().as_u16(),
+        detail: failure.detail,
+        code,
+        retryable: Some(code.is_retryable()),
+        request_id: request_id.to_owned(),
+        doc_url: format!("{url}/#{code}"),
+        field: failure.field,
+    };
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if problem.status == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    // A struct of strings and numbers always has a JSON form.
+    *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+    response
+}

@@ -1,0 +1,272 @@
+//! Token pairs: made, judged, renewed, ended.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{
+    Claims, GenerateToken, RefreshToken, RevokeToken, Secret, Tier, Timestamp, TokenPair,
+    TokenValidation, ValidateToken,
+};
+
+use super::caller::{Session, SolutionKey};
+use super::context::context_of;
+use super::json::Json;
+use super::problem::Failure;
+use crate::domain::catalogue::{Solution, Subscription};
+use crate::domain::credential::{Hash, Kind};
+use crate::domain::jwt::{self, ACCESS_SECS};
+use crate::domain::refresh::{FAMILY_LIFE, Family, KeptRefreshToken, Renewal, renewal};
+use crate::facts::{self, IssuedToken};
+use crate::market::Market;
+use crate::store::{Transaction, transact};
+
+/// `POST /api/generate-token`
+pub(crate) async fn generate(
+    State(market): State<Arc<Market>>,
+    session: Session,
+    Json(request): Json<GenerateToken>,
+) -> Result<Json<TokenPair>, Failure> {
+    issue(&market, &session.customer_id, &request.solution_id).await.map(Json)
+}
+
+/// `POST /api/validate-token`
+pub(crate) async fn validate(
+    State(market): State<Arc<Market>>,
+    caller: SolutionKey,
+    Json(request): Json<ValidateToken>,
+) -> Result<Json<TokenValidation>, Failure> {
+    let invalid = |code| Json(TokenValidation { valid: false, code: Some(code), user: None });
+    let claims = match verify(&market, Some(&caller.solution_id), request.token.expose()).await? {
+        Ok(claims) => claims,
+        Err(code) => return Ok(invalid(code)),
+    };
+    match context_of(&market, &claims).await {
+        Ok(user) => Ok(Json(TokenValidation { valid: true, code: None, user: Some(user) })),
+        Err(failure) if failure.code == Code::Forbidden => Ok(invalid(Code::Forbidden)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// `POST /api/refresh-token`
+pub(crate) async fn refresh(
+    State(market): State<Arc<Market>>,
+    Json(request): Json<RefreshToken>,
+) -> Result<Json<TokenPair>, Failure> {
+    renew(&market, &request.refresh_token).await.map(Json)
+}
+
+/// `DELETE /api/revoke-token`
+pub(crate) async fn revoke(
+    State(market): State<Arc<Market>>,
+    caller: SolutionKey,
+    Json(request): Json<RevokeToken>,
+) -> Result<StatusCode, Failure> {
+    let token = jwt::read_access(&market.keys, &market.url, request.token.expose())
+        .map_err(|code| Failure::field("token", code.reason()))?;
+    let claims = token.claims();
+    if claims.aud != caller.solution_id {
+        return Err(Failure::new(Code::Forbidden, "The token is for another solution."));
+    }
+    let now = market.world.now();
+    transact(&*market.store, async |tx| {
+        let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(&claims.jti)).await? else {
+            return Ok::<_, Failure>(());
+        };
+        let key = facts::family(&issued.family_id);
+        if let Some(mut family) = tx.get::<Family>(&key).await? {
+            family.revoke(now);
+            tx.put(&key, &family)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The claims of a token that is good now, here and for `audience`, or why it isn't.
+pub(crate) async fn verify(
+    market: &Market,
+    audience: Option<&str>,
+    token: &str,
+) -> Result<Result<Claims, Code>, Failure> {
+    let now = market.world.now();
+    let token = match jwt::verify_access(&market.keys, &market.url, audience, token, now) {
+        Ok(token) => token,
+        Err(code) => return Ok(Err(code)),
+    };
+    let claims = token.claims();
+    let family = transact(&*market.store, async |tx| family_of(tx, &claims.jti).await).await?;
+    // A token of ours that we don't know was issued before the database was replaced.
+    let is_good = family.is_some_and(|family| family.revoked_at.is_none());
+    Ok(if is_good { Ok(claims.clone()) } else { Err(Code::TokenRevoked) })
+}
+
+async fn family_of(tx: &mut Transaction<'_>, token_id: &str) -> Result<Option<Family>, Failure> {
+    let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(token_id)).await? else {
+        return Ok(None);
+    };
+    Ok(tx.peek(&facts::family(&issued.family_id)).await?)
+}
+
+/// A pair that begins a new family: the customer opens a solution.
+pub(crate) async fn issue(
+    market: &Market,
+    customer_id: &str,
+    solution_id: &str,
+) -> Result<TokenPair, Failure> {
+    let now = market.world.now();
+    let family_id = market.world.id("fam");
+    let refresh_token = Kind::RefreshToken.secret(market.world.random.bytes());
+    let token_id = market.world.id("tok");
+
+    let access = transact(&*market.store, async |tx| {
+        let tier = subscribed_tier(tx, customer_id, solution_id).await?;
+        let family = Family {
+            customer_id: customer_id.to_owned(),
+            solution_id: solution_id.to_owned(),
+            newest: 0,
+            ends_at: now + FAMILY_LIFE,
+            revoked_at: None,
+        };
+        let access = claims(market, &family, &token_id, tier, now);
+        keep_access(tx, &family_id, &access)?;
+        keep_refresh(tx, &family_id, 0, &refresh_token, &access)?;
+        tx.create(&facts::family(&family_id), &family)?;
+        Ok::<_, Failure>(access)
+    })
+    .await?;
+    Ok(pair(market, &access, refresh_token))
+}
+
+/// What a renewal came to.
+enum Renewed {
+    Pair { access: Claims, refresh_token: Secret },
+    Refused(Code),
+}
+
+async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure> {
+    if !Kind::RefreshToken.is_well_formed(presented.expose()) {
+        return Err(Code::RefreshTokenInvalid.into());
+    }
+    let now = market.world.now();
+    let presented = Hash::of(presented);
+    let token_id = market.world.id("tok");
+
+    // A refusal is an answer, not an error, of the transaction: ending the family must be committed.
+    let renewed = transact(&*market.store, async |tx| {
+        let key = facts::refresh_token(&presented);
+        let kept = tx.get::<KeptRefreshToken>(&key).await?;
+        let Some(mut kept) = kept.filter(|kept| kept.hash.matches(&presented)) else {
+            return Ok(Renewed::Refused(Code::RefreshTokenInvalid));
+        };
+        let family_key = facts::family(&kept.family_id);
+        let Some(mut family) = tx.get::<Family>(&family_key).await? else {
+            return Ok(Renewed::Refused(Code::RefreshTokenInvalid));
+        };
+        let generation = kept.generation + 1;
+        let successor = market.keys.successor(&kept.family_id, generation, &presented);
+
+        match renewal(&family, &kept, now) {
+            Renewal::New => {
+                let tier = subscribed_tier(tx, &family.customer_id, &family.solution_id).await?;
+                let access = claims(market, &family, &token_id, tier, now);
+                keep_access(tx, &kept.family_id, &access)?;
+                keep_refresh(tx, &kept.family_id, generation, &successor, &access)?;
+                kept.renewed_at = Some(now);
+                tx.put(&key, &kept)?;
+                family.newest = generation;
+                tx.put(&family_key, &family)?;
+                Ok(Renewed::Pair { access, refresh_token: successor })
+            }
+            Renewal::Again => {
+                let child = facts::refresh_token(&Hash::of(&successor));
+                let child = tx.peek::<KeptRefreshToken>(&child).await?;
+                let access = child.ok_or(Code::Internal)?.access;
+                Ok(Renewed::Pair { access, refresh_token: successor })
+            }
+            Renewal::Reused => {
+                family.revoke(now);
+                tx.put(&family_key, &family)?;
+                Ok(Renewed::Refused(Code::RefreshTokenReused))
+            }
+            Renewal::Ended => Ok::<_, Failure>(Renewed::Refused(Code::RefreshTokenInvalid)),
+        }
+    })
+    .await?;
+
+    match renewed {
+        Renewed::Pair { access, refresh_token } => Ok(pair(market, &access, refresh_token)),
+        Renewed::Refused(code) => Err(code.into()),
+    }
+}
+
+/// The tier a customer has of a solution now.
+pub(crate) async fn subscribed_tier(
+    tx: &mut Transaction<'_>,
+    customer_id: &str,
+    solution_id: &str,
+) -> Result<Tier, Failure> {
+    let key = facts::subscription(customer_id, solution_id);
+    if let Some(subscription) = tx.peek::<Subscription>(&key).await? {
+        return Ok(subscription.tier);
+    }
+    match tx.peek::<Solution>(&facts::solution(solution_id)).await? {
+        Some(_) => {
+            Err(Failure::new(Code::Forbidden, "The customer has no subscription to the solution."))
+        }
+        None => Err(Failure::new(Code::NotFound, "There is no solution of that id.")),
+    }
+}
+
+fn claims(market: &Market, family: &Family, id: &str, tier: Tier, now: Timestamp) -> Claims {
+    let issued_at = u64::try_from(now.as_secs()).unwrap_or(0);
+    Claims {
+        iss: market.url.clone(),
+        aud: family.solution_id.clone(),
+        sub: family.customer_id.clone(),
+        jti: id.to_owned(),
+        iat: issued_at,
+        exp: issued_at + ACCESS_SECS,
+        nbf: None,
+        tier,
+    }
+}
+
+fn keep_access(tx: &mut Transaction<'_>, family_id: &str, claims: &Claims) -> Result<(), Failure> {
+    let issued = IssuedToken {
+        customer_id: claims.sub.clone(),
+        solution_id: claims.aud.clone(),
+        family_id: family_id.to_owned(),
+        issued_at: Timestamp::from_secs(claims.iat as i64),
+        expires_at: Timestamp::from_secs(claims.exp as i64),
+    };
+    Ok(tx.create(&facts::issued_token(&claims.jti), &issued)?)
+}
+
+fn keep_refresh(
+    tx: &mut Transaction<'_>,
+    family_id: &str,
+    generation: u64,
+    token: &Secret,
+    access: &Claims,
+) -> Result<(), Failure> {
+    let hash = Hash::of(token);
+    let kept = KeptRefreshToken {
+        hash,
+        family_id: family_id.to_owned(),
+        generation,
+        access: access.clone(),
+        renewed_at: None,
+    };
+    Ok(tx.create(&facts::refresh_token(&hash), &kept)?)
+}
+
+fn pair(market: &Market, access: &Claims, refresh_token: Secret) -> TokenPair {
+    TokenPair {
+        access_token: jwt::sign_access(&market.keys, access),
+        refresh_token,
+        expires_at: Timestamp::from_secs(access.exp as i64),
+    }
+}

@@ -1,0 +1,232 @@
+//! A numbered range of a producer's log.
+//!
+//! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, and the
+//! note of what the counters still have to learn. So a range that is sent again, because its answer
+//! was lost or because it was cut differently, finds its fence and counts nothing twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{
+    Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
+};
+
+use super::{Taken, grants};
+use crate::api::problem::Failure;
+use crate::api::quotas::time_zone;
+use crate::domain::catalogue::Solution;
+use crate::domain::fence::{Fence, Refusal, first_number};
+use crate::domain::usage::{
+    Grant, MAX_IDEMPOTENCY_KEYS, MAX_ITEMS, additions, deed_fingerprint, judge,
+};
+use crate::facts::{self, Deed, LedgerLine, LedgerPage, PendingProjection, Principal};
+use crate::market::Market;
+use crate::store::{MAX_ITEM_BYTES, StoreError, Transaction, transact};
+
+/// Room for what surrounds the lines of a page.
+const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
+
+/// Takes what is new of a range. What is not new is answered as it was the first time, except that
+/// what was counted is a duplicate: a client that lost the answer still learns what was rejected.
+pub(super) async fn take(
+    market: &Market,
+    principal: &Principal,
+    solution: &Solution,
+    range: &UsageRange,
+) -> Result<Taken, Failure> {
+    let first = check(range)?;
+    let now = market.world.now();
+    let zone = time_zone(solution)?;
+    let pending = facts::pending(&market.world.id("pnd"));
+    let fence_key = facts::fence(principal, &range.producer);
+
+    transact(&*market.store, async |tx| {
+        let fence: Fence = tx.get(&fence_key).await?.unwrap_or_default();
+        let admission = fence
+            .admit(range.epoch, first, range.items.len())
+            .map_err(|refusal| refused(refusal, fence))?;
+        let (old, new) = range.items.split_at(admission.seen);
+
+        let mut results = told_again(tx, principal, &range.producer, old).await?;
+        let lines = judge_all(tx, principal, solution, new, now).await?;
+        results.extend(lines.iter().map(|line| line.result.clone()));
+
+        if admission.fence != fence {
+            tx.put(&fence_key, &admission.fence)?;
+        }
+        let counted = lines.iter().filter(|line| line.result.status == EventStatus::Accepted);
+        let events = counted.filter_map(|line| line.event.as_ref());
+        let additions = additions(events, solution, &zone).map_err(|_| Code::Internal)?;
+        if !additions.is_empty() {
+            let note = PendingProjection { additions: additions.into_iter().collect() };
+            tx.create(&pending, &note)?;
+        }
+        for page in pages(lines, now)? {
+            if let Some(last) = page.lines.last().and_then(|line| line.result.number) {
+                tx.create(&facts::ledger_page(principal, &range.producer, last), &page)?;
+            }
+        }
+        Ok(Taken { fence: Some(admission.fence.number), results })
+    })
+    .await
+}
+
+/// The events of a range.
+pub(super) fn events(range: &UsageRange) -> impl Iterator<Item = &UsageEvent> {
+    events_of(&range.items)
+}
+
+fn events_of(entries: &[Entry]) -> impl Iterator<Item = &UsageEvent> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Event { event, .. } => Some(event),
+        Entry::Lost { .. } => None,
+    })
+}
+
+/// The first number of a range that has the form of one.
+fn check(range: &UsageRange) -> Result<u64, Failure> {
+    if range.producer.is_empty() || range.producer.len() > 64 {
+        return Err(Failure::field("producer", "A producer's id has 1 to 64 bytes."));
+    }
+    if range.items.is_empty() {
+        return Err(Failure::field("items", "A range has at least one entry."));
+    }
+    if range.items.len() > MAX_ITEMS {
+        let detail = format!("A range has at most {MAX_ITEMS} entries.");
+        return Err(Failure::new(Code::RequestTooLarge, detail));
+    }
+    let keys = events(range).filter_map(|event| event.idempotency_key.as_ref());
+    if keys.collect::<BTreeSet<_>>().len() > MAX_IDEMPOTENCY_KEYS {
+        let detail = format!("A range has at most {MAX_IDEMPOTENCY_KEYS} idempotency keys.");
+        return Err(Failure::new(Code::RequestTooLarge, detail));
+    }
+    first_number(&range.items).map_err(|place| {
+        let detail = "Numbers begin at 1 and are consecutive.";
+        Failure::field(format!("items[{place}].number"), detail)
+    })
+}
+
+fn refused(refusal: Refusal, fence: Fence) -> Failure {
+    let Fence { epoch, number } = fence;
+    match refusal {
+        Refusal::Gap => {
+            let next = number.saturating_add(1);
+            let detail =
+                format!("The fence is at {number}; expected the range to begin at {next}.");
+            Failure::new(Code::SequenceGap, detail)
+        }
+        Refusal::Superseded => {
+            let detail = format!("The producer is at epoch {epoch}.");
+            Failure::new(Code::EpochSuperseded, detail)
+        }
+    }
+}
+
+/// What became of entries that were taken before.
+async fn told_again(
+    tx: &mut Transaction<'_>,
+    principal: &Principal,
+    producer: &str,
+    entries: &[Entry],
+) -> Result<Vec<EventResult>, StoreError> {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+        return Ok(Vec::new());
+    };
+    let pages = facts::ledger_pages(principal, producer, first.number(), last.number());
+    let pages = tx.query::<LedgerPage>(pages).await?;
+    let lines = pages.into_iter().flat_map(|(_, page)| page.lines);
+    let by_number: BTreeMap<_, _> = lines.map(|line| (line.result.number, line.result)).collect();
+    let told = entries.iter().map(|entry| {
+        let number = Some(entry.number());
+        let (status, code) = match by_number.get(&number) {
+            Some(first) if first.status != EventStatus::Accepted => (first.status, first.code),
+            _ => (EventStatus::Duplicate, None),
+        };
+        EventResult { number, status, code }
+    });
+    Ok(told.collect())
+}
+
+/// Judges entries in their order, keeping the idempotency keys of those that count.
+async fn judge_all(
+    tx: &mut Transaction<'_>,
+    principal: &Principal,
+    solution: &Solution,
+    entries: &[Entry],
+    now: Timestamp,
+) -> Result<Vec<LedgerLine>, Failure> {
+    let well_formed = events_of(entries).filter(|event| event.malformed().is_none());
+    let grants = grants(tx, well_formed).await?;
+    let mut lines = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let number = Some(entry.number());
+        lines.push(match entry {
+            Entry::Lost { reason, .. } => LedgerLine {
+                result: EventResult { number, status: EventStatus::Lost, code: None },
+                event: None,
+                lost: Some(*reason),
+            },
+            Entry::Event { event, .. } => {
+                let (status, code) =
+                    judge_one(tx, principal, solution, event, &grants, now).await?;
+                let is_kept = event.malformed().is_none();
+                LedgerLine {
+                    result: EventResult { number, status, code },
+                    event: is_kept.then(|| event.clone()),
+                    lost: None,
+                }
+            }
+        });
+    }
+    Ok(lines)
+}
+
+async fn judge_one(
+    tx: &mut Transaction<'_>,
+    principal: &Principal,
+    solution: &Solution,
+    event: &UsageEvent,
+    grants: &BTreeMap<&str, Grant>,
+    now: Timestamp,
+) -> Result<(EventStatus, Option<Code>), StoreError> {
+    let verdict = judge(event, solution, grants.get(event.token_id.as_str()), now);
+    if let Err(code) = verdict {
+        return Ok((EventStatus::Rejected, Some(code)));
+    }
+    let Some(name) = &event.idempotency_key else {
+        return Ok((EventStatus::Accepted, None));
+    };
+    // A key that was written for an earlier entry of this very range is read back here.
+    let key = facts::deed(principal, name);
+    let deed = Deed { fingerprint: deed_fingerprint(event) };
+    match tx.get::<Deed>(&key).await? {
+        None => {
+            tx.put(&key, &deed)?;
+            Ok((EventStatus::Accepted, None))
+        }
+        Some(before) if before.fingerprint == deed.fingerprint => {
+            Ok((EventStatus::Duplicate, None))
+        }
+        Some(_) => Ok((EventStatus::Rejected, Some(Code::IdempotencyMismatch))),
+    }
+}
+
+/// Lines as pages that a store takes.
+fn pages(lines: Vec<LedgerLine>, received_at: Timestamp) -> Result<Vec<LedgerPage>, Failure> {
+    let mut pages: Vec<LedgerPage> = Vec::new();
+    let mut room = 0;
+    for line in lines {
+        let bytes = serde_json::to_vec(&line).map_err(|_| Code::Internal)?.len() + 1;
+        match pages.last_mut() {
+            Some(page) if bytes <= room => {
+                page.lines.push(line);
+                room -= bytes;
+            }
+            _ => {
+                pages.push(LedgerPage { received_at, lines: vec![line] });
+                room = PAGE_BYTES.saturating_sub(bytes);
+            }
+        }
+    }
+    Ok(pages)
+}

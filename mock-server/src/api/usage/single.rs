@@ -1,0 +1,71 @@
+//! One event, sent without a producer's log: what a shell script does.
+
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
+
+use super::{Taken, grants};
+use crate::api::problem::Failure;
+use crate::api::quotas::time_zone;
+use crate::domain::catalogue::Solution;
+use crate::domain::usage::{additions, deed_fingerprint, event_fingerprint, judge};
+use crate::facts::{self, Deed, PendingProjection, Principal, SingleEvent};
+use crate::market::Market;
+use crate::store::transact;
+
+/// Takes an event once, its `id` being its idempotency key. A rejected event leaves no trace: it may
+/// be corrected and sent again under the same id.
+pub(super) async fn take(
+    market: &Market,
+    principal: &Principal,
+    solution: &Solution,
+    event: &UsageEvent,
+) -> Result<Taken, Failure> {
+    if let Some((code, _)) = event.malformed() {
+        return Ok(taken(EventStatus::Rejected, Some(code)));
+    }
+    let now = market.world.now();
+    let zone = time_zone(solution)?;
+    let pending = facts::pending(&market.world.id("pnd"));
+    let fingerprint = event_fingerprint(event);
+
+    transact(&*market.store, async |tx| {
+        let key = facts::single_event(principal, &event.id);
+        if let Some(before) = tx.get::<SingleEvent>(&key).await? {
+            if before.fingerprint != fingerprint {
+                let detail = "An event of this id was sent before, and it was another.";
+                return Err(Failure::new(Code::IdempotencyMismatch, detail));
+            }
+            return Ok(taken(EventStatus::Duplicate, None));
+        }
+        let grants = grants(tx, std::iter::once(event)).await?;
+        if let Err(code) = judge(event, solution, grants.get(event.token_id.as_str()), now) {
+            return Ok(taken(EventStatus::Rejected, Some(code)));
+        }
+        if let Some(name) = &event.idempotency_key {
+            let deed = Deed { fingerprint: deed_fingerprint(event) };
+            match tx.get::<Deed>(&facts::deed(principal, name)).await? {
+                Some(before) if before.fingerprint == deed.fingerprint => {
+                    return Ok(taken(EventStatus::Duplicate, None));
+                }
+                Some(_) => return Err(Code::IdempotencyMismatch.into()),
+                None => tx.put(&facts::deed(principal, name), &deed)?,
+            }
+        }
+        let kept = SingleEvent {
+            fingerprint: fingerprint.clone(),
+            received_at: now,
+            event: event.clone(),
+        };
+        tx.put(&key, &kept)?;
+        let additions =
+            additions([event], solution, &zone).map_err(|_| Code::OccurredOutOfRange)?;
+        let note = PendingProjection { additions: additions.into_iter().collect() };
+        tx.create(&pending, &note)?;
+        Ok(taken(EventStatus::Accepted, None))
+    })
+    .await
+}
+
+fn taken(status: EventStatus, code: Option<Code>) -> Taken {
+    Taken { fence: None, results: vec![EventResult { number: None, status, code }] }
+}

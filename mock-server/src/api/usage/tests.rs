@@ -1,0 +1,164 @@
+//! A process may die at any point of taking usage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::State;
+use cloudnestle_marketplace::model::{Entry, TrackUsage, UsageEvent, UsageRange};
+use futures_util::future::BoxFuture;
+
+use super::*;
+use crate::api::tokens;
+use crate::domain::jwt;
+use crate::domain::usage::Counter;
+use crate::facts::PendingProjection;
+use crate::store::{Item, Key, Memory, Query, Sqlite, Store, Write};
+use crate::world::World;
+
+const SOLUTION: &str = "sol_faiss_search";
+
+/// A store whose process dies at a commit, before or after it happened.
+struct Dying {
+    store: Arc<Memory>,
+    commits_left: AtomicUsize,
+    last_one_happens: bool,
+}
+
+impl Store for Dying {
+    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        self.store.get(key)
+    }
+
+    fn query(&self, query: Query) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        self.store.query(query)
+    }
+
+    fn turn(&self) -> &tokio::sync::Mutex<()> {
+        self.store.turn()
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let one_less = |left: usize| left.checked_sub(1);
+            let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+            match left {
+                Ok(2..) => self.store.commit(writes).await,
+                Ok(_) if self.last_one_happens => {
+                    self.store.commit(writes).await?;
+                    Err(StoreError::Failed("died after the commit".to_owned()))
+                }
+                _ => Err(StoreError::Failed("died before the commit".to_owned())),
+            }
+        })
+    }
+}
+
+async fn market(store: Arc<dyn Store>) -> Arc<Market> {
+    let url = "http://market.test".to_owned();
+    let address = ([127, 0, 0, 1], 4242).into();
+    let world = World::real().expect("randomness");
+    Arc::new(Market::open(store, world, url, address).await.expect("a market"))
+}
+
+/// Three searches, the last with an idempotency key.
+async fn range(market: &Market) -> TrackUsage {
+    let pair = tokens::issue(market, "cus_ravi", SOLUTION).await.expect("a pair");
+    let token = jwt::read_access(&market.keys, &market.url, pair.access_token.expose());
+    let token_id = &token.expect("ours").claims().jti.clone();
+    let entry = |number: u64| Entry::Event {
+        number,
+        event: UsageEvent {
+            id: format!("evt_{number}"),
+            customer_id: "cus_ravi".to_owned(),
+            token_id: token_id.clone(),
+            action: "search".to_owned(),
+            quantity: number,
+            occurred_at: market.world.now(),
+            idempotency_key: (number == 3).then(|| "a".to_owned()),
+            metadata: None,
+        },
+    };
+    let items = (1..=3).map(entry).collect();
+    TrackUsage::Range(UsageRange { producer: "prd_a".to_owned(), epoch: 0, items })
+}
+
+async fn send(market: &Arc<Market>, usage: &TrackUsage) -> Result<TrackUsageResult, Failure> {
+    let caller = SolutionKey { solution_id: SOLUTION.to_owned() };
+    track(State(market.clone()), caller, Json(usage.clone())).await.map(|Json(result)| result)
+}
+
+#[tokio::test]
+async fn wherever_a_process_dies_each_event_counts_once() {
+    for last_one_happens in [false, true] {
+        let mut survived = false;
+        for commits in 1.. {
+            let store = Arc::new(Memory::new());
+            let first = market(store.clone()).await;
+            let usage = range(&first).await;
+            let commits_left = AtomicUsize::new(commits);
+            let dying =
+                market(Arc::new(Dying { store: store.clone(), commits_left, last_one_happens }))
+                    .await;
+            survived = send(&dying, &usage).await.is_ok();
+
+            let after = market(store).await;
+            let result = send(&after, &usage).await.expect("an answer");
+            assert_eq!(result.fence, Some(3));
+            assert_eq!(result.quotas[0].quota.used, 6, "died at commit {commits}");
+            if survived {
+                assert_eq!(commits, 3, "the range is one commit, and its projection another");
+                break;
+            }
+        }
+        assert!(survived);
+    }
+}
+
+#[tokio::test]
+async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
+    let counter = |n: usize| Counter {
+        customer_id: format!("cus_{n}"),
+        solution_id: SOLUTION.to_owned(),
+        action: "search".to_owned(),
+        period: "day/2026-11-22".to_owned(),
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("market.db");
+    let open = || Sqlite::open(&file).expect("a store");
+    let note = facts::pending("pnd_a");
+    {
+        let store = open();
+        let additions = (0..250).map(|n| (counter(n), 1 + n as i64)).collect();
+        let pending = PendingProjection { additions };
+        transact(&store, async |tx| tx.create(&note, &pending)).await.expect("a commit");
+        assert!(!projection::step(&store, &note).await.expect("a commit"), "two steps are left");
+    }
+    let store = open();
+    projection::run(&store).await.expect("commits");
+    projection::run(&store).await.expect("nothing to do");
+    for n in 0..250 {
+        let key = facts::counter(&counter(n));
+        let count = transact(&store, async |tx| tx.number(&key).await).await.expect("a number");
+        assert_eq!(count, 1 + n as i64);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_starts_counts_what_the_last_one_left_uncounted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("market.db");
+    {
+        let market = market(Arc::new(Sqlite::open(&file).expect("a store"))).await;
+        let TrackUsage::Range(range) = range(&market).await else { panic!("a range") };
+        let principal = Principal::secret_key(SOLUTION);
+        let solution = solution(&market, SOLUTION).await.expect("a solution");
+        ingest::take(&market, &principal, &solution, &range).await.expect("a commit");
+    }
+    let server = crate::MockServer::builder().db(&file).start().await.expect("a server");
+    server.stop().await;
+
+    let store = Sqlite::open(&file).expect("a store");
+    let pending =
+        transact(&store, async |tx| tx.query::<PendingProjection>(facts::oldest_pending(1)).await);
+    assert!(pending.await.expect("notes").is_empty());
+}

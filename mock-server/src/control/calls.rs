@@ -1,0 +1,182 @@
+//! The calls of `/mock`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Json;
+use crate::api::problem::Failure;
+use crate::api::routes;
+use crate::domain::catalogue::Customer;
+use crate::domain::jwt::{self, SESSION_SECS, SessionClaims};
+use crate::facts;
+use crate::market::{CustomerInfo, Market, SolutionInfo};
+use crate::store::transact;
+use crate::world::{Fault, FaultReport, JournalEntry};
+
+type TheMarket = State<Arc<Market>>;
+
+#[derive(Serialize)]
+pub(super) struct WorldAnswer {
+    url: String,
+    solutions: Vec<SolutionInfo>,
+    customers: Vec<CustomerInfo>,
+}
+
+/// `GET /mock/world`
+pub(super) async fn world(State(market): TheMarket) -> Json<WorldAnswer> {
+    Json(WorldAnswer {
+        url: market.url.clone(),
+        solutions: market.solutions(),
+        customers: market.customers(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateSession {
+    customer_id: String,
+}
+
+/// A customer who is signed in.
+#[derive(Serialize)]
+pub(super) struct SessionAnswer {
+    pub(super) session: Secret,
+    expires_at: Timestamp,
+}
+
+/// `POST /mock/sessions`
+pub(super) async fn create_session(
+    State(market): TheMarket,
+    Json(request): Json<CreateSession>,
+) -> Result<Json<SessionAnswer>, Failure> {
+    sign_in(&market, &request.customer_id).await.map(Json)
+}
+
+/// A session for a customer, who is not asked for a password: signing in comes later.
+pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<SessionAnswer, Failure> {
+    let customer = facts::customer(customer_id);
+    let known: Option<Customer> =
+        transact(&*market.store, async |tx| tx.peek(&customer).await).await?;
+    if known.is_none() {
+        return Err(Failure::new(Code::NotFound, "There is no customer of that id."));
+    }
+    let now = market.world.now();
+    let issued_at = u64::try_from(now.as_secs()).unwrap_or(0);
+    let claims = SessionClaims {
+        iss: market.url.clone(),
+        aud: market.url.clone(),
+        sub: customer_id.to_owned(),
+        jti: market.world.id("ses"),
+        iat: issued_at,
+        exp: issued_at + SESSION_SECS,
+    };
+    Ok(SessionAnswer {
+        session: jwt::sign_session(&market.keys, &claims),
+        expires_at: Timestamp::from_secs(claims.exp as i64),
+    })
+}
+
+#[derive(Serialize)]
+pub(super) struct ClockAnswer {
+    now: Timestamp,
+    /// How far it is ahead of the machine's clock.
+    offset_ms: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoveClock {
+    set: Option<Timestamp>,
+    advance_ms: Option<u64>,
+}
+
+/// `GET /mock/clock`
+pub(super) async fn clock(State(market): TheMarket) -> Json<ClockAnswer> {
+    Json(ClockAnswer { now: market.world.now(), offset_ms: market.world.clock.offset_millis() })
+}
+
+/// `POST /mock/clock`
+pub(super) async fn move_clock(
+    State(market): TheMarket,
+    Json(request): Json<MoveClock>,
+) -> Result<Json<ClockAnswer>, Failure> {
+    let clock = &market.world.clock;
+    match (request.set, request.advance_ms) {
+        (Some(now), None) => clock.set(now)?,
+        (None, Some(millis)) => clock.advance(Duration::from_millis(millis))?,
+        _ => return Err(Failure::new(Code::RequestInvalid, "Give either `set` or `advance_ms`.")),
+    }
+    Ok(self::clock(State(market)).await)
+}
+
+/// `GET /mock/faults`
+pub(super) async fn faults(State(market): TheMarket) -> Json<FaultReport> {
+    Json(market.world.faults.report().clone())
+}
+
+/// `POST /mock/faults`
+pub(super) async fn plan_fault(
+    State(market): TheMarket,
+    Json(fault): Json<Fault>,
+) -> Result<Json<FaultReport>, Failure> {
+    plan(&market, fault)?;
+    Ok(faults(State(market)).await)
+}
+
+/// Plans a fault for an operation there is: one with a slip of the pen would never be met.
+pub(super) fn plan(market: &Market, fault: Fault) -> Result<(), Failure> {
+    if !routes::api().iter().any(|route| route.operation() == fault.on) {
+        let detail = "Name an operation as the API page does, such as `POST /api/track-usage`.";
+        return Err(Failure::field("on", detail));
+    }
+    let planned = market.world.faults.push(fault);
+    planned.map_err(|reason| Failure::new(Code::RequestInvalid, reason))
+}
+
+/// `DELETE /mock/faults`
+pub(super) async fn clear_faults(State(market): TheMarket) -> StatusCode {
+    market.world.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outage {
+    on: bool,
+}
+
+/// `GET /mock/outage`
+pub(super) async fn outage(State(market): TheMarket) -> Json<Outage> {
+    Json(Outage { on: market.world.faults.is_outage() })
+}
+
+/// `POST /mock/outage`
+pub(super) async fn set_outage(
+    State(market): TheMarket,
+    Json(outage): Json<Outage>,
+) -> Json<Outage> {
+    market.world.faults.set_outage(outage.on);
+    Json(outage)
+}
+
+#[derive(Serialize)]
+pub(super) struct JournalAnswer {
+    entries: Vec<JournalEntry>,
+}
+
+/// `GET /mock/journal`
+pub(super) async fn journal(State(market): TheMarket) -> Json<JournalAnswer> {
+    Json(JournalAnswer { entries: market.world.journal.entries() })
+}
+
+/// `DELETE /mock/journal`
+pub(super) async fn clear_journal(State(market): TheMarket) -> StatusCode {
+    market.world.journal.clear();
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,121 @@
+//! Control in Rust, for tests that hold the server: the calls of `/mock` do the same.
+
+use std::time::Duration;
+
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
+
+use super::calls;
+use crate::api::problem::Failure;
+use crate::api::tokens;
+use crate::server::MockServer;
+use crate::world::{Fault, FaultReport, JournalEntry, OutOfRange};
+
+/// Why the server did not do as a test asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct ControlError {
+    code: Code,
+    detail: String,
+}
+
+impl ControlError {
+    /// The code the API would answer with.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+}
+
+/// With the feature `control`, which is on by default.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use cloudnestle_mock_server::{Fault, MockServer};
+///
+/// let server = MockServer::start().await?;
+/// server.inject(Fault::on("GET /api/user-context").status(503).header("retry-after", "1"))?;
+/// server.advance_clock(Duration::from_secs(16 * 60))?; // every token has expired
+/// assert!(server.journal().is_empty()); // nobody has called yet
+/// # Ok(())
+/// # }
+/// ```
+impl MockServer {
+    /// What `/mock` takes as `Authorization: Bearer …`; another one at each start.
+    pub fn control_token(&self) -> &Secret {
+        &self.market.control_token
+    }
+
+    /// Signs a customer in: `POST /api/generate-token` takes the session.
+    pub async fn session(&self, customer_id: &str) -> Result<Secret, ControlError> {
+        Ok(calls::sign_in(&self.market, customer_id).await?.session)
+    }
+
+    /// A new pair for a customer and a solution, as `POST /api/generate-token` gives it. The call is
+    /// not in the journal, and meets no fault.
+    pub async fn token_pair(
+        &self,
+        customer_id: &str,
+        solution_id: &str,
+    ) -> Result<TokenPair, ControlError> {
+        Ok(tokens::issue(&self.market, customer_id, solution_id).await?)
+    }
+
+    /// What the server's clock shows.
+    pub fn now(&self) -> Timestamp {
+        self.market.world.now()
+    }
+
+    /// Sets the clock, to a moment of the years 2000 to 2199. It runs on from there.
+    pub fn set_clock(&self, now: Timestamp) -> Result<(), ControlError> {
+        Ok(self.market.world.clock.set(now).map_err(Failure::from)?)
+    }
+
+    /// Moves the clock on.
+    pub fn advance_clock(&self, by: Duration) -> Result<(), ControlError> {
+        Ok(self.market.world.clock.advance(by).map_err(Failure::from)?)
+    }
+
+    /// Plans a fault, after those that are planned already.
+    pub fn inject(&self, fault: Fault) -> Result<(), ControlError> {
+        Ok(calls::plan(&self.market, fault)?)
+    }
+
+    /// What is left of the fault plan, and what was used.
+    pub fn faults(&self) -> FaultReport {
+        self.market.world.faults.report().clone()
+    }
+
+    /// Forgets the fault plan.
+    pub fn clear_faults(&self) {
+        self.market.world.faults.clear();
+    }
+
+    /// Lets every call of the API have its connection reset, until switched off.
+    pub fn set_outage(&self, on: bool) {
+        self.market.world.faults.set_outage(on);
+    }
+
+    /// What the API was asked and how it answered: the last 10,000 calls, oldest first.
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        self.market.world.journal.entries()
+    }
+
+    /// Forgets the journal.
+    pub fn clear_journal(&self) {
+        self.market.world.journal.clear();
+    }
+}
+
+impl From<Failure> for ControlError {
+    fn from(failure: Failure) -> Self {
+        ControlError { code: failure.code, detail: failure.explanation().to_owned() }
+    }
+}
+
+impl From<OutOfRange> for Failure {
+    fn from(_: OutOfRange) -> Self {
+        Failure::new(Code::RequestInvalid, "The clock shows the years 2000 to 2199.")
+    }
+}

@@ -1,0 +1,139 @@
+//! The world a new database begins with: three solutions of different shape and a customer in every
+//! tier. The ids are fixed, so that documentation and tests can name them.
+
+use cloudnestle_marketplace::model::{Tier, Timestamp, Window};
+
+use super::catalogue::{Action, Allowance, Customer, Plan, Solution, Subscription};
+
+/// Everything a new database begins with.
+pub(crate) struct BuiltIn {
+    pub solutions: Vec<Solution>,
+    pub customers: Vec<Customer>,
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// The built-in world, founded at `now`.
+pub(crate) fn built_in(now: Timestamp) -> BuiltIn {
+    BuiltIn {
+        solutions: vec![faiss_search(), invoice_ocr(), chat_notes()],
+        customers: vec![
+            customer("cus_asha", Some("Asha Nair")),
+            customer("cus_ravi", Some("Ravi Kulkarni")),
+            customer("cus_meera", Some("Meera Iyer")),
+            customer("cus_visitor", None),
+        ],
+        subscriptions: [
+            ("cus_asha", "sol_faiss_search", Tier::Pro),
+            ("cus_asha", "sol_invoice_ocr", Tier::Pro),
+            ("cus_asha", "sol_chat_notes", Tier::Registered),
+            // Ravi has no subscription to the OCR: somebody must be refused.
+            ("cus_ravi", "sol_faiss_search", Tier::Registered),
+            ("cus_ravi", "sol_chat_notes", Tier::Registered),
+            ("cus_meera", "sol_faiss_search", Tier::Enterprise),
+            ("cus_meera", "sol_invoice_ocr", Tier::Enterprise),
+            ("cus_meera", "sol_chat_notes", Tier::Enterprise),
+            ("cus_visitor", "sol_faiss_search", Tier::Anonymous),
+        ]
+        .map(|(customer_id, solution_id, tier)| Subscription {
+            customer_id: customer_id.to_owned(),
+            solution_id: solution_id.to_owned(),
+            tier,
+            since: now,
+        })
+        .into(),
+    }
+}
+
+/// A daily quota, and a second action that is counted without a limit.
+fn faiss_search() -> Solution {
+    let searches = |limit| vec![allowance("search", limit, Window::Day)];
+    Solution {
+        id: "sol_faiss_search".to_owned(),
+        name: "FAISS Search".to_owned(),
+        time_zone: "Asia/Kolkata".to_owned(),
+        actions: vec![action("search", "request"), action("index", "megabyte")],
+        plans: vec![
+            plan(Tier::Anonymous, &[], searches(Some(10))),
+            plan(Tier::Registered, &["search"], searches(Some(100))),
+            plan(Tier::Pro, &["search", "index"], searches(Some(10_000))),
+            plan(Tier::Enterprise, &["search", "index", "private_index"], searches(None)),
+        ],
+    }
+}
+
+/// A monthly quota, and no plan for those who have not registered.
+fn invoice_ocr() -> Solution {
+    let pages = |limit| vec![allowance("page", limit, Window::Month)];
+    Solution {
+        id: "sol_invoice_ocr".to_owned(),
+        name: "Invoice OCR".to_owned(),
+        time_zone: "Asia/Kolkata".to_owned(),
+        actions: vec![action("page", "page")],
+        plans: vec![
+            plan(Tier::Registered, &["scan"], pages(Some(50))),
+            plan(Tier::Pro, &["scan", "export"], pages(Some(5_000))),
+            plan(Tier::Enterprise, &["scan", "export", "custom_fields"], pages(None)),
+        ],
+    }
+}
+
+/// Two quotas with different windows, in a time zone that changes its clocks.
+fn chat_notes() -> Solution {
+    let notes = |notes, minutes| {
+        vec![
+            allowance("note", notes, Window::Day),
+            allowance("transcription", minutes, Window::Month),
+        ]
+    };
+    Solution {
+        id: "sol_chat_notes".to_owned(),
+        name: "Chat Notes".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        actions: vec![action("note", "note"), action("transcription", "minute")],
+        plans: vec![
+            plan(Tier::Registered, &["notes"], notes(Some(20), Some(60))),
+            plan(Tier::Pro, &["notes", "search"], notes(Some(500), Some(1_200))),
+            plan(Tier::Enterprise, &["notes", "search", "retention"], notes(None, None)),
+        ],
+    }
+}
+
+fn customer(id: &str, name: Option<&str>) -> Customer {
+    Customer { id: id.to_owned(), name: name.map(str::to_owned) }
+}
+
+fn action(name: &str, unit: &str) -> Action {
+    Action { name: name.to_owned(), unit: unit.to_owned() }
+}
+
+fn plan(tier: Tier, entitlements: &[&str], allowances: Vec<Allowance>) -> Plan {
+    let entitlements = entitlements.iter().map(|&name| name.to_owned()).collect();
+    Plan { tier, entitlements, allowances }
+}
+
+fn allowance(action: &str, limit: Option<u64>, window: Window) -> Allowance {
+    Allowance { action: action.to_owned(), limit, window }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_the_world_names_is_in_it() {
+        let world = built_in(Timestamp::from_millis(0));
+        for solution in &world.solutions {
+            assert!(jiff::tz::TimeZone::get(&solution.time_zone).is_ok(), "{}", solution.time_zone);
+            let mut limited = solution.plans.iter().flat_map(|plan| &plan.allowances);
+            assert!(limited.all(|allowance| solution.has_action(&allowance.action)));
+        }
+        for subscription in &world.subscriptions {
+            assert!(world.customers.iter().any(|c| c.id == subscription.customer_id));
+            let solution = world.solutions.iter().find(|s| s.id == subscription.solution_id);
+            assert!(solution.is_some_and(|s| s.plan(subscription.tier).is_some()));
+        }
+        for tier in [Tier::Anonymous, Tier::Registered, Tier::Pro, Tier::Enterprise] {
+            assert!(world.subscriptions.iter().any(|s| s.tier == tier), "{tier:?}");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Tokens as they travel: signed by the marketplace, checked before anything in them is believed.
+//!
+//! The profile is RFC 8725's advice taken strictly: one algorithm, one type a purpose, keys by name
+//! from our own list, no extension. The signature is judged before the claims, and a claim of the
+//! wrong JSON type is an error, never an absent claim.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{Claims, Secret, Timestamp, TokenHeader};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::keys::Keys;
+
+/// How long an access token lives, in seconds: a stolen one is of use no longer (api.md).
+pub(crate) const ACCESS_SECS: u64 = 15 * 60;
+/// How long a customer session lives, in seconds (api.md).
+#[cfg(feature = "control")] // until customers can sign in by themselves
+pub(crate) const SESSION_SECS: u64 = 15 * 60;
+/// The longest token that is looked at. Ours have about 500 bytes; HTTP servers commonly take
+/// headers up to 8 KB.
+pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+const ALGORITHM: &str = "EdDSA";
+/// The type of solution tokens (RFC 9068).
+const ACCESS_TYPE: &str = "at+jwt";
+/// The type of customer sessions. It differs, so that neither can pass for the other.
+const SESSION_TYPE: &str = "session+jwt";
+
+/// What a customer session says: the marketplace to itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionClaims {
+    pub iss: String,
+    /// The issuer itself.
+    pub aud: String,
+    /// The customer.
+    pub sub: String,
+    /// `ses_…`
+    pub jti: String,
+    pub iat: u64,
+    pub exp: u64,
+}
+
+/// The claims of a token of ours. Only checking its signature and issuer makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct VerifiedToken(Claims);
+
+impl VerifiedToken {
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0
+    }
+}
+
+pub(crate) fn sign_access(keys: &Keys, claims: &Claims) -> Secret {
+    sign(keys, ACCESS_TYPE, claims)
+}
+
+#[cfg(any(test, feature = "control"))]
+pub(crate) fn sign_session(keys: &Keys, claims: &SessionClaims) -> Secret {
+    sign(keys, SESSION_TYPE, claims)
+}
+
+/// A solution token that is good at `now` and for `audience` (`None`: whoever it is for), as far as
+/// the token itself can tell: whether it was revoked is for the store to say.
+pub(crate) fn verify_access(
+    keys: &Keys,
+    issuer: &str,
+    audience: Option<&str>,
+    token: &str,
+    now: Timestamp,
+) -> Result<VerifiedToken, Code> {
+    let claims = read_access(keys, issuer, token)?.0;
+    // Before its time is judged: a solution learns nothing of another's token.
+    if audience.is_some_and(|audience| claims.aud != audience) {
+        return Err(Code::TokenWrongSolution);
+    }
+    let now = now.as_secs();
+    if claims.nbf.is_some_and(|begin| now < to_i64(begin)) {
+        return Err(Code::TokenNotYetValid);
+    }
+    if to_i64(claims.exp) <= now {
+        return Err(Code::TokenExpired);
+    }
+    Ok(VerifiedToken(claims))
+}
+
+/// A solution token of ours, even one whose time is over: ending a session that has ended is fine.
+pub(crate) fn read_access(keys: &Keys, issuer: &str, token: &str) -> Result<VerifiedToken, Code> {
+    let claims: Claims = open(keys, ACCESS_TYPE, token)?;
+    if claims.iss != issuer {
+        return Err(Code::TokenWrongIssuer);
+    }
+    Ok(VerifiedToken(claims))
+}
+
+/// The claims of a customer session that is good at `now`.
+pub(crate) fn verify_session(
+    keys: &Keys,
+    issuer: &str,
+    token: &str,
+    now: Timestamp,
+) -> Result<SessionClaims, &'static str> {
+    let claims: SessionClaims = open(keys, SESSION_TYPE, token)
+        .map_err(|_| "This is not a session of this marketplace.")?;
+    if claims.iss != issuer || claims.aud != issuer {
+        return Err("The session is another marketplace's.");
+    }
+    if to_i64(claims.exp) <= now.as_secs() {
+        return Err("The session has ended.");
+    }
+    Ok(claims)
+}
+
+/// What a token says it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenType {
+    Access,
+    Session,
+}
+
+/// What a token says it is, if it says so. Believe nothing else of it.
+pub(crate) fn claimed_type(token: &str) -> Option<TokenType> {
+    let header = token.get(..MAX_TOKEN_BYTES).unwrap_or(token).split('.').next()?;
+    match read_header(header).ok()?.typ.as_str() {
+        ACCESS_TYPE => Some(TokenType::Access),
+        SESSION_TYPE => Some(TokenType::Session),
+        _ => None,
+    }
+}
+
+fn sign(keys: &Keys, typ: &str, claims: &impl Serialize) -> Secret {
+    #[derive(Serialize)]
+    struct Header<'a> {
+        typ: &'a str,
+        alg: &'a str,
+        kid: &'a str,
+    }
+    let header = Header { typ, alg: ALGORITHM, kid: keys.key_id() };
+    let mut token = encode(&header);
+    token.push('.');
+    token.push_str(&encode(claims));
+    let signature = keys.sign(token.as_bytes());
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Secret::new(token)
+}
+
+fn encode(part: &impl Serialize) -> String {
+    // Structs of strings and numbers have a JSON form; `to_vec` fails for maps with odd keys alone.
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
+}
+
+fn open<C: DeserializeOwned>(keys: &Keys, typ: &str, token: &str) -> Result<C, Code> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Code::TokenMalformed);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(Code::TokenMalformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(Code::TokenMalformed)?;
+
+    let header = read_header(header)?;
+    if header.typ != typ || header.alg != ALGORITHM || header.crit.is_some() {
+        return Err(Code::TokenMalformed);
+    }
+    if header.kid != keys.key_id() {
+        return Err(Code::TokenKeyUnknown);
+    }
+    let signature = decode(signature)?;
+    UnparsedPublicKey::new(&ED25519, keys.public_key())
+        .verify(signed.as_bytes(), &signature)
+        .map_err(|_| Code::TokenSignatureInvalid)?;
+
+    serde_json::from_slice(&decode(payload)?).map_err(|_| Code::TokenMalformed)
+}
+
+fn read_header(part: &str) -> Result<TokenHeader, Code> {
+    serde_json::from_slice(&decode(part)?).map_err(|_| Code::TokenMalformed)
+}
+
+/// Base64url without padding and without stray bits: one token has one spelling.
+fn decode(part: &str) -> Result<Vec<u8>, Code> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Code::TokenMalformed)
+}
+
+/// A time beyond what we can count lies at the end of time.
+fn to_i64(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudnestle_marketplace::model::Tier;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::keys::{KeySeeds, test_keys};
+
+    const ISSUER: &str = "http://127.0.0.1:4242";
+
+    fn claims() -> Claims {
+        Claims {
+            iss: ISSUER.to_owned(),
+            aud: "sol_a".to_owned(),
+            sub: "cus_a".to_owned(),
+            jti: "tok_a".to_owned(),
+            iat: 1_000,
+            exp: 1_900,
+            nbf: None,
+            tier: Tier::Pro,
+        }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn verdict(token: &str) -> Result<(), Code> {
+        verify_access(&test_keys(), ISSUER, Some("sol_a"), token, at(1_500)).map(drop)
+    }
+
+    /// A token with any header and claims, signed by the right key.
+    fn forged(header: serde_json::Value, claims: serde_json::Value) -> String {
+        let signed = format!("{}.{}", encode(&header), encode(&claims));
+        let signature = URL_SAFE_NO_PAD.encode(test_keys().sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    }
+
+    fn good_header() -> serde_json::Value {
+        json!({"typ": "at+jwt", "alg": "EdDSA", "kid": test_keys().key_id()})
+    }
+
+    #[test]
+    fn a_token_is_good_from_its_issue_until_the_second_it_expires() {
+        let token = sign_access(&test_keys(), &claims());
+        let at =
+            |secs| verify_access(&test_keys(), ISSUER, None, token.expose(), at(secs)).map(drop);
+        assert_eq!(at(1_000), Ok(()));
+        assert_eq!(at(1_899), Ok(()));
+        assert_eq!(at(1_900), Err(Code::TokenExpired));
+    }
+
+    #[test]
+    fn the_same_claims_are_signed_to_the_same_bytes() {
+        assert_eq!(sign_access(&test_keys(), &claims()), sign_access(&test_keys(), &claims()));
+    }
+
+    #[test]
+    fn a_token_of_another_issuer_is_refused() {
+        let token = sign_access(&test_keys(), &claims());
+        let other = "http://localhost:4242";
+        let verdict = verify_access(&test_keys(), other, None, token.expose(), at(1_500));
+        assert_eq!(verdict.map(drop), Err(Code::TokenWrongIssuer));
+    }
+
+    #[test]
+    fn a_token_of_another_solution_is_refused_whether_it_has_expired_or_not() {
+        let token = sign_access(&test_keys(), &claims());
+        for now in [1_500, 5_000] {
+            let verdict =
+                verify_access(&test_keys(), ISSUER, Some("sol_b"), token.expose(), at(now));
+            assert_eq!(verdict.map(drop), Err(Code::TokenWrongSolution));
+        }
+    }
+
+    #[test]
+    fn a_changed_token_is_refused_wherever_it_was_changed() {
+        let token = sign_access(&test_keys(), &claims());
+        for position in 0..token.expose().len() {
+            let mut bytes = token.expose().as_bytes().to_vec();
+            bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).expect("ASCII");
+            assert!(verdict(&changed).is_err(), "{position}");
+        }
+    }
+
+    #[test]
+    fn the_header_is_taken_by_the_letter() {
+        let kid = test_keys().key_id().to_owned();
+        let good = serde_json::to_value(claims()).expect("JSON");
+        assert_eq!(verdict(&forged(good_header(), good.clone())), Ok(()));
+        for (header, code) in [
+            (json!({"typ": "JWT", "alg": "EdDSA", "kid": kid}), Code::TokenMalformed),
+            (json!({"typ": "session+jwt", "alg": "EdDSA", "kid": kid}), Code::TokenMalformed),
+            (json!({"typ": "at+jwt", "alg": "none", "kid": kid}), Code::TokenMalformed),
+            (json!({"typ": "at+jwt", "alg": "HS256", "kid": kid}), Code::TokenMalformed),
+            (json!({"typ": "at+jwt", "alg": "EdDSA"}), Code::TokenMalformed),
+            (
+                json!({"typ": "at+jwt", "alg": "EdDSA", "kid": kid, "crit": ["b64"]}),
+                Code::TokenMalformed,
+            ),
+            (json!({"typ": "at+jwt", "alg": "EdDSA", "kid": "../../etc"}), Code::TokenKeyUnknown),
+        ] {
+            assert_eq!(verdict(&forged(header.clone(), good.clone())), Err(code), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_claim_of_the_wrong_type_is_an_error_and_never_an_absent_claim() {
+        for claim in ["iss", "aud", "sub", "jti", "iat", "exp"] {
+            for wrong in [
+                json!(null),
+                json!([]),
+                json!({}),
+                json!(true),
+                json!("9999999999"),
+                json!(-1),
+                json!(1.5),
+            ] {
+                let mut claims = serde_json::to_value(claims()).expect("JSON");
+                if claims[claim].is_string() && wrong.is_string() {
+                    continue;
+                }
+                claims[claim] = wrong.clone();
+                let code = verdict(&forged(good_header(), claims));
+                assert_eq!(code, Err(Code::TokenMalformed), "{claim} = {wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_malformed() {
+        for text in ["", ".", "..", "a.b", "a.b.c.d", "ä.ö.ü", &"a".repeat(MAX_TOKEN_BYTES + 1)]
+        {
+            assert_eq!(verdict(text), Err(Code::TokenMalformed));
+        }
+    }
+
+    #[test]
+    fn another_marketplaces_key_is_unknown_here() {
+        let other = Keys::open(&KeySeeds::new(|| [9; 32])).expect("keys");
+        let token = sign_access(&other, &claims());
+        assert_eq!(verdict(token.expose()), Err(Code::TokenKeyUnknown));
+    }
+
+    #[test]
+    fn a_session_cannot_pass_for_a_token_nor_a_token_for_a_session() {
+        let session = SessionClaims {
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
+            sub: "cus_a".to_owned(),
+            jti: "ses_a".to_owned(),
+            iat: 1_000,
+            exp: 1_900,
+        };
+        let session = sign_session(&test_keys(), &session);
+        let token = sign_access(&test_keys(), &claims());
+        assert_eq!(claimed_type(session.expose()), Some(TokenType::Session));
+        assert_eq!(claimed_type(token.expose()), Some(TokenType::Access));
+        assert_eq!(claimed_type("cnsk_test_x"), None);
+        assert_eq!(verdict(session.expose()), Err(Code::TokenMalformed));
+        assert!(verify_session(&test_keys(), ISSUER, session.expose(), at(1_500)).is_ok());
+        assert!(verify_session(&test_keys(), ISSUER, session.expose(), at(1_900)).is_err());
+        assert!(verify_session(&test_keys(), ISSUER, token.expose(), at(1_500)).is_err());
+    }
+}

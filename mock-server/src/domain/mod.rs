@@ -1,0 +1,14 @@
+//! What the marketplace means.
+//!
+//! Everything here is pure: it takes facts and `now` and returns decisions. There is no HTTP, no
+//! storage and no clock in it, so each rule can be read, and tested, as a sentence.
+
+pub(crate) mod builtin;
+pub(crate) mod catalogue;
+pub(crate) mod credential;
+pub(crate) mod fence;
+pub(crate) mod jwt;
+pub(crate) mod keys;
+pub(crate) mod quota;
+pub(crate) mod refresh;
+pub(crate) mod usage;

@@ -1,0 +1,170 @@
+//! Quotas and the calendar windows they are counted in.
+//!
+//! A window begins at midnight of the solution's time zone. Days have 23 or 25 hours where clocks
+//! change, so everything here is civil date arithmetic; nothing adds 24 hours.
+
+use cloudnestle_marketplace::model::{Quota, QuotaPolicy, Timestamp, Window};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::catalogue::Allowance;
+
+/// Every event is counted in each of these, whatever its customer's plan limits: a plan may change
+/// in the middle of a window.
+pub(crate) const COUNTED_WINDOWS: [Window; 2] = [Window::Day, Window::Month];
+
+/// One day or month of a calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    /// `day/2026-11-22` or `month/2026-11`: sorts by time among its kind.
+    pub name: String,
+    /// When the next one begins.
+    pub ends_at: Timestamp,
+}
+
+/// The moment lies outside the years the calendar knows, or the window is of no known kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutsideCalendar;
+
+/// The period of that kind which contains `at`.
+pub(crate) fn period(
+    window: Window,
+    zone: &TimeZone,
+    at: Timestamp,
+) -> Result<Period, OutsideCalendar> {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).map_err(|_| OutsideCalendar)?;
+    let date = zone.to_datetime(at).date();
+    let (name, next) = match window {
+        Window::Day => (format!("day/{date}"), date.tomorrow()),
+        Window::Month => (
+            format!("month/{:04}-{:02}", date.year(), date.month()),
+            date.last_of_month().tomorrow(),
+        ),
+        _ => return Err(OutsideCalendar),
+    };
+    let ends_at = midnight(next.map_err(|_| OutsideCalendar)?, zone)?;
+    Ok(Period { name, ends_at })
+}
+
+/// When `date` begins in `zone`: its first moment, where clocks skip midnight.
+fn midnight(date: Date, zone: &TimeZone) -> Result<Timestamp, OutsideCalendar> {
+    let begin = date
+        .to_zoned(zone.clone())
+        .and_then(|midnight| midnight.start_of_day())
+        .map_err(|_| OutsideCalendar)?;
+    Ok(Timestamp::from_millis(begin.timestamp().as_millisecond()))
+}
+
+/// What a customer sees of an allowance of which `used` is used in `period`.
+pub(crate) fn quota(allowance: &Allowance, used: u64, period: &Period) -> Quota {
+    Quota {
+        action: allowance.action.clone(),
+        limit: allowance.limit,
+        used,
+        leased: 0,
+        remaining: allowance.limit.map(|limit| limit.saturating_sub(used)),
+        window: allowance.window,
+        resets_at: period.ends_at,
+        policy: QuotaPolicy::Soft,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("RFC 3339")
+    }
+
+    fn period_of(window: Window, zone: &str, moment: &str) -> (String, String) {
+        let zone = TimeZone::get(zone).expect("a known zone");
+        let period = period(window, &zone, at(moment)).expect("inside the calendar");
+        (period.name, period.ends_at.to_string())
+    }
+
+    fn is(name: &str, ends_at: &str) -> (String, String) {
+        (name.to_owned(), ends_at.to_owned())
+    }
+
+    #[test]
+    fn a_day_in_kolkata_ends_at_half_past_six_in_the_evening_utc() {
+        let day = |moment| period_of(Window::Day, "Asia/Kolkata", moment);
+        let sunday = is("day/2026-11-22", "2026-11-22T18:30:00Z");
+        assert_eq!(day("2026-11-21T18:30:00Z"), sunday);
+        assert_eq!(day("2026-11-22T18:29:59.999Z"), sunday);
+        assert_eq!(day("2026-11-22T18:30:00Z"), is("day/2026-11-23", "2026-11-23T18:30:00Z"));
+    }
+
+    #[test]
+    fn the_day_the_clocks_go_forward_has_23_hours_and_the_day_they_go_back_25() {
+        let day = |moment| period_of(Window::Day, "Europe/Berlin", moment);
+        // 2026-03-29, 00:00 CET to 24:00 CEST.
+        let spring = is("day/2026-03-29", "2026-03-29T22:00:00Z");
+        assert_eq!(day("2026-03-28T23:00:00Z"), spring);
+        assert_eq!(day("2026-03-29T21:59:59Z"), spring);
+        // 2026-10-25, 00:00 CEST to 24:00 CET.
+        let autumn = is("day/2026-10-25", "2026-10-25T23:00:00Z");
+        assert_eq!(day("2026-10-24T22:00:00Z"), autumn);
+        assert_eq!(day("2026-10-25T22:59:59Z"), autumn);
+    }
+
+    #[test]
+    fn where_clocks_skip_midnight_the_day_begins_at_one() {
+        // Cairo went from 00:00 to 01:00 on 2026-04-24.
+        let day = period_of(Window::Day, "Africa/Cairo", "2026-04-23T12:00:00Z");
+        assert_eq!(day, is("day/2026-04-23", "2026-04-23T22:00:00Z"));
+        let next = period_of(Window::Day, "Africa/Cairo", "2026-04-23T22:00:00Z");
+        assert_eq!(next.0, "day/2026-04-24");
+    }
+
+    #[test]
+    fn months_end_where_they_end() {
+        let month = |moment| period_of(Window::Month, "Asia/Kolkata", moment);
+        assert_eq!(month("2026-01-31T12:00:00Z"), is("month/2026-01", "2026-01-31T18:30:00Z"));
+        assert_eq!(month("2026-01-31T18:30:00Z"), is("month/2026-02", "2026-02-28T18:30:00Z"));
+        assert_eq!(month("2028-02-15T00:00:00Z"), is("month/2028-02", "2028-02-29T18:30:00Z"));
+        assert_eq!(month("2026-12-31T18:29:59Z"), is("month/2026-12", "2026-12-31T18:30:00Z"));
+        assert_eq!(month("2026-12-31T18:30:00Z"), is("month/2027-01", "2027-01-31T18:30:00Z"));
+    }
+
+    #[test]
+    fn every_moment_of_two_years_lies_in_the_period_that_ends_next() {
+        for zone in ["Asia/Kolkata", "Europe/Berlin", "America/New_York", "Pacific/Apia", "UTC"] {
+            let zone = TimeZone::get(zone).expect("a known zone");
+            for window in COUNTED_WINDOWS {
+                let mut moment = at("2026-01-01T00:00:00Z");
+                while moment < at("2028-01-01T00:00:00Z") {
+                    let now = period(window, &zone, moment).expect("inside the calendar");
+                    assert!(now.ends_at > moment);
+                    let last = Timestamp::from_millis(now.ends_at.as_millis() - 1);
+                    assert_eq!(period(window, &zone, last), Ok(now.clone()));
+                    let next = period(window, &zone, now.ends_at).expect("inside the calendar");
+                    assert!(next.name > now.name);
+                    moment = now.ends_at;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_calendar_there_is_no_period() {
+        for moment in [i64::MAX, i64::MIN, 253_402_207_200_000] {
+            let moment = Timestamp::from_millis(moment);
+            assert!(period(Window::Day, &TimeZone::UTC, moment).is_err());
+        }
+        assert!(period(Window::Unknown, &TimeZone::UTC, Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn what_remains_never_goes_below_zero_and_no_limit_has_no_remainder() {
+        let zone = TimeZone::UTC;
+        let today = period(Window::Day, &zone, at("2026-11-22T00:00:00Z")).expect("a day");
+        let mut allowance =
+            Allowance { action: "search".to_owned(), limit: Some(100), window: Window::Day };
+        assert_eq!(quota(&allowance, 40, &today).remaining, Some(60));
+        assert_eq!(quota(&allowance, 140, &today).remaining, Some(0));
+        allowance.limit = None;
+        assert_eq!(quota(&allowance, 140, &today).remaining, None);
+    }
+}

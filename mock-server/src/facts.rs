@@ -1,0 +1,199 @@
+//! What is kept, and under which name: the marketplace's data model on one page.
+//!
+//! | table | partition | sort | holds |
+//! |---|---|---|---|
+//! | marketplace | `keys` | `1` | [`KeySeeds`] |
+//! | solutions | `sol_…` | `solution` | [`Solution`] |
+//! | users | `cus_…` | `customer` | [`Customer`] |
+//! | subscriptions | `cus_…` | `sol_…` | [`Subscription`] |
+//! | api_keys | half its hash | `key` | [`ApiKey`] |
+//! | api_tokens | `tok_…` | `token` | [`IssuedToken`] |
+//! | api_tokens | `fam_…` | `family` | [`Family`] |
+//! | api_tokens | half its hash | `refresh` | [`KeptRefreshToken`] |
+//! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
+//! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
+//! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
+//! | usage_tracking | `key/…` | `deed` | [`Deed`] |
+//! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
+//! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
+//!
+//! [`Solution`]: crate::domain::catalogue::Solution
+//! [`Customer`]: crate::domain::catalogue::Customer
+//! [`Subscription`]: crate::domain::catalogue::Subscription
+//! [`KeySeeds`]: crate::domain::keys::KeySeeds
+//! [`Family`]: crate::domain::refresh::Family
+//! [`KeptRefreshToken`]: crate::domain::refresh::KeptRefreshToken
+//! [`Fence`]: crate::domain::fence::Fence
+
+use std::fmt;
+
+use cloudnestle_marketplace::model::{EventResult, LossReason, Timestamp, UsageEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::credential::Hash;
+use crate::domain::usage::{Counter, MAX_ITEMS};
+use crate::store::{Key, Query, Table};
+
+/// A secret key of a solution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ApiKey {
+    pub hash: Hash,
+    pub solution_id: String,
+}
+
+/// An access token that was issued. Never changes; what ends it is its family.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct IssuedToken {
+    pub customer_id: String,
+    pub solution_id: String,
+    pub family_id: String,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A page of a producer's ledger: consecutive numbers, and what became of each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LedgerPage {
+    pub received_at: Timestamp,
+    pub lines: Vec<LedgerLine>,
+}
+
+/// A number of a producer, and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LedgerLine {
+    #[serde(flatten)]
+    pub result: EventResult,
+    /// The event, unless it was too large to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<UsageEvent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LossReason>,
+}
+
+/// An event that was sent alone and counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SingleEvent {
+    pub fingerprint: String,
+    pub received_at: Timestamp,
+    pub event: UsageEvent,
+}
+
+/// What was done under a caller's idempotency key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Deed {
+    pub fingerprint: String,
+}
+
+/// Accepted usage that the counters don't show yet. Committed with the ledger, and taken off in the
+/// very commits that add to the counters: each addition happens once, wherever a process dies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PendingProjection {
+    pub additions: Vec<(Counter, i64)>,
+}
+
+/// Who sends usage: numbers and idempotency keys are the principal's, not the key's, so that
+/// changing a key keeps the fence. In this release only secret keys of the test environment send.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    solution_id: String,
+}
+
+impl Principal {
+    pub(crate) fn secret_key(solution_id: &str) -> Principal {
+        Principal { solution_id: solution_id.to_owned() }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/test/secret_key", self.solution_id)
+    }
+}
+
+pub(crate) fn keys() -> Key {
+    Key::new(Table::Marketplace, "keys", "1")
+}
+
+pub(crate) fn solution(id: &str) -> Key {
+    Key::new(Table::Solutions, id, "solution")
+}
+
+pub(crate) fn customer(id: &str) -> Key {
+    Key::new(Table::Users, id, "customer")
+}
+
+pub(crate) fn subscription(customer_id: &str, solution_id: &str) -> Key {
+    Key::new(Table::Subscriptions, customer_id, solution_id)
+}
+
+pub(crate) fn api_key(hash: &Hash) -> Key {
+    Key::new(Table::ApiKeys, hash.index(), "key")
+}
+
+pub(crate) fn issued_token(id: &str) -> Key {
+    Key::new(Table::ApiTokens, id, "token")
+}
+
+pub(crate) fn family(id: &str) -> Key {
+    Key::new(Table::ApiTokens, id, "family")
+}
+
+pub(crate) fn refresh_token(hash: &Hash) -> Key {
+    Key::new(Table::ApiTokens, hash.index(), "refresh")
+}
+
+pub(crate) fn fence(principal: &Principal, producer: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("producer/{principal}/{producer}"), "fence")
+}
+
+/// The page whose last number is `last`.
+pub(crate) fn ledger_page(principal: &Principal, producer: &str, last: u64) -> Key {
+    let partition = format!("producer/{principal}/{producer}");
+    Key::new(Table::UsageTracking, partition, ledger_sort(last))
+}
+
+/// The pages that have the numbers from `first` to `last`. Pages are sorted by their last number, and
+/// have no more numbers than a range has entries.
+pub(crate) fn ledger_pages(principal: &Principal, producer: &str, first: u64, last: u64) -> Query {
+    Query {
+        table: Table::UsageTracking,
+        partition: format!("producer/{principal}/{producer}"),
+        sort: ledger_sort(first)..=ledger_sort(last.saturating_add(MAX_ITEMS as u64)),
+        limit: 2 * MAX_ITEMS,
+        descending: false,
+    }
+}
+
+/// Twenty digits are as many as a `u64` has, so that byte order is the order of numbers.
+fn ledger_sort(number: u64) -> String {
+    format!("ledger/{number:020}")
+}
+
+pub(crate) fn single_event(principal: &Principal, id: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("event/{principal}/{id}"), "event")
+}
+
+pub(crate) fn deed(principal: &Principal, idempotency_key: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("key/{principal}/{idempotency_key}"), "deed")
+}
+
+pub(crate) fn pending(id: &str) -> Key {
+    Key::new(Table::UsageTracking, "pending", id)
+}
+
+/// The oldest projections that are pending.
+pub(crate) fn oldest_pending(limit: usize) -> Query {
+    Query {
+        table: Table::UsageTracking,
+        partition: "pending".to_owned(),
+        sort: String::new()..="~".to_owned(),
+        limit,
+        descending: false,
+    }
+}
+
+pub(crate) fn counter(counter: &Counter) -> Key {
+    let Counter { customer_id, solution_id, action, period } = counter;
+    let partition = format!("counters/{customer_id}/{solution_id}");
+    Key::new(Table::UsageTracking, partition, format!("{action}/{period}"))
+}

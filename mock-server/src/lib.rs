@@ -1,0 +1,41 @@
+//! The CloudNestle marketplace, small enough for a laptop and real enough to test against.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cloudnestle_mock_server::MockServer;
+//!
+//! let server = MockServer::start().await?;
+//! println!("listening at {}", server.url());
+//! # #[cfg(feature = "control")] {
+//! let pair = server.token_pair("cus_ravi", "sol_faiss_search").await?;
+//! # assert!(pair.refresh_token.expose().starts_with("cnrt_test_"));
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A server is a value: many may run in one process, they share nothing, and dropping one shuts it
+//! down. Each begins with the [built-in world](MockServer::solutions): three solutions and a
+//! customer in every tier. With the feature `control` (on by default) tests hold its clock, its
+//! fault plan and its journal, in Rust through [`MockServer`] and elsewhere through `/mock/…`.
+//!
+//! Inside, `api` speaks HTTP, `domain` knows what the marketplace means, `store` keeps facts, and
+//! `world` is everything a test wants to hold.
+
+mod api;
+#[cfg(feature = "control")]
+mod control;
+mod domain;
+mod facts;
+mod market;
+mod server;
+pub mod store;
+mod world;
+
+#[cfg(feature = "control")]
+pub use control::ControlError;
+pub use market::{CustomerInfo, SolutionInfo};
+pub use server::{Builder, MockServer, StartError};
+#[cfg(feature = "control")]
+pub use world::{Fault, FaultReport, JournalEntry, Reset, UsedFault};

@@ -1,0 +1,82 @@
+//! `cloudnestle-mock-server`: the marketplace on a laptop, until Ctrl-C.
+
+mod ready;
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use clap::Parser;
+use cloudnestle_mock_server::MockServer;
+
+/// The CloudNestle marketplace on a laptop: one binary, one file of state, a clock and faults that
+/// tests control.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 4242)]
+    port: u16,
+
+    /// The address to listen on. Others than loopback let the network in
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+
+    /// The file everything is kept in. With it, keys are the same at each start
+    #[arg(long, value_name = "PATH", default_value = "cloudnestle.db")]
+    db: PathBuf,
+
+    /// Keep nothing: start from the built-in world, with new keys
+    #[arg(long, conflicts_with = "db")]
+    memory: bool,
+
+    /// The URL by which others reach the server, and the issuer of its tokens
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Write URL, keys, control token and a token pair for each solution to this file, as JSON, once
+    /// the server listens
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+}
+
+// One thread serves a laptop, starts faster than many and takes less memory.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let mut builder = MockServer::builder().listen(arguments.listen).port(arguments.port);
+    if !arguments.memory {
+        builder = builder.db(&arguments.db);
+    }
+    if let Some(url) = arguments.public_url {
+        builder = builder.public_url(url);
+    }
+    let server = builder.start().await.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    });
+
+    let database = (!arguments.memory).then_some(arguments.db.as_path());
+    print!("{}", ready::banner(&server, database));
+    if let Some(path) = &arguments.ready_file {
+        ready::write_file(&server, path).await?;
+    }
+    wait_for_end().await?;
+    server.stop().await;
+    Ok(())
+}
+
+/// Until the user, or the system, asks for the end.
+async fn wait_for_end() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,132 @@
+//! One marketplace: its facts, its keys, its name and its world.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cloudnestle_marketplace::model::{Secret, Tier, Timestamp};
+use serde::Serialize;
+
+use crate::StartError;
+use crate::domain::builtin::{BuiltIn, built_in};
+use crate::domain::catalogue::{Customer, Solution};
+use crate::domain::credential::Hash;
+#[cfg(feature = "control")]
+use crate::domain::credential::Kind;
+use crate::domain::keys::{KeySeeds, Keys};
+use crate::facts::{self, ApiKey};
+use crate::store::{Store, Transaction, transact};
+use crate::world::World;
+
+/// What every request is answered from. There may be many in a process; they share nothing.
+pub(crate) struct Market {
+    pub store: Arc<dyn Store>,
+    pub world: World,
+    pub keys: Keys,
+    /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
+    pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    #[cfg(feature = "control")]
+    pub control_token: Secret,
+}
+
+impl Market {
+    /// Opens the marketplace a store holds, founding it if the store is empty.
+    pub(crate) async fn open(
+        store: Arc<dyn Store>,
+        world: World,
+        url: String,
+        address: SocketAddr,
+    ) -> Result<Market, StartError> {
+        let now = world.now();
+        let seeds = KeySeeds::new(|| world.random.bytes());
+        let seeds = transact(&*store, async |tx| {
+            if let Some(kept) = tx.get::<KeySeeds>(&facts::keys()).await? {
+                return Ok(kept);
+            }
+            tx.put(&facts::keys(), &seeds)?;
+            found(tx, &seeds, now)?;
+            Ok::<_, StartError>(seeds.clone())
+        })
+        .await?;
+        let keys = Keys::open(&seeds).ok_or(StartError::DamagedKeys)?;
+        Ok(Market {
+            #[cfg(feature = "control")]
+            control_token: Kind::ControlToken.secret(world.random.bytes()),
+            store,
+            world,
+            keys,
+            url,
+            address,
+        })
+    }
+
+    /// The solutions of the built-in world.
+    pub(crate) fn solutions(&self) -> Vec<SolutionInfo> {
+        let info = |solution: Solution| SolutionInfo {
+            secret_key: self.keys.test_secret_key(&solution.id),
+            id: solution.id,
+            name: solution.name,
+            time_zone: solution.time_zone,
+        };
+        built_in(self.world.now()).solutions.into_iter().map(info).collect()
+    }
+
+    /// The customers of the built-in world, as they were founded.
+    pub(crate) fn customers(&self) -> Vec<CustomerInfo> {
+        let BuiltIn { customers, subscriptions, .. } = built_in(self.world.now());
+        let info = |customer: Customer| {
+            let own = subscriptions.iter().filter(|own| own.customer_id == customer.id);
+            let subscriptions = own.map(|own| (own.solution_id.clone(), own.tier)).collect();
+            CustomerInfo { id: customer.id, name: customer.name, subscriptions }
+        };
+        customers.into_iter().map(info).collect()
+    }
+}
+
+/// A solution of the built-in world.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SolutionInfo {
+    /// `sol_…`
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The IANA time zone its quotas are counted in.
+    pub time_zone: String,
+    /// The key its backend calls the marketplace with.
+    pub secret_key: Secret,
+}
+
+/// A customer of the built-in world.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CustomerInfo {
+    /// `cus_…`
+    pub id: String,
+    /// `None` for an anonymous visitor.
+    pub name: Option<String>,
+    /// The solutions the customer has subscribed to, and in which tier.
+    pub subscriptions: BTreeMap<String, Tier>,
+}
+
+/// Writes the built-in world, with a secret key for each solution.
+fn found(tx: &mut Transaction<'_>, seeds: &KeySeeds, now: Timestamp) -> Result<(), StartError> {
+    let keys = Keys::open(seeds).ok_or(StartError::DamagedKeys)?;
+    let world = built_in(now);
+    for solution in &world.solutions {
+        tx.put(&facts::solution(&solution.id), solution)?;
+        let hash = Hash::of(&keys.test_secret_key(&solution.id));
+        let api_key = ApiKey { hash, solution_id: solution.id.clone() };
+        tx.put(&facts::api_key(&hash), &api_key)?;
+    }
+    for customer in &world.customers {
+        tx.put(&facts::customer(&customer.id), customer)?;
+    }
+    for subscription in &world.subscriptions {
+        let key = facts::subscription(&subscription.customer_id, &subscription.solution_id);
+        tx.put(&key, subscription)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! A running server, and how it is started.
+
+mod accept;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cloudnestle_marketplace::model::Secret;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::routes::router;
+use crate::api::usage::projection;
+use crate::market::{CustomerInfo, Market, SolutionInfo};
+use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
+use crate::world::{NoRandomness, World};
+
+#[cfg(feature = "control")]
+pub(crate) use accept::ResetConnection;
+
+/// A marketplace that listens on a port of this machine, until it is dropped or stopped.
+pub struct MockServer {
+    pub(crate) market: Arc<Market>,
+    /// Dropped, it tells the accept loop to end.
+    running: watch::Sender<()>,
+    accepting: JoinHandle<()>,
+}
+
+/// What a server is like before it is started.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    listen: IpAddr,
+    port: u16,
+    db: Option<PathBuf>,
+    public_url: Option<String>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Somebody else has the port, or the address is not this machine's. Choose another; port 0
+    /// takes a free one.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The database can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys in the database are not keys. Take another database.
+    #[error("the keys in the database are damaged")]
+    DamagedKeys,
+    /// Tokens name the URL as their issuer, so it must be one.
+    #[error("the public URL must be http(s)://host[:port], without a path, not {0:?}")]
+    PublicUrl(String),
+    /// The operating system has no random numbers.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
+}
+
+impl MockServer {
+    /// Starts a server at a free port of 127.0.0.1 that forgets everything when it ends.
+    ///
+    /// Runs on the tokio runtime it is called in.
+    pub async fn start() -> Result<MockServer, StartError> {
+        MockServer::builder().start().await
+    }
+
+    /// For a server that is different from that of [`MockServer::start`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::MockServer;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let server = MockServer::builder().db(folder.path().join("market.db")).start().await?;
+    /// server.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder { listen: Ipv4Addr::LOCALHOST.into(), port: 0, db: None, public_url: None }
+    }
+
+    /// Where it can be reached, and the `iss` of its tokens: no slash at the end.
+    pub fn url(&self) -> &str {
+        &self.market.url
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.market.address
+    }
+
+    /// The solutions of the built-in world, with their secret keys. They stay the same as long as
+    /// the database does.
+    pub fn solutions(&self) -> Vec<SolutionInfo> {
+        self.market.solutions()
+    }
+
+    /// The customers of the built-in world, as they were founded.
+    pub fn customers(&self) -> Vec<CustomerInfo> {
+        self.market.customers()
+    }
+
+    /// The secret key of a solution, if the built-in world has it.
+    pub fn secret_key(&self, solution_id: &str) -> Option<Secret> {
+        self.solutions().into_iter().find(|it| it.id == solution_id).map(|it| it.secret_key)
+    }
+
+    /// Ends it: calls under way get five seconds to finish. Afterwards the port is free and the
+    /// database closed.
+    pub async fn stop(self) {
+        let MockServer { market, running, accepting, .. } = self;
+        drop(running);
+        // An accept loop that panicked has ended, too.
+        let _ = accepting.await;
+        drop(market);
+    }
+}
+
+impl Builder {
+    /// The address to listen on; 127.0.0.1 unless set.
+    pub fn listen(mut self, address: IpAddr) -> Builder {
+        self.listen = address;
+        self
+    }
+
+    /// The port to listen on; 0, a free one, unless set.
+    pub fn port(mut self, port: u16) -> Builder {
+        self.port = port;
+        self
+    }
+
+    /// Keeps everything in this file, which is made if there is none; in memory unless set.
+    pub fn db(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.db = Some(path.into());
+        self
+    }
+
+    /// The URL the marketplace is known by, such as `https://market.test`: the `iss` of its tokens.
+    /// `http://address:port` unless set.
+    pub fn public_url(mut self, url: impl Into<String>) -> Builder {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// Starts it. When this returns, it answers.
+    pub async fn start(self) -> Result<MockServer, StartError> {
+        let address = SocketAddr::new(self.listen, self.port);
+        let failed = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let url = match self.public_url {
+            Some(url) => check_url(url)?,
+            None => format!("http://{}", reachable(address)),
+        };
+
+        let store: Arc<dyn Store> = match self.db {
+            Some(path) => Arc::new(Sqlite::open(&path)?),
+            None => Arc::new(Memory::new()),
+        };
+        let market = Arc::new(Market::open(store, World::real()?, url, address).await?);
+        // What an earlier process accepted and did not live to count.
+        projection::run(&*market.store).await?;
+
+        let (running, ended) = watch::channel(());
+        let router = router(market.clone());
+        let accepting = tokio::spawn(accept::serve(listener, router, ended));
+        Ok(MockServer { market, running, accepting })
+    }
+}
+
+/// Where a server that listens on all addresses is reached from its own machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// The issuer is compared to the letter, so it has one spelling: no path, no slash at the end.
+fn check_url(url: String) -> Result<String, StartError> {
+    let parsed: Option<axum::http::Uri> = url.parse().ok();
+    let is_bare = parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+    });
+    match is_bare && url.matches('/').count() == 2 && !url.contains(['?', '#', '@']) {
+        true => Ok(url),
+        false => Err(StartError::PublicUrl(url)),
+    }
+}
+
+impl From<NoRandomness> for StartError {
+    fn from(_: NoRandomness) -> Self {
+        StartError::Randomness
+    }
+}
+
+impl fmt::Debug for MockServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MockServer({})", self.url())
+    }
+}

@@ -1,0 +1,110 @@
+//! A store in one file, by SQLite: the default of a server that keeps anything.
+//!
+//! A commit is answered after it is on the disk (`synchronous=FULL`), so it survives the death of
+//! the process and the loss of power. All commits go through one thread, which makes one transaction
+//! of those that wait; reads go through connections of their own and wait for nobody. One process
+//! has the file at a time. What is not promised: that a commit whose future is dropped doesn't
+//! happen.
+
+mod file;
+mod readers;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use self::{readers::Readers, writer::Writer};
+use super::{Item, Key, Query, Store, StoreError, Write, rules::check_bounds};
+
+/// A store in one file. Dropping it waits until what was accepted is written.
+#[derive(Debug)]
+pub struct Sqlite {
+    // Dropped in this order: the last connection to close must be the writer's, which then folds
+    // the write-ahead log into the file; only after that may others have it.
+    readers: Readers,
+    writer: Writer,
+    turn: Mutex<()>,
+    _lock: File,
+}
+
+/// Why a file can't serve as a store. What it holds is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Stop the other process, or use another file.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// Use another file.
+    #[error("{} was not made by this program", .0.display())]
+    Foreign(PathBuf),
+    /// Use a program at least as new as the one that wrote the file.
+    #[error("{} has version {found}, and this program reads up to {known}", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest version this program knows.
+        known: usize,
+    },
+    /// The system or SQLite won't have it.
+    #[error("{} can't be opened: {reason}", .path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        reason: String,
+    },
+}
+
+impl Sqlite {
+    /// Opens the store in the file at `path`, which is made if there is none, or brought up to the
+    /// version of this program. Next to it lie `….lock` and, while it is open, `…-wal` and `…-shm`.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        // Absolute, because readers are opened later, from wherever the process is by then.
+        let failed = |error| file::failed(path, &error);
+        let path = std::path::absolute(path).map_err(failed)?;
+        let lock = file::lock(&path)?;
+        let connection = file::open(&path)?;
+        let writer = Writer::start(connection).map_err(failed)?;
+        Ok(Sqlite { readers: Readers::new(path), writer, turn: Mutex::default(), _lock: lock })
+    }
+}
+
+impl Store for Sqlite {
+    // Reads run on the calling thread: they take microseconds, less than handing them to another.
+
+    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        Box::pin(async move { self.readers.get(key) })
+    }
+
+    fn query(&self, query: Query) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        Box::pin(async move { self.readers.query(query) })
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            check_bounds(&writes)?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            self.writer.commit(writes).await
+        })
+    }
+
+    fn turn(&self) -> &Mutex<()> {
+        &self.turn
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,60 @@
+//! What a test wants to hold: the clock, randomness, faults, and a journal of what was asked.
+//!
+//! Each server has a world of its own; nothing in it is global. Whoever needs the time or a new id
+//! asks the world, so that a test that moves the clock moves all of it.
+
+mod clock;
+#[cfg(feature = "control")]
+mod fault;
+#[cfg(feature = "control")]
+mod journal;
+mod random;
+
+use cloudnestle_marketplace::model::{Timestamp, new_id};
+
+pub(crate) use clock::Clock;
+#[cfg(feature = "control")]
+pub(crate) use clock::OutOfRange;
+#[cfg(feature = "control")]
+pub(crate) use fault::{Effect, FaultPlan};
+#[cfg(feature = "control")]
+pub use fault::{Fault, FaultReport, Reset, UsedFault};
+#[cfg(feature = "control")]
+pub(crate) use journal::Journal;
+#[cfg(feature = "control")]
+pub use journal::JournalEntry;
+pub(crate) use random::{NoRandomness, Random};
+
+/// Everything of a server that is not a fact.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub clock: Clock,
+    pub random: Random,
+    #[cfg(feature = "control")]
+    pub faults: FaultPlan,
+    #[cfg(feature = "control")]
+    pub journal: Journal,
+}
+
+impl World {
+    /// A world with this machine's time and randomness.
+    pub(crate) fn real() -> Result<World, NoRandomness> {
+        Ok(World {
+            clock: Clock::default(),
+            random: Random::from_os()?,
+            #[cfg(feature = "control")]
+            faults: FaultPlan::default(),
+            #[cfg(feature = "control")]
+            journal: Journal::default(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A new id, such as `tok_01KAPM6T9Z…`.
+    pub(crate) fn id(&self, prefix: &str) -> String {
+        new_id(prefix, self.now(), self.random.bytes())
+    }
+}

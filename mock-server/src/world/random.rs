@@ -1,0 +1,56 @@
+//! Randomness for ids and secrets.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The operating system gave no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRandomness;
+
+/// HMAC-SHA256 of a counter under a seed drawn once: cryptographically strong, it cannot fail while
+/// requests are served, and a simulated world that chooses the seed gets the same ids twice.
+#[derive(Debug)]
+pub(crate) struct Random {
+    seed: hmac::Key,
+    drawn: AtomicU64,
+}
+
+impl Random {
+    /// Seeded by the operating system.
+    pub(crate) fn from_os() -> Result<Random, NoRandomness> {
+        let mut seed = [0; 32];
+        SystemRandom::new().fill(&mut seed).map_err(|_| NoRandomness)?;
+        Ok(Random::seeded(&seed))
+    }
+
+    pub(crate) fn seeded(seed: &[u8; 32]) -> Random {
+        Random { seed: hmac::Key::new(hmac::HMAC_SHA256, seed), drawn: AtomicU64::new(0) }
+    }
+
+    /// Up to 32 random bytes.
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        const { assert!(N <= 32, "one draw has 32 bytes") }
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let block = hmac::sign(&self.seed, &drawn.to_be_bytes());
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&block.as_ref()[..N]);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_decides_everything_that_is_drawn() {
+        let (one, same, other) =
+            (Random::seeded(&[1; 32]), Random::seeded(&[1; 32]), Random::seeded(&[2; 32]));
+        let first: [u8; 32] = one.bytes();
+        assert_eq!(first, same.bytes());
+        assert_ne!(first, other.bytes());
+        assert_ne!(first, one.bytes(), "nothing is drawn twice");
+    }
+}

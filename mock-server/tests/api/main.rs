@@ -1,0 +1,9 @@
+//! The server as its callers see it: real HTTP, on both stores.
+#![cfg(feature = "control")]
+
+mod common;
+mod control;
+mod faults;
+mod problems;
+mod tokens;
+mod usage;

@@ -1,0 +1,269 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::ValidationMode;
+use crate::error::{Error, Result};
+use crate::host::{Files, Host, MemoryFiles};
+use crate::model::{Code, Secret};
+use crate::sdk::MarketplaceSdk;
+
+/// Where `cloudnestle-mock-server` listens unless it is told otherwise.
+const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
+
+/// How long one call may take, retries included. A page waits for it.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Sets up a [`MarketplaceSdk`]. What is not set comes from the environment:
+///
+/// | variable | |
+/// |---|---|
+/// | `CLOUDNESTLE_SECRET_KEY` | the solution's secret key |
+/// | `CLOUDNESTLE_SOLUTION` | the solution's id |
+/// | `CLOUDNESTLE_URL` | the marketplace; a test key defaults to the local mock server |
+/// | `CLOUDNESTLE_ISSUER` | the `iss` of its tokens, if it is not that URL |
+/// | `CLOUDNESTLE_SPOOL_DIR` | where usage waits until it is delivered |
+#[derive(Clone, Default)]
+pub struct Builder {
+    secret_key: Option<Secret>,
+    solution: Option<String>,
+    url: Option<String>,
+    issuer: Option<String>,
+    validation: ValidationMode,
+    deadline: Option<Duration>,
+    spool: Option<SpoolPlace>,
+    host: Option<Arc<dyn Host>>,
+}
+
+#[derive(Clone)]
+enum SpoolPlace {
+    Dir(PathBuf),
+    Memory,
+}
+
+/// The settings, complete and checked.
+pub(crate) struct Config {
+    pub(crate) secret_key: Secret,
+    pub(crate) is_test: bool,
+    pub(crate) solution: String,
+    pub(crate) url: String,
+    pub(crate) issuer: String,
+    pub(crate) validation: ValidationMode,
+    pub(crate) deadline: Duration,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) spool_dir: PathBuf,
+    pub(crate) host: Arc<dyn Host>,
+}
+
+impl Builder {
+    /// The solution's secret key, `cnsk_test_…` or `cnsk_live_…`. It belongs on a server, never in
+    /// a program that users hold.
+    pub fn secret_key(mut self, key: impl Into<Secret>) -> Self {
+        self.secret_key = Some(key.into());
+        self
+    }
+
+    /// The solution's id, `sol_…`: tokens for any other are refused.
+    pub fn solution(mut self, id: impl Into<String>) -> Self {
+        self.solution = Some(id.into());
+        self
+    }
+
+    /// The marketplace, such as `https://marketplace.example`. Plain `http` is for this machine
+    /// only.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The exact `iss` of the marketplace's tokens, if it is not its URL.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Whom a validation asks; [`ValidationMode::Connected`] unless set.
+    pub fn validation(mut self, mode: ValidationMode) -> Self {
+        self.validation = mode;
+        self
+    }
+
+    /// How long one call may take, retries included; 5 s unless set.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The folder usage waits in until it is delivered. Several processes may share it.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spool = Some(SpoolPlace::Dir(dir.into()));
+        self
+    }
+
+    /// Keeps usage in memory until it is delivered: what is not delivered when the process ends is
+    /// gone.
+    pub fn spool_in_memory(mut self) -> Self {
+        self.spool = Some(SpoolPlace::Memory);
+        self
+    }
+
+    /// Runs the SDK on primitives of your own.
+    pub fn host(mut self, host: Arc<dyn Host>) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// Builds the SDK. Asks nobody: the first request is made by the first call that needs one.
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`] when a setting is missing or wrong; the message names it.
+    pub fn build(self) -> Result<MarketplaceSdk> {
+        Ok(MarketplaceSdk::over(self.config()?))
+    }
+
+    fn config(self) -> Result<Config> {
+        let secret_key = match self.secret_key {
+            Some(key) => key,
+            None => Secret::new(variable("CLOUDNESTLE_SECRET_KEY")?),
+        };
+        let is_test = secret_key.expose().starts_with("cnsk_test_");
+        if !is_test && !secret_key.expose().starts_with("cnsk_live_") {
+            return Err(invalid(
+                "The secret key (CLOUDNESTLE_SECRET_KEY) begins with cnsk_test_ or cnsk_live_.",
+            ));
+        }
+        let solution = match self.solution {
+            Some(id) => id,
+            None => variable("CLOUDNESTLE_SOLUTION")?,
+        };
+        if !is_id(&solution, "sol_") {
+            return Err(invalid("The solution's id (CLOUDNESTLE_SOLUTION) looks like sol_…."));
+        }
+        let url = match self.url.or_else(|| variable("CLOUDNESTLE_URL").ok()) {
+            Some(url) => url,
+            None if is_test => LOCAL_SERVER.to_owned(),
+            None => return Err(invalid("With a live key the URL (CLOUDNESTLE_URL) must be set.")),
+        };
+        let url = url.trim_end_matches('/').to_owned();
+        check_url(&url)?;
+        let issuer = self.issuer.or_else(|| variable("CLOUDNESTLE_ISSUER").ok());
+        let host = match self.host {
+            Some(host) => host,
+            None => own_host(&url)?,
+        };
+        let place = self.spool.or_else(|| {
+            variable("CLOUDNESTLE_SPOOL_DIR").ok().map(|dir| SpoolPlace::Dir(dir.into()))
+        });
+        let (files, root) = match (place, host.files()) {
+            (Some(SpoolPlace::Memory), _) | (_, None) => in_memory(),
+            (Some(SpoolPlace::Dir(dir)), Some(files)) => (files, dir),
+            (None, Some(files)) => (files, default_spool_dir()),
+        };
+        let environment = if is_test { "test" } else { "live" };
+        // Two marketplaces may have solutions of one name; their usage must not mix.
+        let principal = format!("{solution}-{environment}-{:08x}", crc32c::crc32c(url.as_bytes()));
+        Ok(Config {
+            secret_key,
+            is_test,
+            solution,
+            issuer: issuer.unwrap_or_else(|| url.clone()),
+            url,
+            validation: self.validation,
+            deadline: self.deadline.unwrap_or(DEADLINE),
+            files,
+            spool_dir: root.join(principal),
+            host,
+        })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("solution", &self.solution)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::because(Code::ConfigInvalid, message)
+}
+
+fn variable(name: &str) -> Result<String> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value),
+        _ => Err(invalid(format!("{name} is not set, and neither is what it stands for."))),
+    }
+}
+
+fn is_id(text: &str, prefix: &str) -> bool {
+    let rest = text.strip_prefix(prefix).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=64).contains(&rest.len()) && rest.chars().all(plain)
+}
+
+/// A secret key over plain http to another machine would be everybody's.
+fn check_url(url: &str) -> Result<()> {
+    if let Some(rest) = url.strip_prefix("https://") {
+        return if rest.is_empty() { Err(invalid("The URL has no host.")) } else { Ok(()) };
+    }
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Err(invalid("The URL (CLOUDNESTLE_URL) begins with https://."));
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let loopback = host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    if host == "localhost" || loopback {
+        return Ok(());
+    }
+    Err(invalid("Plain http is for this machine only; use https:// for another."))
+}
+
+fn in_memory() -> (Arc<dyn Files>, PathBuf) {
+    (Arc::new(MemoryFiles::default()), PathBuf::from("spool"))
+}
+
+/// State that programs keep between runs (XDG Base Directory Specification), or else a folder for
+/// things that may go.
+fn default_spool_dir() -> PathBuf {
+    let state = variable("XDG_STATE_HOME").map(PathBuf::from).ok();
+    let home = || std::env::home_dir().map(|home| home.join(".local").join("state"));
+    state.or_else(home).unwrap_or_else(std::env::temp_dir).join("cloudnestle-marketplace")
+}
+
+#[cfg(feature = "native")]
+fn own_host(url: &str) -> Result<Arc<dyn Host>> {
+    Ok(Arc::new(crate::host::NativeHost::new(url.starts_with("https://"))?))
+}
+
+#[cfg(not(feature = "native"))]
+fn own_host(_url: &str) -> Result<Arc<dyn Host>> {
+    Err(invalid("Without the feature `native` the builder needs a host."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_key_does_not_travel_in_the_clear() {
+        for url in
+            ["http://127.0.0.1:4242", "http://localhost", "http://[::1]:80", "https://m.example"]
+        {
+            assert!(check_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://m.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost@evil.example",
+            "ftp://x",
+            "https://",
+        ] {
+            assert!(check_url(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// What the examples of the documentation run on: a marketplace of their own, and the SDK of one of
+// its solutions. Included by the examples, and no part of the crate.
+
+use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_mock_server::MockServer;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(example: impl AsyncFnOnce(MarketplaceSdk, &str, TokenPair) -> Outcome) {
+    let server = MockServer::start().await.unwrap();
+    let sdk = MarketplaceSdk::builder()
+        .url(server.url())
+        .secret_key(server.secret_key("sol_faiss_search").unwrap())
+        .solution("sol_faiss_search")
+        .spool_in_memory()
+        .build()
+        .unwrap();
+    let pair = server.token_pair("cus_asha", "sol_faiss_search").await.unwrap();
+    let token = pair.access_token.expose().to_owned();
+    example(sdk, &token, pair).await.unwrap();
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Code, Problem};
+
+/// Every error of the SDK: what went wrong ([`code`](Error::code)), whether trying again can help
+/// ([`is_retryable`](Error::is_retryable)) and what to do ([`advice`](Error::advice)).
+///
+/// Cheap to clone, so that callers who waited for the same request share its failure. Contains no
+/// secret, and neither do its causes.
+///
+/// ```
+/// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+/// let error = MarketplaceSdk::builder().secret_key("not a key").build().unwrap_err();
+/// assert_eq!(error.code(), Code::ConfigInvalid);
+/// assert!(!error.is_retryable());
+/// assert!(!error.to_string().contains("not a key"));
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(Box<Details>);
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{code}: {message}{}", .request_id.as_ref().map(|id| format!(" [request {id}]")).unwrap_or_default())]
+struct Details {
+    code: Code,
+    message: String,
+    retryable: bool,
+    retry_after: Option<Duration>,
+    request_id: Option<String>,
+    field: Option<String>,
+    #[source]
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What the SDK's calls return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error in the words of the catalogue.
+    pub(crate) fn new(code: Code) -> Self {
+        Error::because(code, code.reason())
+    }
+
+    /// An error with particulars in place of the catalogue's general reason.
+    pub(crate) fn because(code: Code, message: impl Into<String>) -> Self {
+        Error(Box::new(Details {
+            code,
+            message: message.into(),
+            retryable: code.is_retryable(),
+            retry_after: None,
+            request_id: None,
+            field: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn caused_by(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    pub(crate) fn from_problem(problem: Problem, retry_after: Option<Duration>) -> Self {
+        let mut error = Error::because(
+            problem.code,
+            if problem.detail.is_empty() { problem.title } else { problem.detail },
+        );
+        error.0.retryable = problem.retryable.unwrap_or(problem.code.is_retryable());
+        error.0.retry_after = retry_after;
+        error.0.request_id = Some(problem.request_id).filter(|id| !id.is_empty());
+        error.0.field = problem.field;
+        error
+    }
+
+    /// The catalogue's stable name for it; programs match on this.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Whether the same call may succeed later. The SDK has already tried as often as its retry
+    /// policy allows; a caller that loops SHOULD wait first.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// How long the marketplace asked to wait before trying again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        self.0.code.advice()
+    }
+
+    /// The request that failed, as the marketplace knows it; for support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// The field of the request that is wrong, such as `items[3].event.quantity`.
+    pub fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+}

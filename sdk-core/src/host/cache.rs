@@ -1,0 +1,65 @@
+//! The map of the hot cache. The rule about its entries (how long they may be believed) belongs to
+//! [`Known`](crate::answer::Known); this only holds as many as fit.
+
+/// Tokens held at most. A token is at most 4 KB, so this bounds the cache at 40 MB; real tokens are
+/// a tenth of that.
+const CAPACITY: usize = 10_000;
+
+#[cfg(feature = "native")]
+pub(crate) struct TokenCache<V>(moka::sync::Cache<Box<str>, V, foldhash::fast::RandomState>)
+where
+    V: Clone + Send + Sync + 'static;
+
+#[cfg(feature = "native")]
+impl<V: Clone + Send + Sync + 'static> TokenCache<V> {
+    pub(crate) fn new() -> Self {
+        TokenCache(
+            moka::sync::Cache::builder()
+                .max_capacity(CAPACITY as u64)
+                .build_with_hasher(foldhash::fast::RandomState::default()),
+        )
+    }
+
+    pub(crate) fn get(&self, token: &str) -> Option<V> {
+        self.0.get(token)
+    }
+
+    pub(crate) fn insert(&self, token: &str, value: V) {
+        self.0.insert(token.into(), value);
+    }
+
+    pub(crate) fn remove(&self, token: &str) {
+        self.0.invalidate(token);
+    }
+}
+
+// moka panics on wasm32, which has no clock of its own.
+#[cfg(not(feature = "native"))]
+pub(crate) struct TokenCache<V>(std::sync::Mutex<std::collections::HashMap<Box<str>, V>>);
+
+#[cfg(not(feature = "native"))]
+impl<V: Clone> TokenCache<V> {
+    pub(crate) fn new() -> Self {
+        TokenCache(Default::default())
+    }
+
+    pub(crate) fn get(&self, token: &str) -> Option<V> {
+        self.map().get(token).cloned()
+    }
+
+    pub(crate) fn insert(&self, token: &str, value: V) {
+        let mut map = self.map();
+        if map.len() >= CAPACITY {
+            map.clear(); // a full cache starts over: tokens die young anyway
+        }
+        map.insert(token.into(), value);
+    }
+
+    pub(crate) fn remove(&self, token: &str) {
+        self.map().remove(token);
+    }
+
+    fn map(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<Box<str>, V>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,131 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::runtime::Handle;
+
+use super::{AppendFile, Files, Lock};
+
+/// Files of this machine; 0700 for folders and 0600 for files where the system has modes.
+pub(super) struct DiskFiles {
+    runtime: Handle,
+}
+
+impl DiskFiles {
+    /// `runtime`: whose blocking threads wait for the disk.
+    pub(super) fn new(runtime: Handle) -> Self {
+        DiskFiles { runtime }
+    }
+}
+
+impl Files for DiskFiles {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+            Ok(entries) => {
+                entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+            }
+        }
+    }
+
+    fn append_to(&self, file: &Path) -> io::Result<Arc<dyn AppendFile>> {
+        let file = Arc::new(for_owner(OpenOptions::new().append(true).create(true)).open(file)?);
+        Ok(Arc::new(DiskFile { file, runtime: self.runtime.clone() }))
+    }
+
+    fn read_at(&self, file: &Path, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        let read = || {
+            let mut content = Vec::new();
+            let mut file = File::open(file)?;
+            file.seek(SeekFrom::Start(offset))?;
+            file.take(len as u64).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        ready(read()).boxed()
+    }
+
+    fn truncate(&self, file: &Path, len: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(file)?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+
+    fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
+        let draft = file.with_extension("new");
+        let mut out =
+            for_owner(OpenOptions::new().write(true).create(true).truncate(true)).open(&draft)?;
+        out.write_all(content)?;
+        out.sync_all()?;
+        fs::rename(&draft, file)?;
+        sync_dir(file)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        removed.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let file =
+            for_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(file)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(FileLock { _held: file }))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// A file's name lives in its folder: without this a renamed file may be gone after a power loss.
+fn sync_dir(file: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(dir) = file.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+struct DiskFile {
+    file: Arc<File>,
+    runtime: Handle,
+}
+
+impl AppendFile for DiskFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&*self.file).write_all(bytes)
+    }
+
+    fn sync(&self) -> BoxFuture<'static, io::Result<()>> {
+        let file = self.file.clone();
+        // Takes milliseconds, so not on a thread that has other work.
+        let task = self.runtime.spawn_blocking(move || file.sync_data());
+        async { task.await.unwrap_or_else(|_| Err(io::Error::other("the SDK was dropped"))) }
+            .boxed()
+    }
+}
+
+struct FileLock {
+    _held: File,
+}
+
+impl Lock for FileLock {}

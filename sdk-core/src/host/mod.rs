@@ -1,0 +1,121 @@
+//! The primitives a platform brings, and nothing else: platforms differ in *primitives*, never in
+//! *behaviour*. Everything of the SDK that touches the outside world goes through [`Host`].
+//!
+//! With the feature `native` (the default) the SDK brings its own. Programs that run where there
+//! are no sockets or threads implement [`Host`] and pass it to
+//! [`Builder::host`](crate::Builder::host).
+
+pub(crate) mod cache;
+#[cfg(feature = "native")]
+mod disk;
+mod files;
+mod memory_files;
+#[cfg(feature = "native")]
+mod native;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, Either, select};
+
+pub use files::{AppendFile, Files, Lock};
+pub use memory_files::MemoryFiles;
+#[cfg(feature = "native")]
+pub(crate) use native::NativeHost;
+
+use crate::model::Timestamp;
+
+/// What the SDK asks of the platform it runs on.
+pub trait Host: Send + Sync + 'static {
+    /// The time of day, as this machine has it. May jump.
+    fn wall(&self) -> Timestamp;
+
+    /// Time since some fixed moment. Never goes back.
+    fn monotonic(&self) -> Duration;
+
+    /// Completes after `duration`.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Fills `bytes` from a source fit for ids and jitter.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Sends one request, once: no retry, no redirect. Dropping the future gives the request up.
+    fn send(
+        &self,
+        request: Request,
+    ) -> BoxFuture<'static, std::result::Result<Response, SendError>>;
+
+    /// Whether `signature` over `data` was made with the private half of `key`.
+    fn verify<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        key: &'a [u8],
+        data: &'a [u8],
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, bool>;
+
+    /// Where the usage spool is kept; `None` where nothing outlives the process.
+    fn files(&self) -> Option<Arc<dyn Files>>;
+
+    /// Runs `task` to its end, whoever stops waiting for it.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// A signature algorithm the marketplace uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8032), `alg: EdDSA`.
+    Ed25519,
+}
+
+/// An HTTP request.
+#[derive(Clone)]
+pub struct Request {
+    /// `GET`, `POST` …
+    pub method: &'static str,
+    /// Absolute.
+    pub url: String,
+    /// Names in lower case. Values may be secret: a host MUST NOT log them.
+    pub headers: Vec<(&'static str, String)>,
+    /// Empty when there is none.
+    pub body: Vec<u8>,
+}
+
+/// An HTTP answer, whole.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that name (in lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no answer. Whether the request had its effect is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SendError(
+    /// In words, without the URL's query and without headers.
+    pub String,
+);
+
+/// `future`, unless `limit` is over first.
+pub(crate) async fn timeout<T>(
+    host: &dyn Host,
+    limit: Duration,
+    future: impl Future<Output = T> + Unpin,
+) -> Option<T> {
+    match select(future, host.sleep(limit)).await {
+        Either::Left((value, _)) => Some(value),
+        Either::Right(_) => None,
+    }
+}

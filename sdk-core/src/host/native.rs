@@ -1,0 +1,188 @@
+//! The primitives of a machine with sockets, files and threads: tokio, reqwest over rustls, ring.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use ring::rand::SecureRandom;
+use tokio::runtime::{Handle, Runtime};
+
+use super::disk::DiskFiles;
+use super::{Algorithm, Files, Host, Request, Response, SendError};
+use crate::error::{Error, Result};
+use crate::model::{Code, Timestamp};
+
+/// The largest answer that is read; the marketplace's largest are far below.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// The SDK on a machine of its own. It brings its own runtime with one thread, so that it works
+/// under any executor, and so that uploads go on when the program's own runtime is busy or gone.
+pub(crate) struct NativeHost {
+    started: Instant,
+    random: ring::rand::SystemRandom,
+    client: reqwest::Client,
+    /// Taken when the host is dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl NativeHost {
+    /// `tls`: whether the marketplace is reached over https. Reading the system's certificates
+    /// takes milliseconds, which a program that talks to a local server need not spend.
+    pub(crate) fn new(tls: bool) -> Result<Self> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config(tls)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::new(Code::ConfigInvalid).caused_by(error))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cloudnestle")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Code::ConfigInvalid).caused_by(error))?;
+        Ok(NativeHost {
+            started: Instant::now(),
+            random: ring::rand::SystemRandom::new(),
+            client,
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+fn tls_config(verify_by_system: bool) -> Result<rustls::ClientConfig> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    let invalid = |error: rustls::Error| Error::new(Code::ConfigInvalid).caused_by(error);
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .map_err(invalid)?;
+    if !verify_by_system {
+        let nobody = rustls::RootCertStore::empty();
+        return Ok(builder.with_root_certificates(nobody).with_no_client_auth());
+    }
+    Ok(builder.with_platform_verifier().map_err(invalid)?.with_no_client_auth())
+}
+
+impl Drop for NativeHost {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Dropping a runtime inside another one panics; letting go of it does not.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Host for NativeHost {
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(since.as_millis() as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let _timers = self.handle.enter();
+        tokio::time::sleep(duration).boxed()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // Fails only where the operating system has no random source at all.
+        self.random.fill(bytes).expect("the operating system has a random source");
+    }
+
+    fn send(
+        &self,
+        request: Request,
+    ) -> BoxFuture<'static, std::result::Result<Response, SendError>> {
+        let task = AbortOnDrop(self.handle.spawn(send(self.client.clone(), request)));
+        async move {
+            let mut task = task;
+            match (&mut task.0).await {
+                Ok(answer) => answer,
+                Err(_) => Err(SendError("the request was abandoned".into())),
+            }
+        }
+        .boxed()
+    }
+
+    fn verify<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        key: &'a [u8],
+        data: &'a [u8],
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, bool> {
+        let good = match algorithm {
+            Algorithm::Ed25519 => {
+                ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key)
+                    .verify(data, signature)
+                    .is_ok()
+            }
+        };
+        ready(good).boxed()
+    }
+
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        Some(Arc::new(DiskFiles::new(self.handle.clone())))
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.handle.spawn(task);
+    }
+}
+
+/// A request nobody waits for any more is given up.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn send(
+    client: reqwest::Client,
+    request: Request,
+) -> std::result::Result<Response, SendError> {
+    let method = reqwest::Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| SendError("not an HTTP method".into()))?;
+    let mut outgoing = client.request(method, &request.url).body(request.body);
+    for (name, value) in request.headers {
+        outgoing = outgoing.header(name, value);
+    }
+    let mut incoming = outgoing.send().await.map_err(in_words)?;
+    let status = incoming.status().as_u16();
+    let headers = incoming
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = incoming.chunk().await.map_err(in_words)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(SendError("the answer is larger than any the marketplace gives".into()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Response { status, headers, body })
+}
+
+/// The whole chain of causes, without the URL: "error sending request" alone helps nobody.
+fn in_words(error: reqwest::Error) -> SendError {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    SendError(words)
+}

@@ -1,0 +1,62 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::model::Timestamp;
+
+/// `Date` has a resolution of one second, and an answer may be that old: what is within it is no
+/// measurement of a wrong clock.
+const NOISE_MS: i64 = 1_500;
+
+/// The marketplace's time: this machine's clock, corrected by what the server's answers say.
+pub(crate) struct Clock {
+    host: Arc<dyn Host>,
+    /// The most a server may correct us by. None against a test server, whose clock is moved.
+    cap: Option<Duration>,
+    offset_ms: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) fn new(host: Arc<dyn Host>, cap: Option<Duration>) -> Self {
+        Clock { host, cap, offset_ms: AtomicI64::new(0) }
+    }
+
+    /// The time, as the marketplace has it.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.host.wall().as_millis() + self.offset_ms())
+    }
+
+    /// How far the server's clock is ahead of ours.
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// Reads an answer's `Date`, which was written somewhere between `sent` and `received`.
+    pub(crate) fn observe(&self, sent: Timestamp, received: Timestamp, date: Option<&str>) {
+        let Some(date) = date.and_then(http_date) else { return };
+        let middle = sent.as_millis() + (received.as_millis() - sent.as_millis()) / 2;
+        let offset = date.as_millis() + 500 - middle; // the second has half passed on average
+        let offset = if offset.abs() <= NOISE_MS { 0 } else { offset };
+        let cap = self.cap.map_or(i64::MAX, |cap| cap.as_millis() as i64);
+        self.offset_ms.store(offset.clamp(-cap, cap), Ordering::Relaxed);
+    }
+}
+
+/// `Sun, 22 Nov 2026 22:00:00 GMT` (RFC 9110, the one form that is still written).
+fn http_date(text: &str) -> Option<Timestamp> {
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        let date = http_date("Sun, 22 Nov 2026 22:00:00 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-11-22T22:00:00Z");
+        assert_eq!(http_date("yesterday"), None);
+    }
+}

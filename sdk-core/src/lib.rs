@@ -1,0 +1,58 @@
+//! The CloudNestle Marketplace SDK: *who is this user, may they do this, and note that they did it*.
+//!
+//! ```
+//! # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+//! # example::run(async |sdk, token, _pair| {
+//! use cloudnestle_marketplace::Usage;
+//!
+//! let user = sdk.validate_user(token).await?; // signature here, revocation with the marketplace
+//! let context = sdk.get_user_context(token).await?; // tier, entitlements, quotas
+//! sdk.track_usage(token, "search").await?; // written down now, delivered in the background
+//! sdk.track_usage(token, Usage::of("index").quantity(512)).await?;
+//! println!("{} may {:?}", user.customer_id, context.entitlements);
+//!
+//! sdk.close(std::time::Duration::from_secs(2)).await; // delivers what it can, keeps the rest
+//! # Ok(()) });
+//! ```
+//!
+//! Outside of these examples, `sdk` is [`MarketplaceSdk::from_env`] or
+//! [`MarketplaceSdk::builder`], and `token` is what the marketplace hands a solution when a user
+//! opens it. To try it on a laptop, run `cloudnestle-mock-server`.
+//!
+//! # What it promises
+//!
+//! * **A validated user is who the marketplace says**, as of at most 5 s ago; in an outage, as of
+//!   at most 5 minutes ago, and the answer says so ([`Answer`]).
+//! * **Acknowledged usage survives the process and counts once**, however often it has to be sent.
+//! * **A renewed pair is never lost** to a caller that gave up, or to an answer that was.
+//! * **[`close`](MarketplaceSdk::close) returns by its deadline.**
+//! * **No secret is printed**: not in errors, logs or `Debug`.
+//!
+//! Every error has a stable [`Code`], says whether trying again can help, and what to do.
+//!
+//! # Features
+//!
+//! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
+//! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these.
+
+mod answer;
+mod auth;
+mod config;
+mod context;
+mod error;
+mod events;
+pub mod host;
+mod http;
+pub mod model;
+mod reach;
+mod sdk;
+mod usage;
+
+pub use answer::{Answer, Freshness, Verified};
+pub use auth::{User, ValidationMode};
+pub use config::Builder;
+pub use error::{Error, Result};
+pub use events::{Event, Events};
+pub use model::{Code, Quota, Secret, Tier, TokenPair, UserContext};
+pub use sdk::{MarketplaceSdk, Stats};
+pub use usage::{CloseReport, Receipt, Usage, UsageStats};

@@ -1,0 +1,130 @@
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One row of the catalogue a variant; the server and every face of the SDK read this table.
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $retry:ident, $reason:literal, $advice:literal;)*) => {
+        /// What went wrong: stable names that programs may match on. The catalogue gives each a
+        /// reason, an advice and whether trying again can help.
+        ///
+        /// ```
+        /// use cloudnestle_marketplace::Code;
+        ///
+        /// assert_eq!(Code::TokenExpired.as_str(), "token_expired");
+        /// assert!(!Code::TokenExpired.is_retryable());
+        /// assert!(Code::Unavailable.is_retryable());
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $reason] #[doc = ""] #[doc = $advice] $(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// Its name on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $code,)* }
+            }
+
+            /// The HTTP status the server sends it with; 0 for what only a client can meet.
+            pub const fn status(self) -> u16 {
+                match self { $(Code::$variant => $status,)* }
+            }
+
+            /// Whether the same call may succeed later, without anybody changing anything.
+            pub const fn is_retryable(self) -> bool {
+                match self { $(Code::$variant => catalogue!(@$retry),)* }
+            }
+
+            /// What went wrong.
+            pub const fn reason(self) -> &'static str {
+                match self { $(Code::$variant => $reason,)* }
+            }
+
+            /// What to do about it.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Code::$variant => $advice,)* }
+            }
+
+            /// The code of that name; [`Code::Unknown`] when this release has none.
+            pub fn from_name(name: &str) -> Code {
+                match name { $($code => Code::$variant,)* _ => Code::Unknown }
+            }
+        }
+    };
+    (@retry) => { true };
+    (@final) => { false };
+}
+
+catalogue! {
+    // The user's token.
+    TokenExpired = "token_expired", 401, final, "The token has expired.", "Refresh the pair and use the new access token.";
+    TokenRevoked = "token_revoked", 401, final, "The token was revoked.", "Ask the user to open the solution from the marketplace again.";
+    TokenMalformed = "token_malformed", 401, final, "This is not a token of the marketplace.", "Pass the access token exactly as the marketplace gave it.";
+    TokenSignatureInvalid = "token_signature_invalid", 401, final, "The token's signature does not match.", "Refuse the user. If every token fails so, check that the SDK and the token come from the same marketplace.";
+    TokenKeyUnknown = "token_key_unknown", 401, final, "The token names a key that the marketplace does not publish.", "Refuse the user. If every token fails so, check that the SDK and the token come from the same marketplace.";
+    TokenNotYetValid = "token_not_yet_valid", 401, final, "The token is not valid yet.", "Check this machine's clock.";
+    TokenWrongIssuer = "token_wrong_issuer", 401, final, "The token was issued by another marketplace.", "Set the issuer (CLOUDNESTLE_ISSUER) to the `iss` of the marketplace's tokens; it is the marketplace's URL unless set.";
+    TokenWrongSolution = "token_wrong_solution", 401, final, "The token is for another solution.", "Refuse the user, or check the solution id this program was given.";
+    RefreshTokenInvalid = "refresh_token_invalid", 401, final, "The refresh token is unknown, expired or revoked.", "Ask the user to open the solution from the marketplace again.";
+    RefreshTokenReused = "refresh_token_reused", 401, final, "The refresh token had been used before, so its whole family was revoked.", "Ask the user to open the solution again, and keep only the newest pair.";
+
+    // The caller.
+    CredentialMissing = "credential_missing", 401, final, "The request has no credential.", "Send the credential as `Authorization: Bearer …`.";
+    CredentialInvalid = "credential_invalid", 401, final, "The credential is not known to the marketplace.", "Check the key (CLOUDNESTLE_SECRET_KEY) and which marketplace it belongs to.";
+    CredentialLive = "credential_live", 401, final, "This server is for tests and refuses live keys.", "Use a test key here (cnsk_test_…), and rotate the live key if it may have been exposed.";
+    Forbidden = "forbidden", 403, final, "The credential does not allow this.", "Use a credential that may do this; the API page lists who may call what.";
+
+    // The request.
+    RequestInvalid = "request_invalid", 422, final, "The request does not have the form the API asks for.", "Correct the field that `field` and `detail` name.";
+    RequestTooLarge = "request_too_large", 413, final, "The request is larger than the marketplace takes.", "Send less at once.";
+    NotFound = "not_found", 404, final, "There is no such thing.", "Check the id and the path.";
+    MethodNotAllowed = "method_not_allowed", 405, final, "This path has no such method.", "Use a method of the `Allow` header.";
+    MediaTypeUnsupported = "media_type_unsupported", 415, final, "The body is not JSON.", "Send JSON with `Content-Type: application/json`.";
+
+    // Usage.
+    ActionUnknown = "action_unknown", 422, final, "The solution has no such action.", "Use an action that the solution declares.";
+    QuantityInvalid = "quantity_invalid", 422, final, "The quantity is out of bounds.", "Send a whole number between 1 and 1,000,000,000.";
+    OccurredOutOfRange = "occurred_out_of_range", 422, final, "The event lies too far back or ahead.", "Send events within 35 days, and check this machine's clock.";
+    TokenNotForCustomer = "token_not_for_customer", 422, final, "The token named by the event was not issued for this customer and solution, or did not cover its time.", "Track usage with the token the user was validated by.";
+    MetadataInvalid = "metadata_invalid", 422, final, "The metadata is larger than the marketplace takes.", "Keep metadata within 20 short entries.";
+    SequenceGap = "sequence_gap", 409, final, "Numbers are missing between what the marketplace has and what was sent.", "Send from the fence on, and declare what is lost.";
+    EpochSuperseded = "epoch_superseded", 409, final, "Another process has taken this producer over.", "Stop sending for this producer; its new owner does.";
+    IdempotencyMismatch = "idempotency_mismatch", 422, final, "This idempotency key was used with another body.", "Use a new key for a new event.";
+    SpoolFull = "spool_full", 0, retry, "The spool is full, so the event was not taken.", "Check that the marketplace can be reached; raise the spool's bound if outages last longer.";
+    SpoolFailed = "spool_failed", 0, retry, "The spool could not be written, so the event was not taken.", "Check the disk and the permissions of the spool folder.";
+
+    // The way there and back.
+    RateLimited = "rate_limited", 429, retry, "The marketplace asks to slow down.", "Wait as long as it says; the SDK does so by itself.";
+    Conflict = "conflict", 409, retry, "Others changed the same thing at the same time.", "Try again.";
+    Internal = "internal", 500, retry, "The marketplace failed.", "Try again; if it lasts, report the request id.";
+    Unavailable = "unavailable", 503, retry, "The marketplace can't be reached or does not answer.", "Try again later; usage that was acknowledged is kept and sent.";
+    DeadlineExceeded = "deadline_exceeded", 0, retry, "The call did not finish within its time.", "Try again, or allow more time.";
+    AnswerInvalid = "answer_invalid", 0, retry, "The answer is not one the marketplace gives.", "Check that the URL is the marketplace's, and what lies between.";
+    ConfigInvalid = "config_invalid", 0, final, "The SDK is set up wrongly.", "Correct the setting that the message names.";
+    Closed = "closed", 0, final, "The SDK was closed.", "Make calls before `close`, or build another one.";
+    Unknown = "unknown", 0, final, "Something this release has no name for.", "Read the detail; a newer release of the SDK may know it.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Ok(Code::from_name(&name))
+    }
+}

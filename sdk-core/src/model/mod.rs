@@ -1,0 +1,32 @@
+//! The words both sides of the wire use: the SDK sends them, the server answers with them.
+//!
+//! One definition for both, so that they cannot drift. Enums that come *from* the server have an
+//! `Unknown` variant: an older SDK must survive a newer marketplace. What this module does not do
+//! is decide anything; rules live in the SDK's other modules and in the server's domain.
+
+mod code;
+mod context;
+mod id;
+mod problem;
+mod secret;
+mod time;
+mod token;
+mod usage;
+
+pub use code::Code;
+pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, Window};
+pub use id::new_id;
+pub use problem::Problem;
+pub use secret::Secret;
+pub use time::Timestamp;
+pub use token::{
+    Claims, GenerateToken, Jwk, Jwks, RefreshToken, RevokeToken, TokenHeader, TokenPair,
+    TokenValidation, ValidateToken,
+};
+pub use usage::{
+    CustomerQuota, Entry, EventResult, EventStatus, LossReason, TrackUsage, TrackUsageResult,
+    UsageEvent, UsageRange,
+};
+
+/// The version of the API's behaviour this release speaks, sent as `CloudNestle-Version`.
+pub const API_VERSION: &str = "2026-11-01";

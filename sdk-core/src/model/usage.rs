@@ -1,0 +1,268 @@
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Code, Quota, Timestamp};
+
+/// One thing a customer did, as it is billed. Fields this release does not know are ignored, so
+/// that an older server takes a newer SDK's spool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageEvent {
+    /// `evt_…`, made by the client; counts once however often it arrives.
+    pub id: String,
+    /// Who did it: the token's `sub`.
+    pub customer_id: String,
+    /// The token it was done with: its `jti`, never the token itself.
+    pub token_id: String,
+    /// What was done, by the name the solution gave.
+    pub action: String,
+    /// How much of it, in the action's unit; at least 1.
+    pub quantity: u64,
+    /// When, by the client's corrected clock.
+    pub occurred_at: Timestamp,
+    /// The caller's own name for this event: a second event with the same key is a duplicate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// A few bounded facts about it; no free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl UsageEvent {
+    /// How much one event may stand for: what fits a counter nine billion times.
+    pub const QUANTITY: RangeInclusive<u64> = 1..=1_000_000_000;
+    /// The longest id or action, in bytes. The marketplace's own ids have 30.
+    pub const MAX_ID_BYTES: usize = 64;
+    /// The longest idempotency key, in bytes: Stripe's bound.
+    pub const MAX_KEY_BYTES: usize = 255;
+    /// The most entries of `metadata`.
+    pub const MAX_METADATA: usize = 20;
+    /// The longest name of an entry of `metadata`, in bytes: Stripe's bound.
+    pub const MAX_METADATA_NAME_BYTES: usize = 40;
+    /// The longest text of an entry of `metadata`, in bytes: Stripe's bound.
+    pub const MAX_METADATA_TEXT_BYTES: usize = 500;
+
+    /// Why the event can't be kept, whatever it says: something of it is empty or too large. The
+    /// SDK asks before it takes an event, and the marketplace before it judges one.
+    pub fn malformed(&self) -> Option<(Code, &'static str)> {
+        let fits = |text: &str, most: usize| (1..=most).contains(&text.len());
+        let ids = [&self.id, &self.customer_id, &self.token_id, &self.action];
+        if !ids.into_iter().all(|id| fits(id, Self::MAX_ID_BYTES)) {
+            return Some((Code::RequestInvalid, "Ids and actions have 1 to 64 bytes."));
+        }
+        if self.idempotency_key.as_ref().is_some_and(|key| !fits(key, Self::MAX_KEY_BYTES)) {
+            return Some((Code::RequestInvalid, "An idempotency key has 1 to 255 bytes."));
+        }
+        let entries = self.metadata.as_ref().map_or(0, Map::len);
+        if entries > Self::MAX_METADATA {
+            return Some((Code::MetadataInvalid, "Metadata has at most 20 entries."));
+        }
+        let is_short = |(name, value): (&String, &Value)| {
+            let value_fits = match value {
+                Value::String(text) => text.len() <= Self::MAX_METADATA_TEXT_BYTES,
+                Value::Array(_) | Value::Object(_) => false,
+                Value::Null | Value::Bool(_) | Value::Number(_) => true,
+            };
+            value_fits && fits(name, Self::MAX_METADATA_NAME_BYTES)
+        };
+        let short = self.metadata.iter().flatten().all(is_short);
+        let words = "Metadata has names of 1 to 40 bytes, and texts of at most 500, numbers or truth \
+                     values.";
+        (!short).then_some((Code::MetadataInvalid, words))
+    }
+}
+
+/// `POST /api/track-usage`: a numbered range from a producer, or a single event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "TrackUsageWire", into = "TrackUsageWire")]
+pub enum TrackUsage {
+    /// `{"producer": …, "epoch": …, "items": […]}`: what the SDKs send.
+    Range(UsageRange),
+    /// `{"event": …}`: what a shell script sends. Its `id` is its idempotency key.
+    Event(UsageEvent),
+}
+
+/// Consecutive entries of a producer's log. The server keeps the last number it accepted (the
+/// *fence*): what is at or below it is skipped, so a range may be resent or split freely.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageRange {
+    /// The producer, `prd_…`: one log, written by one process.
+    pub producer: String,
+    /// How often the log has been taken over by another process; lower epochs are refused.
+    pub epoch: u64,
+    /// The entries, their numbers consecutive.
+    pub items: Vec<Entry>,
+}
+
+/// One number of a producer's log: the event it stands for, or word that the event is lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EntryWire", into = "EntryWire")]
+pub enum Entry {
+    /// `{"number": 7, "event": {…}}`
+    Event {
+        /// Its number; a producer's first is 1.
+        number: u64,
+        /// The event.
+        event: UsageEvent,
+    },
+    /// `{"number": 7, "lost": "damaged"}`: the loss report.
+    Lost {
+        /// Its number.
+        number: u64,
+        /// What became of it.
+        reason: LossReason,
+    },
+}
+
+impl Entry {
+    /// The entry's number.
+    pub fn number(&self) -> u64 {
+        match self {
+            Entry::Event { number, .. } | Entry::Lost { number, .. } => *number,
+        }
+    }
+}
+
+/// Why an event that was given a number can't be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LossReason {
+    /// Its record in the spool is damaged.
+    Damaged,
+    /// It was dropped because the spool was full and the program chose to drop.
+    Overflow,
+    /// It grew older than the marketplace accepts.
+    Expired,
+    /// A reason this release does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The answer of `POST /api/track-usage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackUsageResult {
+    /// The last number the server has accepted from this producer; absent for a single event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// What became of each entry, in the order sent.
+    pub results: Vec<EventResult>,
+    /// The quotas that were touched, after it.
+    #[serde(default)]
+    pub quotas: Vec<CustomerQuota>,
+}
+
+/// What became of one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventResult {
+    /// Its number in the producer's log; absent for a single event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// What became of it.
+    pub status: EventStatus,
+    /// Why, if it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+/// What the server did with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventStatus {
+    /// Counted now.
+    Accepted,
+    /// Counted before; not again.
+    Duplicate,
+    /// Not counted, and never will be; `code` says why.
+    Rejected,
+    /// Recorded as lost.
+    Lost,
+    /// A status this release does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A quota, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerQuota {
+    /// Whose.
+    pub customer_id: String,
+    /// The quota.
+    #[serde(flatten)]
+    pub quota: Quota,
+}
+
+// The shapes on the wire. serde's untagged enums would do, but they buffer the whole body and
+// answer every mistake with "did not match any variant".
+
+#[derive(Serialize, Deserialize)]
+struct TrackUsageWire {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<UsageEvent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    producer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<Entry>>,
+}
+
+impl TryFrom<TrackUsageWire> for TrackUsage {
+    type Error = &'static str;
+    fn try_from(wire: TrackUsageWire) -> Result<Self, Self::Error> {
+        match (wire.event, wire.producer, wire.epoch, wire.items) {
+            (Some(event), None, None, None) => Ok(TrackUsage::Event(event)),
+            (None, Some(producer), Some(epoch), Some(items)) => {
+                Ok(TrackUsage::Range(UsageRange { producer, epoch, items }))
+            }
+            _ => Err("expected either `event`, or `producer`, `epoch` and `items`"),
+        }
+    }
+}
+
+impl From<TrackUsage> for TrackUsageWire {
+    fn from(track: TrackUsage) -> Self {
+        match track {
+            TrackUsage::Event(event) => {
+                TrackUsageWire { event: Some(event), producer: None, epoch: None, items: None }
+            }
+            TrackUsage::Range(UsageRange { producer, epoch, items }) => TrackUsageWire {
+                event: None,
+                producer: Some(producer),
+                epoch: Some(epoch),
+                items: Some(items),
+            },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryWire {
+    number: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<UsageEvent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<LossReason>,
+}
+
+impl TryFrom<EntryWire> for Entry {
+    type Error = &'static str;
+    fn try_from(wire: EntryWire) -> Result<Self, Self::Error> {
+        match (wire.event, wire.lost) {
+            (Some(event), None) => Ok(Entry::Event { number: wire.number, event }),
+            (None, Some(reason)) => Ok(Entry::Lost { number: wire.number, reason }),
+            _ => Err("expected either `event` or `lost` beside `number`"),
+        }
+    }
+}
+
+impl From<Entry> for EntryWire {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Event { number, event } => EntryWire { number, event: Some(event), lost: None },
+            Entry::Lost { number, reason } => EntryWire { number, event: None, lost: Some(reason) },
+        }
+    }
+}

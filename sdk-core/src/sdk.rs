@@ -1,0 +1,258 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::{Answer, KnownByToken};
+use crate::auth::{AuthManager, Expected, Keys, Refresher, User};
+use crate::config::{Builder, Config};
+use crate::context::ContextManager;
+use crate::error::Result;
+use crate::events::{Announcer, Events};
+use crate::host::cache::TokenCache;
+use crate::http::{Clock, HttpClient, RetryPolicy};
+use crate::model::{TokenPair, UserContext};
+use crate::reach::Reach;
+use crate::usage::{CloseReport, Receipt, Uplink, Usage, UsageStats, UsageTracker};
+
+/// The most the server's clock corrects ours by where real money is counted. Clocks of machines
+/// that are not broken differ by less.
+const CLOCK_CAP: Duration = Duration::from_secs(10 * 60);
+
+/// The SDK: who is this user, may they do this, and note that they did it.
+///
+/// Cheap to clone; clones share everything. Build one for a program and keep it.
+#[derive(Clone)]
+pub struct MarketplaceSdk {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    http: Arc<HttpClient>,
+    clock: Arc<Clock>,
+    announcer: Arc<Announcer>,
+    auth: Arc<AuthManager>,
+    refresher: Refresher,
+    context: ContextManager,
+    usage: UsageTracker,
+}
+
+/// What the SDK has done since it was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests sent, each attempt counted.
+    pub requests: u64,
+    /// How far the marketplace's clock is ahead of this machine's, in milliseconds, as far as its
+    /// answers tell; 0 when the difference is within what can be measured.
+    pub clock_offset_ms: i64,
+    /// What became of usage.
+    pub usage: UsageStats,
+}
+
+impl MarketplaceSdk {
+    /// Sets up an SDK; what is not set comes from the `CLOUDNESTLE_*` environment.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// An SDK set up by the `CLOUDNESTLE_*` environment alone (see [`Builder`]).
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) when a variable is missing or wrong.
+    pub fn from_env() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Who is this user?
+    ///
+    /// The token's signature is checked on this machine, its revocation with the marketplace; for
+    /// the next 5 s the answer needs no request and no waiting. When the marketplace can't be
+    /// reached, the answer says [`Freshness::Offline`](crate::Freshness::Offline) and how old it
+    /// is, for up to 5 minutes. [`ValidationMode`](crate::ValidationMode) has the alternatives.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let user = sdk.validate_user(token).await?;
+    /// assert_eq!(user.customer_id, "cus_asha");
+    ///
+    /// let error = sdk.validate_user("not a token").await.unwrap_err();
+    /// assert_eq!(error.code().as_str(), "token_malformed");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Codes that begin with `token_` say that the user must not be let in. Others say that nobody
+    /// knows: [`Code::Unavailable`](crate::Code::Unavailable) when the marketplace can't be reached
+    /// and what is known is too old.
+    pub async fn validate_user(&self, token: &str) -> Result<Answer<User>> {
+        self.parts.auth.validate(token).await
+    }
+
+    /// May they do this? The user's tier, entitlements and quotas; at most 5 s old, or marked
+    /// [`Freshness::Offline`](crate::Freshness::Offline) for up to 5 minutes when the marketplace
+    /// can't be reached.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let context = sdk.get_user_context(token).await?;
+    /// for quota in &context.quotas {
+    ///     println!("{}: {} used, {:?} left", quota.action, quota.used, quota.remaining);
+    /// }
+    /// # assert!(!context.quotas.is_empty());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`validate_user`](Self::validate_user).
+    pub async fn get_user_context(&self, token: &str) -> Result<Answer<UserContext>> {
+        self.parts.context.get(token).await
+    }
+
+    /// Note that they did it. When this returns the event is written to the spool and survives the
+    /// death of the process; it is sent in the background, until the marketplace has it, and counts
+    /// once. Works while the marketplace can't be reached.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// sdk.track_usage(token, "search").await?;
+    /// let receipt = sdk.track_usage(token, Usage::of("index").quantity(512)).await?;
+    /// receipt.persisted().await?; // survives the loss of power, too
+    /// sdk.flush().await?;
+    /// assert_eq!(sdk.stats().usage.delivered, 2);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Nothing was noted if this is an error: the token is not good, the event is out of bounds, or
+    /// the spool can't take it ([`Code::SpoolFull`](crate::Code::SpoolFull),
+    /// [`Code::SpoolFailed`](crate::Code::SpoolFailed)).
+    pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
+        let user = self.parts.auth.identify(token).await?;
+        self.parts.usage.track(&user, usage.into())
+    }
+
+    /// Renews a pair. However many tasks ask with the same pair, one request is made and all get
+    /// its result; a caller that gives up does not lose the new pair for the others. Keep the pair
+    /// that comes back in place of the old one.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let renewed = sdk.refresh(&pair).await?;
+    /// sdk.validate_user(renewed.access_token.expose()).await?;
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::RefreshTokenInvalid`](crate::Code::RefreshTokenInvalid) and
+    /// [`Code::RefreshTokenReused`](crate::Code::RefreshTokenReused): the user has to open the
+    /// solution again. Others are passing; the old pair stays good for another attempt.
+    pub async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair> {
+        self.parts.refresher.refresh(pair).await
+    }
+
+    /// Sends what is in the spool now, and completes when the marketplace has answered for all of
+    /// it; gives up after 10 s.
+    ///
+    /// # Errors
+    /// Why the last attempt failed. Nothing is lost: the uploader goes on trying.
+    pub async fn flush(&self) -> Result<()> {
+        self.parts.usage.flush().await
+    }
+
+    /// Takes no more usage, delivers what it can, and returns by the deadline with a report. What
+    /// is not delivered stays in the spool, and the next process to use it delivers it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// # sdk.track_usage(token, "search").await?;
+    /// let report = sdk.close(std::time::Duration::from_secs(2)).await;
+    /// assert_eq!(report.usage.pending, 0);
+    /// # Ok(()) });
+    /// ```
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        self.parts.usage.close(deadline).await
+    }
+
+    /// What the SDK has done since it was built.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            requests: self.parts.http.requests(),
+            clock_offset_ms: self.parts.clock.offset_ms(),
+            usage: self.parts.usage.stats(),
+        }
+    }
+
+    /// What the SDK does by itself, from now on. A subscriber that does not read is told how much
+    /// it missed; it holds nobody up.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Event;
+    ///
+    /// let mut events = sdk.events();
+    /// sdk.track_usage(token, "search").await?;
+    /// sdk.flush().await?;
+    /// assert!(matches!(events.next().await, Some(Event::UsageDelivered { count: 1 })));
+    /// # Ok(()) });
+    /// ```
+    pub fn events(&self) -> Events {
+        self.parts.announcer.subscribe()
+    }
+
+    pub(crate) fn over(config: Config) -> Self {
+        let Config { host, deadline, .. } = config;
+        let cap = (!config.is_test).then_some(CLOCK_CAP);
+        let clock = Arc::new(Clock::new(host.clone(), cap));
+        let http =
+            Arc::new(HttpClient::new(host.clone(), clock.clone(), config.url, RetryPolicy::CALL));
+        let announcer = Arc::new(Announcer::default());
+        let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
+        let auth = Arc::new(AuthManager {
+            host: host.clone(),
+            http: http.clone(),
+            clock: clock.clone(),
+            reach: reach.clone(),
+            keys: Keys::new(host.clone(), http.clone(), deadline),
+            expected: Expected { issuer: config.issuer, solution_id: config.solution },
+            secret_key: config.secret_key.clone(),
+            mode: config.validation,
+            deadline,
+            known: KnownByToken::new(),
+            identities: TokenCache::new(),
+        });
+        let context = ContextManager {
+            host: host.clone(),
+            http: http.clone(),
+            clock: clock.clone(),
+            reach: reach.clone(),
+            auth: auth.clone(),
+            deadline,
+            known: KnownByToken::new(),
+        };
+        let uplink = Arc::new(Uplink {
+            host: host.clone(),
+            clock: clock.clone(),
+            http: http.clone(),
+            reach,
+            announcer: announcer.clone(),
+            secret_key: config.secret_key,
+        });
+        let usage = UsageTracker::new(uplink, config.files, config.spool_dir);
+        let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
+        let parts = Parts { http, clock, announcer, auth, refresher, context, usage };
+        MarketplaceSdk { parts: Arc::new(parts) }
+    }
+}
+
+impl std::fmt::Debug for MarketplaceSdk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MarketplaceSdk").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+use serde_json::{Map, Value};
+
+use crate::auth::User;
+use crate::error::{Error, Result};
+use crate::model::{Code, Timestamp, UsageEvent};
+
+/// What was done, for [`track_usage`](crate::MarketplaceSdk::track_usage). The name of an action is
+/// enough; the rest is there when it is needed.
+///
+/// ```
+/// use cloudnestle_marketplace::Usage;
+///
+/// let usage = Usage::of("index").quantity(512).metadata("format", "pdf");
+/// let once = Usage::of("search"); // or simply "search"
+/// ```
+#[derive(Clone, Debug)]
+pub struct Usage {
+    action: String,
+    quantity: u64,
+    idempotency_key: Option<String>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Usage {
+    /// One unit of an action, by the name the solution declared.
+    pub fn of(action: impl Into<String>) -> Self {
+        Usage { action: action.into(), quantity: 1, idempotency_key: None, metadata: None }
+    }
+
+    /// How much of it, in the unit the solution declared for the action: 1 to 1,000,000,000.
+    pub fn quantity(mut self, quantity: u64) -> Self {
+        self.quantity = quantity;
+        self
+    }
+
+    /// Your own name for this event, such as a job's id: a second event with the same key is not
+    /// counted, whichever process sends it.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// A fact to keep with the event: at most 20, each a short text, a number or a truth value.
+    /// No personal data, no free text.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
+    pub(super) fn by(self, user: &User, id: String, now: Timestamp) -> Result<UsageEvent> {
+        let event = UsageEvent {
+            id,
+            customer_id: user.customer_id.clone(),
+            token_id: user.token_id.clone(),
+            action: self.action,
+            quantity: self.quantity,
+            occurred_at: now,
+            idempotency_key: self.idempotency_key,
+            metadata: self.metadata,
+        };
+        if let Some((code, words)) = event.malformed() {
+            return Err(Error::because(code, words));
+        }
+        if !UsageEvent::QUANTITY.contains(&event.quantity) {
+            return Err(Error::new(Code::QuantityInvalid));
+        }
+        Ok(event)
+    }
+}
+
+impl<T: Into<String>> From<T> for Usage {
+    fn from(action: T) -> Self {
+        Usage::of(action)
+    }
+}

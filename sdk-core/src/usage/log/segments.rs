@@ -1,0 +1,334 @@
+//! The record log on files: segments that only grow, and are removed whole.
+//!
+//! An append is one `write`; an fsync follows within half a second, or at once when somebody waits
+//! for it, and serves everybody who appended before it (group commit).
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, select};
+
+use super::frame::{self, FILE_HEADER, MAX_RECORD_BYTES};
+use super::reader::{Cursor, Reader};
+use super::{Most, Record, RecordLog, Ticket};
+use crate::error::{Error, Result};
+use crate::host::{AppendFile, Files, Host};
+use crate::model::Code;
+
+/// The most an acknowledged record waits for its fsync. Vector's disk buffer has the same bound.
+const SYNC_WITHIN: Duration = Duration::from_millis(500);
+
+/// A segment that has grown to this is followed by a new one. What was delivered is freed, and
+/// after a crash sent again, in units of this: about 3,000 events.
+const SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// The most a log may hold: 1.5 million events of 350 bytes, a day at 17 a second.
+const MAX_LOG_BYTES: u64 = 512 * 1024 * 1024;
+
+pub(crate) struct SegmentLog {
+    host: Arc<dyn Host>,
+    files: Arc<dyn Files>,
+    dir: PathBuf,
+    state: Mutex<State>,
+    /// Held by the task that syncs: an fsync that began later must not end earlier.
+    syncing: futures_util::lock::Mutex<()>,
+    /// Told after each fsync.
+    synced: Event,
+    /// Told when somebody waits for an fsync.
+    hurry: Event,
+}
+
+struct State {
+    /// The oldest first; the last one is written to.
+    segments: VecDeque<Segment>,
+    /// The file of the last segment; none after a failed write, which leaves its segment alone.
+    open: Option<Arc<dyn AppendFile>>,
+    /// Nothing may be appended to the log of a process that is gone.
+    read_only: bool,
+    /// What the segments hold together.
+    bytes: u64,
+    /// The next number to give out.
+    next: u64,
+    /// Up to which number everything survives the loss of power.
+    synced_through: u64,
+    /// Up to which number an fsync has failed: nobody knows what became of those.
+    failed_through: u64,
+    /// Files written since their last fsync; not empty while a task is on its way to do it.
+    unsynced: Vec<Arc<dyn AppendFile>>,
+    /// Somebody waits for that fsync.
+    hurried: bool,
+    /// Where the next scan is likely to go on.
+    cursor: Cursor,
+    /// A frame while it is put together.
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) first: u64,
+    /// Whole frames of it; [`TO_THE_END`] where nobody counted.
+    pub(super) bytes: u64,
+}
+
+const TO_THE_END: u64 = u64::MAX;
+
+impl SegmentLog {
+    /// A new, empty log in a folder of its own.
+    pub(crate) fn create(
+        host: Arc<dyn Host>,
+        files: Arc<dyn Files>,
+        dir: &Path,
+    ) -> Result<Arc<Self>> {
+        let log = SegmentLog::over(host, files, dir, State::default());
+        log.state().begin_segment(&*log.files, dir).map_err(failed)?;
+        Ok(Arc::new(log))
+    }
+
+    /// The log another process has left, to be drained: nothing can be appended.
+    pub(crate) async fn left_behind(
+        host: Arc<dyn Host>,
+        files: Arc<dyn Files>,
+        dir: &Path,
+    ) -> Result<Arc<Self>> {
+        let names = files.list(dir).map_err(failed)?;
+        let mut firsts: Vec<u64> =
+            names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+        firsts.sort_unstable();
+        let mut last = firsts.last().map_or(0, |first| first - 1);
+        let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
+        let state = State { segments: segments.collect(), read_only: true, ..State::default() };
+        let log = SegmentLog::over(host, files, dir, state);
+        while let Some(record) = log.read(last, Most::A_BATCH).await?.last() {
+            last = record.number;
+        }
+        log.state().next = last + 1;
+        Ok(Arc::new(log))
+    }
+
+    fn over(host: Arc<dyn Host>, files: Arc<dyn Files>, dir: &Path, state: State) -> Self {
+        SegmentLog {
+            host,
+            files,
+            dir: dir.to_owned(),
+            state: Mutex::new(state),
+            syncing: futures_util::lock::Mutex::new(()),
+            synced: Event::new(),
+            hurry: Event::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number before the oldest record that is kept.
+    pub(crate) fn trimmed(&self) -> u64 {
+        self.state().segments.front().map_or(0, |segment| segment.first - 1)
+    }
+
+    /// Takes no more records, and says which is the last. An event that is acknowledged while the
+    /// log is being given up must not go down with it.
+    pub(crate) fn seal(&self) -> u64 {
+        let mut state = self.state();
+        state.read_only = true;
+        state.next - 1
+    }
+
+    /// Makes what was appended survive the loss of power, soon.
+    async fn sync_soon(self: Arc<Self>) {
+        let hurry = self.hurry.listen();
+        if !self.state().hurried {
+            select(hurry, self.host.sleep(SYNC_WITHIN)).await;
+        }
+        let _in_order = self.syncing.lock().await;
+        let (files, through) = {
+            let mut state = self.state();
+            state.hurried = false;
+            (std::mem::take(&mut state.unsynced), state.next - 1)
+        };
+        let mut outcome = Ok(());
+        for file in files {
+            outcome = outcome.and(file.sync().await);
+        }
+        let mut state = self.state();
+        match outcome {
+            Ok(()) => state.synced_through = through,
+            Err(error) => {
+                tracing::warn!(%error, "the usage spool could not be synced");
+                state.failed_through = through;
+                // Whether a failed fsync wrote anything can't be found out by trying again.
+                state.open = None;
+            }
+        }
+        drop(state);
+        self.synced.notify(usize::MAX);
+    }
+
+    async fn read(&self, after: u64, most: Most) -> Result<Vec<Record>> {
+        let (place, segments) = {
+            let state = self.state();
+            (state.place_after(after), state.segments.clone())
+        };
+        let mut reader = Reader::new(&*self.files, &self.dir, most, place);
+        reader.read(segments.into_iter()).await?;
+        self.state().cursor = reader.place;
+        Ok(reader.found)
+    }
+}
+
+impl State {
+    /// Where the record after `after` is to be looked for.
+    fn place_after(&self, after: u64) -> Cursor {
+        let exists = self.segments.iter().any(|segment| segment.first == self.cursor.segment);
+        if self.cursor.after == after && exists {
+            return self.cursor;
+        }
+        let holds = self.segments.iter().rev().find(|segment| segment.first <= after + 1);
+        let segment = holds.or(self.segments.front()).map_or(0, |segment| segment.first);
+        Cursor { after, segment, offset: 0 }
+    }
+
+    fn begin_segment(&mut self, files: &dyn Files, dir: &Path) -> io::Result<()> {
+        let path = segment_path(dir, self.next);
+        let file = files.append_to(&path)?;
+        if let Err(error) = file.append(&FILE_HEADER) {
+            let _ = files.remove(&path); // half a header would spoil the next attempt
+            return Err(error);
+        }
+        self.segments.push_back(Segment { first: self.next, bytes: FILE_HEADER.len() as u64 });
+        self.bytes += FILE_HEADER.len() as u64;
+        self.open = Some(file);
+        Ok(())
+    }
+
+    fn append(&mut self, files: &dyn Files, dir: &Path, record: &[u8]) -> Result<u64> {
+        if self.read_only {
+            return Err(Error::new(Code::Closed));
+        }
+        self.buffer.clear();
+        frame::encode(self.next, record, &mut self.buffer);
+        if record.len() > MAX_RECORD_BYTES || self.bytes + self.buffer.len() as u64 > MAX_LOG_BYTES
+        {
+            return Err(Error::new(Code::SpoolFull));
+        }
+        if self.open.is_none() || self.segments.back().is_none_or(Segment::is_full) {
+            self.begin_segment(files, dir).map_err(failed)?;
+        }
+        let (Some(file), Some(segment)) = (&self.open, self.segments.back_mut()) else {
+            return Err(Error::new(Code::SpoolFailed)); // begin_segment has just made both
+        };
+        let number = self.next;
+        // Taken even if the write fails: the frame may be there all the same, and of two records
+        // with one number the marketplace would count one.
+        self.next += 1;
+        if let Err(error) = file.append(&self.buffer) {
+            self.open = None;
+            return Err(failed(error));
+        }
+        segment.bytes += self.buffer.len() as u64;
+        self.bytes += self.buffer.len() as u64;
+        Ok(number)
+    }
+}
+
+impl Segment {
+    fn is_full(&self) -> bool {
+        self.bytes >= SEGMENT_BYTES
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            segments: VecDeque::new(),
+            open: None,
+            read_only: false,
+            bytes: 0,
+            next: 1,
+            synced_through: 0,
+            failed_through: 0,
+            unsynced: Vec::new(),
+            hurried: false,
+            cursor: Cursor::default(),
+            buffer: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn segment_path(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("{first:020}.log"))
+}
+
+pub(super) fn failed(error: io::Error) -> Error {
+    Error::new(Code::SpoolFailed).caused_by(error)
+}
+
+impl RecordLog for Arc<SegmentLog> {
+    fn append(&self, record: &[u8]) -> Result<Ticket> {
+        let mut state = self.state();
+        let number = state.append(&*self.files, &self.dir, record)?;
+        let first = state.unsynced.is_empty();
+        if let Some(file) = &state.open
+            && !state.unsynced.last().is_some_and(|last| Arc::ptr_eq(last, file))
+        {
+            let file = file.clone();
+            state.unsynced.push(file);
+        }
+        drop(state);
+        if first {
+            self.host.spawn(self.clone().sync_soon().boxed());
+        }
+        Ok(Ticket(number))
+    }
+
+    fn persisted(&self, Ticket(number): Ticket) -> BoxFuture<'_, Result<u64>> {
+        async move {
+            loop {
+                let synced = self.synced.listen();
+                {
+                    let mut state = self.state();
+                    if state.synced_through >= number {
+                        return Ok(number);
+                    }
+                    if state.failed_through >= number {
+                        return Err(Error::new(Code::SpoolFailed));
+                    }
+                    state.hurried = true;
+                }
+                self.hurry.notify(usize::MAX);
+                synced.await;
+            }
+        }
+        .boxed()
+    }
+
+    fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>> {
+        self.read(after, most).boxed()
+    }
+
+    fn trim(&self, through: u64) -> Result<()> {
+        let mut state = self.state();
+        let all_delivered = state.next == through + 1;
+        // A log that is drained all the time must not keep, and resend, a whole segment for it.
+        let grown = state.segments.back().is_some_and(|segment| segment.bytes > SEGMENT_BYTES / 4);
+        if all_delivered && grown && !state.read_only {
+            state.begin_segment(&*self.files, &self.dir).map_err(failed)?;
+        }
+        while state.segments.get(1).is_some_and(|second| second.first <= through + 1) {
+            if let Some(segment) = state.segments.pop_front() {
+                state.bytes = state.bytes.saturating_sub(segment.bytes);
+                self.files.remove(&segment_path(&self.dir, segment.first)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn last(&self) -> u64 {
+        self.state().next - 1
+    }
+}

@@ -1,0 +1,235 @@
+//! What was acknowledged is delivered, whatever becomes of the process that did.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cloudnestle_marketplace::{Builder, Code, MarketplaceSdk, UsageStats};
+use cloudnestle_mock_server::MockServer;
+
+const SOLUTION: &str = "sol_faiss_search";
+
+struct Stage {
+    server: MockServer,
+    token: String,
+    spool: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set() -> Stage {
+        let server = MockServer::start().await.unwrap();
+        let pair = server.token_pair("cus_ravi", SOLUTION).await.unwrap();
+        let spool = tempfile::tempdir().unwrap();
+        Stage { server, token: pair.access_token.expose().to_owned(), spool }
+    }
+
+    fn builder(&self) -> Builder {
+        MarketplaceSdk::builder()
+            .url(self.server.url())
+            .secret_key(self.server.secret_key(SOLUTION).unwrap())
+            .solution(SOLUTION)
+            .spool_dir(self.spool.path())
+    }
+
+    fn sdk(&self) -> MarketplaceSdk {
+        self.builder().build().unwrap()
+    }
+
+    /// An SDK that knows its user, and a marketplace that then goes away.
+    async fn sdk_in_an_outage(&self) -> MarketplaceSdk {
+        let sdk = self.sdk();
+        sdk.validate_user(&self.token).await.unwrap();
+        self.server.set_outage(true);
+        sdk
+    }
+
+    async fn used(&self) -> u64 {
+        let context = self.sdk().get_user_context(&self.token).await.unwrap();
+        context.quotas.iter().find(|quota| quota.action == "search").unwrap().used
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        collect(self.spool.path(), &mut found);
+        found.retain(|path| path.to_string_lossy().ends_with(ending));
+        found
+    }
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        found.push(path.clone());
+        if path.is_dir() {
+            collect(&path, found);
+        }
+    }
+}
+
+fn accounts(stats: UsageStats) -> (u64, u64, u64, u64, u64) {
+    (stats.tracked, stats.delivered, stats.pending, stats.rejected, stats.lost)
+}
+
+/// Not a test by itself: the process that `usage_outlives_kill_9` kills.
+#[tokio::test]
+async fn the_process_that_is_killed() {
+    let Ok(token) = std::env::var("TOKEN_OF_THE_ONE_TO_BE_KILLED") else { return };
+    let sdk = MarketplaceSdk::from_env().unwrap();
+    for _ in 0.. {
+        sdk.track_usage(&token, "search").await.unwrap();
+        println!("acknowledged");
+    }
+}
+
+#[tokio::test]
+async fn usage_outlives_kill_9() {
+    use std::io::{BufRead, BufReader};
+
+    let stage = Stage::set().await;
+    let mut acknowledged = 0;
+    for _ in 0..5 {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["the_process_that_is_killed", "--exact", "--nocapture"])
+            .env("TOKEN_OF_THE_ONE_TO_BE_KILLED", &stage.token)
+            .env("CLOUDNESTLE_URL", stage.server.url())
+            .env("CLOUDNESTLE_SOLUTION", SOLUTION)
+            .env("CLOUDNESTLE_SECRET_KEY", stage.server.secret_key(SOLUTION).unwrap().expose())
+            .env("CLOUDNESTLE_SPOOL_DIR", stage.spool.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let read = tokio::task::spawn_blocking(move || {
+            let said = |line: &String| line.contains("acknowledged");
+            let first = lines.by_ref().map_while(Result::ok).filter(said).take(500).count();
+            process.kill().unwrap(); // SIGKILL
+            process.wait().unwrap();
+            first + lines.map_while(Result::ok).filter(said).count()
+        });
+        acknowledged += read.await.unwrap() as u64;
+    }
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+
+    let used = stage.used().await;
+    assert!(acknowledged >= 2_500);
+    // At most one event of each process was written down and not yet acknowledged.
+    assert!((acknowledged..=acknowledged + 5).contains(&used), "{used} of {acknowledged}");
+    assert_eq!(stage.files(".log").len(), 0, "what is delivered is removed");
+}
+
+#[tokio::test]
+async fn programs_that_share_a_folder_keep_to_their_own_logs() {
+    let stage = Stage::set().await;
+    let programs = [stage.sdk(), stage.sdk(), stage.sdk()];
+    for sdk in &programs {
+        for _ in 0..10 {
+            sdk.track_usage(&stage.token, "search").await.unwrap();
+        }
+    }
+    for sdk in &programs {
+        sdk.flush().await.unwrap();
+        assert_eq!(accounts(sdk.stats().usage), (10, 10, 0, 0, 0));
+    }
+    assert_eq!(stage.used().await, 30);
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_declared_and_costs_no_other() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    for _ in 0..10 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    sdk.close(Duration::ZERO).await;
+    drop(sdk);
+
+    let log = stage.files(".log").pop().unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    stage.server.set_outage(false);
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+    assert_eq!(accounts(sdk.stats().usage), (10, 9, 0, 0, 1));
+    assert_eq!(stage.used().await, 9);
+}
+
+#[tokio::test]
+async fn a_spool_of_a_newer_release_is_left_alone() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    sdk.close(Duration::ZERO).await;
+    drop(sdk);
+    let owner = stage.files("owner.json").pop().unwrap();
+    let newer = std::fs::read_to_string(&owner).unwrap().replace("\"format\":1", "\"format\":2");
+    std::fs::write(&owner, &newer).unwrap();
+    stage.server.set_outage(false);
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+
+    assert_eq!(accounts(sdk.stats().usage), (0, 0, 0, 0, 0));
+    assert_eq!(std::fs::read_to_string(&owner).unwrap(), newer);
+    assert_eq!(stage.files(".log").len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_cant_be_written_is_an_error_and_no_acknowledgement() {
+    let stage = Stage::set().await;
+    let file = stage.spool.path().join("a file, not a folder");
+    std::fs::write(&file, "").unwrap();
+    let sdk = stage.builder().spool_dir(&file).build().unwrap();
+    let error = sdk.track_usage(&stage.token, "search").await.unwrap_err();
+    assert_eq!(error.code(), Code::SpoolFailed);
+    assert!(error.to_string().contains("a file, not a folder"), "{error}");
+    // Nobody is kept from validating by a broken disk.
+    sdk.validate_user(&stage.token).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_spool_is_for_its_owner_alone_and_holds_no_token() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    for path in stage.files("") {
+        let metadata = path.metadata().unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        assert_eq!(mode, if metadata.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    let written =
+        String::from_utf8_lossy(&std::fs::read(&stage.files(".log")[0]).unwrap()).into_owned();
+    let signature = stage.token.rsplit('.').next().unwrap();
+    assert!(written.contains("cus_ravi") && !written.contains(signature));
+}
+
+#[tokio::test]
+async fn a_receipt_can_wait_for_the_disk() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    let receipts = futures_util::future::join_all(
+        (0..50).map(async |_| sdk.track_usage(&stage.token, "search").await.unwrap()),
+    );
+    for receipt in receipts.await {
+        receipt.persisted().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn closing_returns_by_its_deadline_and_keeps_the_rest() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    let closing = sdk.close(Duration::from_millis(300));
+    // Generous: the deadline is 0.3 s, an upload may take 10.
+    let report = tokio::time::timeout(Duration::from_secs(5), closing).await.unwrap();
+    assert_eq!(accounts(report.usage), (1, 0, 1, 0, 0));
+    assert_eq!(stage.files(".log").len(), 1);
+}

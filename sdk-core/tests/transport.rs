@@ -1,0 +1,259 @@
+//! The corners of HTTP that a well-behaved server never shows: proxies, garbage, silence.
+
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use cloudnestle_marketplace::{Code, Event, Freshness, MarketplaceSdk, ValidationMode, Verified};
+use serde_json::json;
+use stage::Stage;
+use wiremock::matchers::{header, method, path};
+use wiremock::{Mock, ResponseTemplate};
+
+fn a_problem(status: u16, code: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_raw(
+        json!({ "code": code, "status": status, "detail": "in words", "request_id": "req_1" })
+            .to_string(),
+        "application/problem+json",
+    )
+}
+
+fn all_accepted(numbers: std::ops::RangeInclusive<u64>) -> ResponseTemplate {
+    let fence = *numbers.end();
+    let results: Vec<_> =
+        numbers.map(|number| json!({ "number": number, "status": "accepted" })).collect();
+    ResponseTemplate::new(200).set_body_json(json!({ "fence": fence, "results": results }))
+}
+
+#[tokio::test]
+async fn an_error_keeps_its_code_request_id_and_advice() {
+    let stage = Stage::set().await;
+    stage.answers("/api/validate-token", a_problem(401, "credential_invalid")).await;
+
+    let error = stage.sdk().validate_user(&stage.token).await.unwrap_err();
+
+    assert_eq!(error.code(), Code::CredentialInvalid);
+    assert_eq!(error.request_id(), Some("req_1"));
+    assert_eq!(error.to_string(), "credential_invalid: in words [request req_1]");
+    assert!(error.advice().contains("CLOUDNESTLE_SECRET_KEY"));
+}
+
+#[tokio::test]
+async fn a_code_of_a_newer_marketplace_is_an_error_and_not_a_panic() {
+    let stage = Stage::set().await;
+    stage.answers("/api/validate-token", a_problem(418, "teapot_too_hot")).await;
+    let error = stage.sdk().validate_user(&stage.token).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unknown);
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn a_proxys_page_is_read_by_its_status() {
+    let stage = Stage::set().await;
+    let page = ResponseTemplate::new(403).set_body_raw("<h1>no</h1>", "text/html");
+    stage.answers("/api/validate-token", page).await;
+    let error = stage.sdk().validate_user(&stage.token).await.unwrap_err();
+    assert_eq!(error.code(), Code::Forbidden);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_the_marketplaces_is_no_permission() {
+    let stage = Stage::set().await;
+    let not_ours = ResponseTemplate::new(200).set_body_json(json!({ "valid": true }));
+    stage.answers("/api/validate-token", not_ours).await;
+
+    let online = stage.builder().validation(ValidationMode::Online).build().unwrap();
+    let error = online.validate_user(&stage.token).await.unwrap_err();
+    assert_eq!(error.code(), Code::AnswerInvalid);
+
+    // Whoever may answer from what the token says is told that it is no more than that.
+    let user = stage.sdk().validate_user(&stage.token).await.unwrap();
+    assert_eq!((user.verified(), user.freshness()), (Verified::Local, Freshness::Offline));
+}
+
+#[tokio::test]
+async fn an_error_about_an_answer_does_not_quote_it() {
+    let stage = Stage::set().await;
+    let leak = json!({ "access_token": 7, "refresh_token": "cnrt_test_leaked", "expires_at": "cnrt_test_leaked" });
+    stage.answers("/api/refresh-token", ResponseTemplate::new(200).set_body_json(leak)).await;
+    let error = stage.sdk().refresh(&stage.pair).await.unwrap_err();
+    assert_eq!(error.code(), Code::AnswerInvalid);
+    assert!(!format!("{error:?}").contains("leaked"), "{error:?}");
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_deadline() {
+    let stage = Stage::set().await;
+    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
+    stage.answers("/api/validate-token", never).await;
+    let sdk =
+        stage.builder().validation(ValidationMode::Online).deadline(Duration::from_millis(300));
+    let sdk = sdk.build().unwrap();
+
+    let error = sdk.validate_user(&stage.token).await.unwrap_err();
+
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert_eq!(stage.requests_to("/api/validate-token").await, 1);
+}
+
+#[tokio::test]
+async fn what_the_server_asks_to_wait_is_waited_at_least() {
+    let stage = Stage::set().await;
+    let busy = a_problem(429, "rate_limited").insert_header("retry-after", "1");
+    Mock::given(path("/api/refresh-token"))
+        .respond_with(busy)
+        .up_to_n_times(1)
+        .mount(&stage.marketplace)
+        .await;
+    stage
+        .answers("/api/refresh-token", ResponseTemplate::new(200).set_body_json(&stage.pair))
+        .await;
+
+    let started = Instant::now();
+    stage.sdk().refresh(&stage.pair).await.unwrap();
+
+    // A lower bound: waiting longer than this is allowed, waiting less is the mistake.
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_wait_that_is_longer_than_the_deadline_is_an_error_at_once() {
+    let stage = Stage::set().await;
+    let busy = a_problem(429, "rate_limited").insert_header("retry-after", "3600");
+    stage.answers("/api/refresh-token", busy).await;
+
+    let error = stage.sdk().refresh(&stage.pair).await.unwrap_err();
+
+    assert_eq!(error.code(), Code::RateLimited);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert_eq!(stage.requests_to("/api/refresh-token").await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_published_is_asked_for_once() {
+    let stage = Stage::set().await;
+    let sdk = stage.builder().validation(ValidationMode::Local).build().unwrap();
+    sdk.validate_user(&stage.token).await.unwrap();
+    let unknown = stage.token_signed_by("somebody-else");
+    for _ in 0..5 {
+        let error = sdk.validate_user(&unknown).await.unwrap_err();
+        assert_eq!(error.code(), Code::TokenKeyUnknown);
+    }
+    assert_eq!(stage.requests_to("/.well-known/jwks.json").await, 1);
+}
+
+#[tokio::test]
+async fn requests_say_who_asks_and_in_which_version() {
+    let stage = Stage::set().await;
+    stage.answers("/api/validate-token", a_problem(403, "forbidden")).await;
+    stage.sdk().validate_user(&stage.token).await.unwrap_err();
+    let sent = stage.last_request("/api/validate-token").await;
+    assert_eq!(sent.headers["cloudnestle-version"], "2026-11-01");
+    assert!(
+        sent.headers["user-agent"].to_str().unwrap().starts_with("cloudnestle-marketplace-rust/")
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_lose_the_renewed_pair() {
+    let stage = Stage::set().await;
+    let slow =
+        ResponseTemplate::new(200).set_body_json(&stage.pair).set_delay(Duration::from_millis(300));
+    Mock::given(path("/api/refresh-token"))
+        .respond_with(slow)
+        .expect(1)
+        .mount(&stage.marketplace)
+        .await;
+    let sdk = stage.sdk();
+
+    let impatient = tokio::time::timeout(Duration::from_millis(50), sdk.refresh(&stage.pair));
+    assert!(impatient.await.is_err());
+    let renewed = sdk.refresh(&stage.pair).await.unwrap();
+
+    assert_eq!(renewed, stage.pair);
+}
+
+#[tokio::test]
+async fn a_range_that_is_too_large_is_split() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk();
+    Mock::given(path("/api/track-usage"))
+        .respond_with(a_problem(413, "request_too_large"))
+        .up_to_n_times(1)
+        .mount(&stage.marketplace)
+        .await;
+    for numbers in [1..=2, 3..=4] {
+        Mock::given(path("/api/track-usage"))
+            .respond_with(all_accepted(numbers))
+            .up_to_n_times(1)
+            .mount(&stage.marketplace)
+            .await;
+    }
+    for _ in 0..4 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    sdk.flush().await.unwrap();
+    assert_eq!(sdk.stats().usage.delivered, 4);
+    assert_eq!(stage.requests_to("/api/track-usage").await, 3);
+}
+
+#[tokio::test]
+async fn a_rotated_key_raises_the_alarm_and_loses_nothing() {
+    let stage = Stage::set().await;
+    stage.answers("/api/track-usage", a_problem(401, "credential_invalid")).await;
+    let sdk = stage.sdk();
+    let mut events = sdk.events();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+
+    let report = sdk.close(Duration::from_millis(200)).await;
+
+    assert_eq!((report.usage.pending, report.usage.delivered), (1, 0));
+    let Some(Event::UsageBlocked { error }) = events.next().await else { panic!("no alarm") };
+    assert_eq!(error.code(), Code::CredentialInvalid);
+}
+
+#[tokio::test]
+async fn usage_that_an_answer_does_not_account_for_is_sent_again() {
+    let stage = Stage::set().await;
+    Mock::given(path("/api/track-usage"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "results": [] })))
+        .up_to_n_times(1)
+        .mount(&stage.marketplace)
+        .await;
+    stage.answers("/api/track-usage", all_accepted(1..=1)).await;
+    let sdk = stage.sdk();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    sdk.flush().await.unwrap();
+    assert_eq!(sdk.stats().usage.delivered, 1);
+    assert_eq!(stage.requests_to("/api/track-usage").await, 2);
+}
+
+#[tokio::test]
+async fn what_is_sent_as_usage_holds_no_token() {
+    let stage = Stage::set().await;
+    stage.answers("/api/track-usage", all_accepted(1..=1)).await;
+    let sdk = stage.sdk();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    sdk.flush().await.unwrap();
+    let sent = stage.last_request("/api/track-usage").await;
+    let body = String::from_utf8(sent.body).unwrap();
+    let signature = stage.token.rsplit('.').next().unwrap();
+    assert!(body.contains("cus_asha") && !body.contains(signature), "{body}");
+}
+
+#[tokio::test]
+async fn nothing_the_sdk_prints_holds_a_secret() {
+    let stage = Stage::set().await;
+    Mock::given(method("POST"))
+        .and(header("authorization", format!("Bearer {}", stage.secret_key).as_str()))
+        .respond_with(ResponseTemplate::new(500))
+        .mount(&stage.marketplace)
+        .await;
+    let builder = stage.builder();
+    let sdk: MarketplaceSdk = builder.clone().build().unwrap();
+    let error = sdk.refresh(&stage.pair).await.unwrap_err();
+    let printed = format!("{builder:?} {sdk:?} {error:?} {error} {:?}", stage.pair);
+    for secret in [&stage.secret_key, &stage.token, stage.pair.refresh_token.expose()] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Measures: sizes, start and memory of the server, instructions of the hot paths, and, without
+//! `--check`, times.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::server::Server;
+use crate::shell::{cargo, output, step, target};
+
+/// `bench/budgets.toml`: what may not be exceeded. No times: machines differ.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Budgets {
+    server_binary_bytes: u64,
+    server_idle_rss_bytes: u64,
+    validate_user_warm_instructions: u64,
+    validate_user_cold_instructions: u64,
+    track_usage_instructions: u64,
+}
+
+pub(crate) fn run(check: bool) -> Result<()> {
+    let budgets = std::fs::read_to_string("bench/budgets.toml")?;
+    let budgets: Budgets = toml::from_str(&budgets).context("bench/budgets.toml")?;
+    step("building for release");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-mock-server"])?;
+    cargo(&["build", "--profile=bench", "--locked", "--package=cloudnestle-bench"])?;
+
+    step("the server");
+    let binary = target().join("release").join("cloudnestle-mock-server");
+    let mut over = Vec::new();
+    let mut keep = |what: &str, measured: u64, budget: u64, unit: &str| {
+        println!("{what:<40} {measured:>12} {unit:<13} budget {budget}");
+        if measured > budget {
+            over.push(what.to_owned());
+        }
+    };
+    keep("binary", binary.metadata()?.len(), budgets.server_binary_bytes, "bytes");
+    let starts: Vec<Server> = (0..11).map(|_| Server::start("release")).collect::<Result<_>>()?;
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let rss = starts.first().map(|server| resident_bytes(server.id())).context("a server")??;
+    keep("resident when idle", rss, budgets.server_idle_rss_bytes, "bytes");
+    let mut times: Vec<_> = starts.iter().map(|server| server.started_in).collect();
+    times.sort_unstable();
+    println!(
+        "start to ready, median of {} (with a fresh file): {:.1?}",
+        times.len(),
+        times[times.len() / 2]
+    );
+    drop(starts);
+
+    step("instructions of the hot paths");
+    keep(
+        "validate_user warm",
+        instructions("warm")?,
+        budgets.validate_user_warm_instructions,
+        "instructions",
+    );
+    keep(
+        "validate_user cold, local",
+        instructions("cold")?,
+        budgets.validate_user_cold_instructions,
+        "instructions",
+    );
+    keep("track_usage", instructions("track")?, budgets.track_usage_instructions, "instructions");
+
+    if !check {
+        step("times of the hot paths");
+        cargo(&["bench", "--locked", "--package=cloudnestle-bench", "--bench=sdk"])?;
+    }
+    if !over.is_empty() {
+        bail!("over budget: {}", over.join(", "));
+    }
+    Ok(())
+}
+
+fn resident_bytes(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes * 1024)
+}
+
+/// How many instructions one more call costs, as callgrind counts them. What starts and ends the
+/// program cancels out between two runs of different length.
+fn instructions(path: &str) -> Result<u64> {
+    const CALLS: u64 = 2_000;
+    let counted = |calls: u64| -> Result<u64> {
+        let report = target().join(format!("callgrind-{path}-{calls}.out"));
+        output(
+            Command::new("valgrind")
+                .args(["--tool=callgrind", "--quiet", "--toggle-collect=*measured*"])
+                .arg(format!("--callgrind-out-file={}", report.display()))
+                .arg(target().join("release").join("hot-path"))
+                .args([path, &calls.to_string()]),
+        )
+        .context("valgrind counts the instructions; Debian's package has that name")?;
+        let report = std::fs::read_to_string(&report)?;
+        let total = report.lines().find_map(|line| line.strip_prefix("totals: "));
+        Ok(total.context("callgrind wrote no totals")?.trim().parse()?)
+    };
+    let (few, many) = (counted(CALLS)?, counted(3 * CALLS)?);
+    Ok((many - few) / (2 * CALLS))
+}

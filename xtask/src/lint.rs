@@ -1,0 +1,95 @@
+//! Form: what a reviewer should not have to look for.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell::{self, cargo, cargo_command, output, step, succeeds, target};
+
+/// Builds in under a minute; a newer one may be set here at any time.
+const CARGO_DENY: &str = "0.20.2";
+
+/// What the core must do without, because browsers have no place for it.
+const NATIVE_ONLY: [&str; 3] = ["tokio", "reqwest", "moka"];
+
+pub(crate) fn run() -> Result<()> {
+    step("rustfmt");
+    cargo(&["fmt", "--all", "--check"])?;
+
+    step("clippy");
+    let clippy = |which: &[&str]| {
+        cargo(&[&["clippy", "--locked", "--quiet"], which, &["--", "--deny=warnings"]].concat())
+    };
+    clippy(&["--workspace", "--all-targets"])?;
+    clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
+    clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
+
+    step("rustdoc");
+    shell::run(
+        cargo_command(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+            .env("RUSTDOCFLAGS", "--deny=warnings"),
+    )?;
+
+    step("the core without its native host");
+    core_is_portable()?;
+
+    step("licences, bans and sources");
+    let deny = cargo_deny()?;
+    shell::run(Command::new(&deny).args([
+        "--log-level=error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))?;
+    advisories(&deny)
+}
+
+fn core_is_portable() -> Result<()> {
+    let tree = output(&mut cargo_command(&[
+        "tree",
+        "--package=cloudnestle-marketplace",
+        "--no-default-features",
+        "--edges=normal",
+        "--prefix=none",
+        "--locked",
+    ]))?;
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    if let Some(name) = NATIVE_ONLY.into_iter().find(|name| names.contains(name)) {
+        bail!("the core depends on {name} even without the feature `native`:\n{tree}");
+    }
+    println!("{} crates, none of them {}", names.len(), NATIVE_ONLY.join(", "));
+    Ok(())
+}
+
+/// cargo-deny, built once below `target/`.
+fn cargo_deny() -> Result<PathBuf> {
+    let root = target().join("tools");
+    let binary = root.join("bin").join("cargo-deny");
+    let installed = output(Command::new(&binary).arg("--version")).unwrap_or_default();
+    if !installed.trim_end().ends_with(CARGO_DENY) {
+        let version = format!("--version={CARGO_DENY}");
+        shell::run(
+            cargo_command(&["install", "cargo-deny", "--locked", "--debug", "--quiet", &version])
+                .arg("--root")
+                .arg(&root)
+                .arg("--target-dir")
+                .arg(root.join("build")),
+        )?;
+        std::fs::remove_dir_all(root.join("build"))?;
+    }
+    Ok(binary)
+}
+
+/// Checked only where the database can be had, and said so either way.
+fn advisories(deny: &PathBuf) -> Result<()> {
+    step("advisories");
+    if !succeeds(Command::new(deny).args(["fetch", "db"])) {
+        println!("NOT CHECKED: the advisory database can't be reached from here");
+        return Ok(());
+    }
+    shell::run(Command::new(deny).args(["--log-level=error", "check", "advisories"]))?;
+    println!("checked against the advisory database");
+    Ok(())
+}

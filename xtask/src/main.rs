@@ -1,0 +1,53 @@
+//! The one door for developers: `cargo xtask demo`, `test`, `lint` and `bench`.
+//!
+//! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
+
+mod bench;
+mod demo;
+mod interop;
+mod lint;
+mod server;
+mod shell;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Door {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts the marketplace on this machine and runs the SDK against it, visibly.
+    Demo {
+        /// Leaves the server running, to look around.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Runs every test, in every language.
+    Test,
+    /// Checks form: formatting, lints, documentation, licences, what the core depends on.
+    Lint,
+    /// Measures, and prints what it measured.
+    Bench {
+        /// Only what has a budget, and fails where `bench/budgets.toml` is not kept.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
+    match Door::parse().command {
+        Command::Demo { keep } => demo::run(keep),
+        Command::Test => {
+            shell::step("every test of the workspace");
+            shell::cargo(&["test", "--workspace", "--locked"])?;
+            interop::run()
+        }
+        Command::Lint => lint::run(),
+        Command::Bench { check } => bench::run(check),
+    }
+}

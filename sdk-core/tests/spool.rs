@@ -70,13 +70,11 @@ fn accounts(stats: UsageStats) -> (u64, u64, u64, u64, u64) {
     (stats.tracked, stats.delivered, stats.pending, stats.rejected, stats.lost)
 }
 
-/// Not a test by itself: the process that `usage_outlives_kill_9` kills.
-#[tokio::test]
-async fn the_process_that_is_killed() {
-    let Ok(token) = std::env::var("TOKEN_OF_THE_ONE_TO_BE_KILLED") else { return };
+/// What the processes do that `usage_outlives_kill_9` kills.
+async fn track_until_killed(token: &str) -> ! {
     let sdk = MarketplaceSdk::from_env().unwrap();
-    for _ in 0.. {
-        sdk.track_usage(&token, "search").await.unwrap();
+    loop {
+        sdk.track_usage(token, "search").await.unwrap();
         println!("acknowledged");
     }
 }
@@ -85,12 +83,16 @@ async fn the_process_that_is_killed() {
 async fn usage_outlives_kill_9() {
     use std::io::{BufRead, BufReader};
 
+    // This very test, run again by itself, is the process that is killed.
+    if let Ok(token) = std::env::var("TRACK_UNTIL_KILLED") {
+        track_until_killed(&token).await;
+    }
     let stage = Stage::set().await;
     let mut acknowledged = 0;
     for _ in 0..5 {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["the_process_that_is_killed", "--exact", "--nocapture"])
-            .env("TOKEN_OF_THE_ONE_TO_BE_KILLED", &stage.token)
+            .args(["usage_outlives_kill_9", "--exact", "--nocapture"])
+            .env("TRACK_UNTIL_KILLED", &stage.token)
             .env("CLOUDNESTLE_URL", stage.server.url())
             .env("CLOUDNESTLE_SOLUTION", SOLUTION)
             .env("CLOUDNESTLE_SECRET_KEY", stage.server.secret_key(SOLUTION).unwrap().expose())

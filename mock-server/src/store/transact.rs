@@ -1,13 +1,21 @@
 //! Load, decide, commit, and begin again when others were faster: written once, here.
 //!
-//! ```ignore
-//! transact(store, async |tx| -> Result<_, Problem> {
-//!     let subscription: Subscription = tx.get(&key).await?.ok_or(Problem::NotSubscribed)?;
-//!     tx.put(&key, &subscription.upgraded(tier)?)?;
-//!     tx.create(&audit, &Entry::upgraded(&key))?;
-//!     Ok(subscription.id)
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), cloudnestle_mock_server::store::StoreError> {
+//! use cloudnestle_mock_server::store::{Key, Memory, StoreError, Table, transact};
+//!
+//! let store = Memory::new();
+//! let key = Key::new(Table::Users, "cus_asha", "visits");
+//! let visits = transact(&store, async |tx| {
+//!     let visits = tx.get::<u64>(&key).await?.unwrap_or(0) + 1;
+//!     tx.put(&key, &visits)?;
+//!     Ok::<_, StoreError>(visits)
 //! })
-//! .await
+//! .await?;
+//! assert_eq!(visits, 1);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What is promised: either every write of the closure happens while everything it read with

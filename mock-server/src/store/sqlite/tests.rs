@@ -219,18 +219,20 @@ async fn nobody_else_may_read_the_file() {
     assert_eq!(names, ["state.db", "state.db-shm", "state.db-wal", "state.db.lock"]);
 }
 
-/// Tells the child of the next test which file it is to hold.
-const HELD_FILE: &str = "STORE_TEST_HELD_FILE";
-
 #[tokio::test]
 async fn what_was_answered_survives_a_process_that_is_killed() {
+    const HELD_FILE: &str = "STORE_TEST_HELD_FILE";
+    // This very test, run again by itself, is the process that is killed.
+    if let Some(path) = std::env::var_os(HELD_FILE) {
+        let store = Sqlite::open(Path::new(&path)).unwrap();
+        store.commit(put("last words", Expect::Absent)).await.unwrap();
+        println!("written");
+        std::thread::sleep(Duration::from_secs(60));
+    }
     let (_folder, path) = somewhere();
+    let itself = "store::sqlite::tests::what_was_answered_survives_a_process_that_is_killed";
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture"])
-        .arg(format!(
-            "{}::holds_a_file_until_it_is_killed",
-            module_path!().split_once("::").unwrap().1
-        ))
+        .args([itself, "--exact", "--nocapture"])
         .env(HELD_FILE, &path)
         .stdout(Stdio::piped())
         .spawn()
@@ -244,14 +246,4 @@ async fn what_was_answered_survives_a_process_that_is_killed() {
 
     let store = Sqlite::open(&path).unwrap();
     assert_eq!(version(&store, "last words").await, Some(1));
-}
-
-#[tokio::test]
-#[ignore = "the child process of the test above"]
-async fn holds_a_file_until_it_is_killed() {
-    let Some(path) = std::env::var_os(HELD_FILE) else { return };
-    let store = Sqlite::open(Path::new(&path)).unwrap();
-    store.commit(put("last words", Expect::Absent)).await.unwrap();
-    println!("written");
-    std::thread::sleep(Duration::from_secs(60));
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use cloudnestle_mock_server::MockServer;
+use ready::Ready;
 
 /// The CloudNestle marketplace on a laptop: one binary, one file of state, a clock and faults that
 /// tests control.
@@ -57,9 +58,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let database = (!arguments.memory).then_some(arguments.db.as_path());
-    print!("{}", ready::banner(&server, database));
+    let ready = Ready::of(&server).await?;
+    print!("{}", ready.banner(database));
     if let Some(path) = &arguments.ready_file {
-        ready::write_file(&server, path).await?;
+        ready.write_file(path)?;
     }
     wait_for_end().await?;
     server.stop().await;

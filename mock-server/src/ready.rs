@@ -6,81 +6,128 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-#[cfg(feature = "control")]
-use cloudnestle_marketplace::model::Tier;
-use cloudnestle_mock_server::MockServer;
-use serde_json::json;
+use cloudnestle_marketplace::model::Secret;
+use cloudnestle_mock_server::{CustomerInfo, MockServer, SolutionInfo};
+use serde::Serialize;
 
 /// The world, with its keys: they are of this server alone, and for tests.
-pub(crate) fn banner(server: &MockServer, database: Option<&Path>) -> String {
-    let mut text = format!("CloudNestle marketplace at {0}\nAPI page: {0}/\n", server.url());
-    // Writing to a string can't fail.
-    let _ = match database {
-        Some(path) => writeln!(text, "Database: {}", path.display()),
-        None => writeln!(text, "Database: none, everything is forgotten at the end"),
-    };
-    text.push_str("\nSolutions and their secret keys\n");
-    for solution in server.solutions() {
-        let _ = writeln!(text, "  {:18} {}", solution.id, solution.secret_key.expose());
-    }
-    text.push_str("\nCustomers and their tiers\n");
-    for customer in server.customers() {
-        let tiers = customer.subscriptions.iter().map(|(solution, tier)| {
-            format!("{} in {solution}", format!("{tier:?}").to_lowercase())
-        });
-        let _ = writeln!(text, "  {:18} {}", customer.id, tiers.collect::<Vec<_>>().join(", "));
-    }
-    #[cfg(feature = "control")]
-    {
-        let _ = writeln!(text, "\nControl token\n  {}", server.control_token().expose());
-    }
-    text.push_str("\nCtrl-C ends it.\n");
-    text
+#[derive(Serialize)]
+pub(crate) struct Ready {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_token: Option<Secret>,
+    solutions: Vec<ReadySolution>,
+    customers: Vec<CustomerInfo>,
 }
 
-/// Writes the same as JSON, with a token pair of a customer for each solution. The file appears
-/// complete or not at all, for its owner alone.
-pub(crate) async fn write_file(server: &MockServer, path: &Path) -> Result<(), Box<dyn Error>> {
-    let ready = json!({
-        "url": server.url(),
-        "solutions": server.solutions(),
-        "customers": server.customers(),
-    });
+#[derive(Serialize)]
+struct ReadySolution {
+    #[serde(flatten)]
+    solution: SolutionInfo,
+    /// What a customer has just been handed for it, to try it with.
     #[cfg(feature = "control")]
-    let ready = with_control(server, ready).await?;
-
-    let unfinished = path.with_added_extension("unfinished");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&unfinished)?;
-    file.write_all(format!("{ready}\n").as_bytes())?;
-    drop(file);
-    Ok(std::fs::rename(unfinished, path)?)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_pair: Option<cloudnestle_marketplace::model::TokenPair>,
 }
 
-#[cfg(feature = "control")]
-async fn with_control(
-    server: &MockServer,
-    mut ready: serde_json::Value,
-) -> Result<serde_json::Value, Box<dyn Error>> {
-    ready["control_token"] = json!(server.control_token());
-    for (index, solution) in server.solutions().iter().enumerate() {
-        if let Some(customer) = a_customer_of(server, &solution.id) {
-            let pair = server.token_pair(&customer, &solution.id).await?;
-            ready["solutions"][index]["token_pair"] = json!(pair);
+impl Ready {
+    #[cfg(feature = "control")]
+    pub(crate) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
+        use cloudnestle_marketplace::model::Tier;
+
+        let customers = server.customers();
+        let mut solutions = Vec::new();
+        for solution in server.solutions() {
+            // Somebody who is registered, if there is one, because that has limits.
+            let subscribers = customers.iter().filter_map(|customer| {
+                let tier = customer.subscriptions.get(&solution.id)?;
+                Some((*tier != Tier::Registered, &customer.id))
+            });
+            let token_pair = match subscribers.min() {
+                Some((_, customer)) => Some(server.token_pair(customer, &solution.id).await?),
+                None => None,
+            };
+            solutions.push(ReadySolution { solution, token_pair });
         }
+        let control_token = Some(server.control_token().clone());
+        Ok(Ready { url: server.url().to_owned(), control_token, solutions, customers })
     }
-    Ok(ready)
-}
 
-/// Somebody to try the solution with: registered, if there is one, because that has limits.
-#[cfg(feature = "control")]
-fn a_customer_of(server: &MockServer, solution_id: &str) -> Option<String> {
-    let subscribers = server.customers().into_iter().filter_map(|customer| {
-        let tier = *customer.subscriptions.get(solution_id)?;
-        Some((tier != Tier::Registered, customer.id))
-    });
-    subscribers.min().map(|(_, id)| id)
+    #[cfg(not(feature = "control"))]
+    pub(crate) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
+        let solutions = server.solutions().into_iter().map(|solution| ReadySolution { solution });
+        Ok(Ready {
+            url: server.url().to_owned(),
+            control_token: None,
+            solutions: solutions.collect(),
+            customers: server.customers(),
+        })
+    }
+
+    /// For people.
+    pub(crate) fn banner(&self, database: Option<&Path>) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write_banner(&mut text, database);
+        text
+    }
+
+    fn write_banner(&self, text: &mut String, database: Option<&Path>) -> std::fmt::Result {
+        writeln!(text, "CloudNestle marketplace at {0}\nAPI page: {0}/", self.url)?;
+        match database {
+            Some(path) => writeln!(text, "Database: {}", path.display())?,
+            None => writeln!(text, "Database: none, everything is forgotten at the end")?,
+        }
+        writeln!(text, "\nSolutions and their secret keys")?;
+        for ReadySolution { solution, .. } in &self.solutions {
+            writeln!(text, "  {:18} {}", solution.id, solution.secret_key.expose())?;
+        }
+        writeln!(text, "\nCustomers and their tiers")?;
+        for customer in &self.customers {
+            let tiers = customer.subscriptions.iter().map(|(solution, tier)| {
+                format!("{} in {solution}", format!("{tier:?}").to_lowercase())
+            });
+            writeln!(text, "  {:18} {}", customer.id, tiers.collect::<Vec<_>>().join(", "))?;
+        }
+        if let Some(token) = &self.control_token {
+            writeln!(text, "\nControl token\n  {}", token.expose())?;
+        }
+        #[cfg(feature = "control")]
+        self.write_exports(text)?;
+        writeln!(text, "\nCtrl-C ends it.")
+    }
+
+    /// What a program finds the first solution by, and a token of one of its customers.
+    #[cfg(feature = "control")]
+    fn write_exports(&self, text: &mut String) -> std::fmt::Result {
+        let Some(ReadySolution { solution, token_pair: Some(pair) }) = self.solutions.first()
+        else {
+            return Ok(());
+        };
+        writeln!(text, "\nTo try {} from another shell, within 15 minutes", solution.name)?;
+        let pair_json = serde_json::to_string(pair).unwrap_or_default();
+        for (name, value) in [
+            ("URL", self.url.as_str()),
+            ("SOLUTION", &solution.id),
+            ("SECRET_KEY", solution.secret_key.expose()),
+            ("TOKEN", pair.access_token.expose()),
+            ("TOKEN_PAIR", &pair_json),
+        ] {
+            writeln!(text, "  export CLOUDNESTLE_{name}='{value}'")?;
+        }
+        Ok(())
+    }
+
+    /// For programs. The file appears complete or not at all, for its owner alone.
+    pub(crate) fn write_file(&self, path: &Path) -> Result<(), Box<dyn Error>> {
+        let unfinished = path.with_added_extension("unfinished");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&unfinished)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        drop(file);
+        Ok(std::fs::rename(unfinished, path)?)
+    }
 }

@@ -1,39 +1,64 @@
-//! A hot path, so many times, for a tool that counts instructions: `hot-path warm|cold|track CALLS`.
+//! A hot path, so many times, for a tool that counts instructions:
+//! `hot-path warm|cold|ring|track CALLS`.
+//!
+//! What is counted is in functions of its own, on a thread that does nothing else: the server and
+//! the SDK's uploads have theirs.
 
 use cloudnestle_bench::Bench;
 use cloudnestle_marketplace::{MarketplaceSdk, ValidationMode};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use tokio::runtime::{Builder, Runtime};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().expect("usage: hot-path warm|cold|track CALLS");
+    let path = arguments.next().expect("usage: hot-path warm|cold|ring|track CALLS");
     let calls: usize = arguments.next().and_then(|n| n.parse().ok()).expect("a number of calls");
-    let bench = Bench::start(ValidationMode::Local).await;
-    let known = bench.token().await;
-    bench.sdk.validate_user(&known).await.expect("the token is good");
-    let mut tokens = vec![known; calls];
-    if path == "cold" {
-        for token in &mut tokens {
-            *token = bench.token().await;
-        }
-    }
+
+    let elsewhere = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let elsewhere = elsewhere.expect("a runtime starts");
+    let here = Builder::new_current_thread().build().expect("a runtime starts");
+    let bench = elsewhere.block_on(Bench::start(ValidationMode::Local));
+    let known = elsewhere.block_on(bench.token());
+    elsewhere.block_on(bench.sdk.validate_user(&known)).expect("the token is good");
+
     match path.as_str() {
-        "warm" | "cold" => measured_validations(&bench.sdk, &tokens).await,
-        "track" => measured_tracking(&bench.sdk, &tokens).await,
+        "warm" => measured_validations(&here, &bench.sdk, &vec![known; calls]),
+        "cold" => {
+            let tokens = (0..calls).map(|_| elsewhere.block_on(bench.token()));
+            measured_validations(&here, &bench.sdk, &tokens.collect::<Vec<_>>());
+        }
+        "ring" => measured_signatures(&known, calls),
+        "track" => measured_tracking(&here, &bench.sdk, &known, calls),
         _ => panic!("no such path: {path}"),
     }
 }
 
 #[inline(never)]
-async fn measured_validations(sdk: &MarketplaceSdk, tokens: &[String]) {
-    for token in tokens {
-        sdk.validate_user(token).await.expect("the token is good");
-    }
+fn measured_validations(here: &Runtime, sdk: &MarketplaceSdk, tokens: &[String]) {
+    here.block_on(async {
+        for token in tokens {
+            sdk.validate_user(token).await.expect("the token is good");
+        }
+    });
 }
 
 #[inline(never)]
-async fn measured_tracking(sdk: &MarketplaceSdk, tokens: &[String]) {
-    for token in tokens {
-        sdk.track_usage(token, "search").await.expect("there is room");
+fn measured_tracking(here: &Runtime, sdk: &MarketplaceSdk, token: &str, calls: usize) {
+    here.block_on(async {
+        for _ in 0..calls {
+            sdk.track_usage(token, "search").await.expect("there is room");
+        }
+    });
+}
+
+/// The peer of a cold validation: its one signature check, by the same library.
+#[inline(never)]
+fn measured_signatures(token: &str, calls: usize) {
+    let (signed, _) = token.rsplit_once('.').expect("a token has three parts");
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a seed has 32 bytes");
+    let signature = pair.sign(signed.as_bytes());
+    let key = UnparsedPublicKey::new(&ED25519, pair.public_key());
+    for _ in 0..calls {
+        key.verify(signed.as_bytes(), signature.as_ref()).expect("the signature is good");
     }
 }

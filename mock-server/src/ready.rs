@@ -89,9 +89,6 @@ impl Ready {
             });
             writeln!(text, "  {:18} {}", customer.id, tiers.collect::<Vec<_>>().join(", "))?;
         }
-        if let Some(token) = &self.control_token {
-            writeln!(text, "\nControl token\n  {}", token.expose())?;
-        }
         #[cfg(feature = "control")]
         self.write_exports(text)?;
         writeln!(text, "\nCtrl-C ends it.")
@@ -110,6 +107,7 @@ impl Ready {
             ("URL", self.url.as_str()),
             ("SOLUTION", &solution.id),
             ("SECRET_KEY", solution.secret_key.expose()),
+            ("CONTROL_TOKEN", self.control_token.as_ref().map_or("", Secret::expose)),
             ("TOKEN", pair.access_token.expose()),
             ("TOKEN_PAIR", &pair_json),
         ] {

@@ -23,33 +23,33 @@ pub use handle::ControlError;
 #[rustfmt::skip] // a table
 pub(crate) fn routes() -> Vec<Route> {
     const CONTROL: &[Credential] = &[Credential::ControlToken];
-    const AUTH: &str = r#"-H "Authorization: Bearer $CONTROL_TOKEN""#;
+    const AUTH: &str = r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#;
     vec![
         get("/mock/world", CONTROL, calls::world,
             "The built-in world: solutions with their secret keys, customers with their subscriptions.",
             AUTH),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",
-            r#"-H "Authorization: Bearer $CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#),
         get("/mock/clock", CONTROL, calls::clock, "What the server's clock shows.", AUTH),
         post("/mock/clock", CONTROL, calls::move_clock,
             "Sets the clock, or moves it on: `{\"set\": \"2026-11-22T00:00:00Z\"}` or `{\"advance_ms\": 60000}`. It runs on from there.",
-            r#"-H "Authorization: Bearer $CONTROL_TOKEN" --json '{"advance_ms": 60000}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"advance_ms": 60000}'"#),
         get("/mock/faults", CONTROL, calls::faults,
             "The fault plan: what is left of it, and what was used.", AUTH),
         post("/mock/faults", CONTROL, calls::plan_fault,
             "Plans a fault for the next call of an operation: a `status` (with `code` and `headers`), a `reset` (`before_commit` or `after_commit`), a `delay_ms`.",
-            r#"-H "Authorization: Bearer $CONTROL_TOKEN" --json '{"on": "POST /api/track-usage", "reset": "after_commit"}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"on": "POST /api/track-usage", "reset": "after_commit"}'"#),
         delete("/mock/faults", CONTROL, calls::clear_faults, "Forgets the fault plan.",
-            r#"-X DELETE -H "Authorization: Bearer $CONTROL_TOKEN""#),
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
         get("/mock/outage", CONTROL, calls::outage, "Whether the API is out of reach.", AUTH),
         post("/mock/outage", CONTROL, calls::set_outage,
             "Lets every call of the API have its connection reset, until switched off.",
-            r#"-H "Authorization: Bearer $CONTROL_TOKEN" --json '{"on": true}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"on": true}'"#),
         get("/mock/journal", CONTROL, calls::journal,
             "What the API was asked and how it answered: the last 10,000 calls.", AUTH),
         delete("/mock/journal", CONTROL, calls::clear_journal, "Forgets the journal.",
-            r#"-X DELETE -H "Authorization: Bearer $CONTROL_TOKEN""#),
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
     ]
 }
 

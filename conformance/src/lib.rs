@@ -98,28 +98,20 @@ pub struct Step {
     #[serde(rename = "do")]
     pub deed: Deed,
     /// The name of the token it is done with.
-    #[serde(default)]
     pub token: Option<String>,
     /// `track_usage`: the action.
-    #[serde(default)]
     pub action: Option<String>,
     /// `track_usage`: how much of it; 1 unless set.
-    #[serde(default)]
     pub quantity: Option<u64>,
     /// `track_usage`: the caller's own name for the event.
-    #[serde(default)]
     pub idempotency_key: Option<String>,
     /// `refresh`: the name of the new pair.
-    #[serde(default)]
     pub keep_as: Option<String>,
     /// How often it is done, one after the other; once unless set.
-    #[serde(default)]
     pub times: Option<u32>,
     /// How many callers do it at once; all must get the same.
-    #[serde(default)]
     pub callers: Option<usize>,
     /// `advance_clock`, `wait`, `close`: how long, in milliseconds.
-    #[serde(default)]
     pub millis: Option<u64>,
     /// `faults`: added to the plan, each for one call, as `POST /mock/faults` takes them.
     #[serde(default)]
@@ -128,10 +120,8 @@ pub struct Step {
     #[serde(default)]
     pub answer: Answer,
     /// The call fails with this code.
-    #[serde(default)]
     pub error: Option<Code>,
     /// So many requests are sent because of it.
-    #[serde(default)]
     pub requests: Option<u64>,
 }
 

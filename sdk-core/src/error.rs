@@ -106,3 +106,9 @@ impl Error {
         self.0.field.as_deref()
     }
 }
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Error::new(code)
+    }
+}

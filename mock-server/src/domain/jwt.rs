@@ -1,13 +1,12 @@
 //! Tokens as they travel: signed by the marketplace, checked before anything in them is believed.
 //!
-//! The profile is RFC 8725's advice taken strictly: one algorithm, one type a purpose, keys by name
-//! from our own list, no extension. The signature is judged before the claims, and a claim of the
-//! wrong JSON type is an error, never an absent claim.
+//! What a token must look like is in the model, because the SDK must refuse the same things. Here
+//! are the two types there are, each with its purpose, and the keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Claims, Secret, Timestamp, TokenHeader};
+use cloudnestle_marketplace::model::{Claims, Secret, Timestamp, UnverifiedToken};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,13 +18,8 @@ pub(crate) const ACCESS_SECS: u64 = 15 * 60;
 /// How long a customer session lives, in seconds (api.md).
 #[cfg(feature = "control")] // until customers can sign in by themselves
 pub(crate) const SESSION_SECS: u64 = 15 * 60;
-/// The longest token that is looked at. Ours have about 500 bytes; HTTP servers commonly take
-/// headers up to 8 KB.
-pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-const ALGORITHM: &str = "EdDSA";
-/// The type of solution tokens (RFC 9068).
-const ACCESS_TYPE: &str = "at+jwt";
+const ACCESS_TYPE: &str = UnverifiedToken::ACCESS;
 /// The type of customer sessions. It differs, so that neither can pass for the other.
 const SESSION_TYPE: &str = "session+jwt";
 
@@ -71,18 +65,8 @@ pub(crate) fn verify_access(
     token: &str,
     now: Timestamp,
 ) -> Result<VerifiedToken, Code> {
-    let claims = read_access(keys, issuer, token)?.0;
-    // Before its time is judged: a solution learns nothing of another's token.
-    if audience.is_some_and(|audience| claims.aud != audience) {
-        return Err(Code::TokenWrongSolution);
-    }
-    let now = now.as_secs();
-    if claims.nbf.is_some_and(|begin| now < to_i64(begin)) {
-        return Err(Code::TokenNotYetValid);
-    }
-    if to_i64(claims.exp) <= now {
-        return Err(Code::TokenExpired);
-    }
+    let claims: Claims = open(keys, ACCESS_TYPE, token)?;
+    claims.check(issuer, audience, now)?;
     Ok(VerifiedToken(claims))
 }
 
@@ -107,7 +91,7 @@ pub(crate) fn verify_session(
     if claims.iss != issuer || claims.aud != issuer {
         return Err("The session is another marketplace's.");
     }
-    if to_i64(claims.exp) <= now.as_secs() {
+    if i64::try_from(claims.exp).is_ok_and(|end| end <= now.as_secs()) {
         return Err("The session has ended.");
     }
     Ok(claims)
@@ -122,8 +106,7 @@ pub(crate) enum TokenType {
 
 /// What a token says it is, if it says so. Believe nothing else of it.
 pub(crate) fn claimed_type(token: &str) -> Option<TokenType> {
-    let header = token.get(..MAX_TOKEN_BYTES).unwrap_or(token).split('.').next()?;
-    match read_header(header).ok()?.typ.as_str() {
+    match UnverifiedToken::claimed_type(token)?.as_str() {
         ACCESS_TYPE => Some(TokenType::Access),
         SESSION_TYPE => Some(TokenType::Session),
         _ => None,
@@ -137,7 +120,7 @@ fn sign(keys: &Keys, typ: &str, claims: &impl Serialize) -> Secret {
         alg: &'a str,
         kid: &'a str,
     }
-    let header = Header { typ, alg: ALGORITHM, kid: keys.key_id() };
+    let header = Header { typ, alg: UnverifiedToken::ALGORITHM, kid: keys.key_id() };
     let mut token = encode(&header);
     token.push('.');
     token.push_str(&encode(claims));
@@ -153,39 +136,13 @@ fn encode(part: &impl Serialize) -> String {
 }
 
 fn open<C: DeserializeOwned>(keys: &Keys, typ: &str, token: &str) -> Result<C, Code> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(Code::TokenMalformed);
-    }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Code::TokenMalformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(Code::TokenMalformed)?;
-
-    let header = read_header(header)?;
-    if header.typ != typ || header.alg != ALGORITHM || header.crit.is_some() {
-        return Err(Code::TokenMalformed);
-    }
-    if header.kid != keys.key_id() {
+    let unverified = UnverifiedToken::parse(token, typ)?;
+    if unverified.kid() != keys.key_id() {
         return Err(Code::TokenKeyUnknown);
     }
-    let signature = decode(signature)?;
-    UnparsedPublicKey::new(&ED25519, keys.public_key())
-        .verify(signed.as_bytes(), &signature)
-        .map_err(|_| Code::TokenSignatureInvalid)?;
-
-    serde_json::from_slice(&decode(payload)?).map_err(|_| Code::TokenMalformed)
-}
-
-fn read_header(part: &str) -> Result<TokenHeader, Code> {
-    serde_json::from_slice(&decode(part)?).map_err(|_| Code::TokenMalformed)
-}
-
-/// Base64url without padding and without stray bits: one token has one spelling.
-fn decode(part: &str) -> Result<Vec<u8>, Code> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Code::TokenMalformed)
-}
-
-/// A time beyond what we can count lies at the end of time.
-fn to_i64(secs: u64) -> i64 {
-    i64::try_from(secs).unwrap_or(i64::MAX)
+    let key = UnparsedPublicKey::new(&ED25519, keys.public_key());
+    let signature_is_good = key.verify(unverified.signed(), unverified.signature()).is_ok();
+    unverified.claims(signature_is_good)
 }
 
 #[cfg(test)]
@@ -320,7 +277,8 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_malformed() {
-        for text in ["", ".", "..", "a.b", "a.b.c.d", "ä.ö.ü", &"a".repeat(MAX_TOKEN_BYTES + 1)]
+        for text in
+            ["", ".", "..", "a.b", "a.b.c.d", "ä.ö.ü", &"a".repeat(UnverifiedToken::MAX_BYTES + 1)]
         {
             assert_eq!(verdict(text), Err(Code::TokenMalformed));
         }

@@ -1,7 +1,6 @@
 //! Who is this user? Tokens are checked here: their signature on this machine, their revocation
 //! with the marketplace.
 
-mod jwt;
 mod keys;
 mod refresh;
 
@@ -10,11 +9,12 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Known, KnownByToken, Verified};
 use crate::error::{Error, Result};
-use crate::host::Host;
 use crate::host::cache::TokenCache;
+use crate::host::{Algorithm, Host};
 use crate::http::{Call, Clock, HttpClient};
 use crate::model::{
-    Claims, Code, Secret, Tier, Timestamp, TokenValidation, UserContext, ValidateToken,
+    Claims, Code, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken, UserContext,
+    ValidateToken,
 };
 use crate::reach::Reach;
 
@@ -119,10 +119,14 @@ impl AuthManager {
     }
 
     async fn verify(&self, token: &str) -> Result<Claims> {
-        let unverified = jwt::Unverified::parse(token)?;
-        let key = self.keys.get(&unverified.kid).await?;
-        let verified = unverified.verify(&*self.host, &key).await?;
-        verified.claims(&self.expected.issuer, &self.expected.solution_id, self.clock.now())
+        let unverified = UnverifiedToken::parse(token, UnverifiedToken::ACCESS)?;
+        let key = self.keys.get(unverified.kid()).await?;
+        let (signed, signature) = (unverified.signed(), unverified.signature());
+        let good = self.host.verify(Algorithm::Ed25519, &key, signed, signature).await;
+        let claims: Claims = unverified.claims(good)?;
+        let Expected { issuer, solution_id } = &self.expected;
+        claims.check(issuer, Some(solution_id), self.clock.now())?;
+        Ok(claims)
     }
 
     async fn ask(&self, token: &str) -> Result<Answer<User>> {

@@ -1,12 +1,13 @@
 //! The words both sides of the wire use: the SDK sends them, the server answers with them.
 //!
 //! One definition for both, so that they cannot drift. Enums that come *from* the server have an
-//! `Unknown` variant: an older SDK must survive a newer marketplace. What this module does not do
-//! is decide anything; rules live in the SDK's other modules and in the server's domain.
+//! `Unknown` variant: an older SDK must survive a newer marketplace. Rules are here only where both
+//! sides must come to the same verdict: what a token and an event look like.
 
 mod code;
 mod context;
 mod id;
+mod jwt;
 mod problem;
 mod secret;
 mod time;
@@ -16,6 +17,7 @@ mod usage;
 pub use code::Code;
 pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, Window};
 pub use id::new_id;
+pub use jwt::UnverifiedToken;
 pub use problem::Problem;
 pub use secret::Secret;
 pub use time::Timestamp;

@@ -35,9 +35,9 @@ pub enum Event {
         /// Why.
         code: Code,
     },
-    /// An alarm: usage is kept, but does not arrive until somebody mends what the error names, for
-    /// example a rotated key.
-    UsageBlocked {
+    /// An alarm: usage is kept and tried again, but does not arrive. If the error is not retryable,
+    /// it will not until somebody mends what it names, for example a rotated key.
+    UsageWaiting {
         /// Why.
         error: Error,
     },

@@ -144,8 +144,7 @@ async fn a_damaged_record_is_declared_and_costs_no_other() {
     for _ in 0..10 {
         sdk.track_usage(&stage.token, "search").await.unwrap();
     }
-    sdk.close(Duration::ZERO).await;
-    drop(sdk);
+    drop(sdk); // before it has sent anything
 
     let log = stage.files(".log").pop().unwrap();
     let mut bytes = std::fs::read(&log).unwrap();
@@ -165,7 +164,6 @@ async fn a_spool_of_a_newer_release_is_left_alone() {
     let stage = Stage::set().await;
     let sdk = stage.sdk_in_an_outage().await;
     sdk.track_usage(&stage.token, "search").await.unwrap();
-    sdk.close(Duration::ZERO).await;
     drop(sdk);
     let owner = stage.files("owner.json").pop().unwrap();
     let newer = std::fs::read_to_string(&owner).unwrap().replace("\"format\":1", "\"format\":2");
@@ -222,6 +220,23 @@ async fn a_receipt_can_wait_for_the_disk() {
     for receipt in receipts.await {
         receipt.persisted().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn closing_twice_is_closing_once() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    for _ in 0..20 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    let (first, second) = tokio::join!(
+        sdk.close(Duration::from_millis(100)),
+        sdk.close(Duration::from_millis(200))
+    );
+    let third = sdk.close(Duration::from_secs(600)).await;
+    assert_eq!((first.usage, second.usage), (third.usage, third.usage));
+    assert_eq!(accounts(third.usage), (20, 0, 20, 0, 0));
+    assert_eq!(sdk.flush().await.unwrap_err().code(), Code::Closed);
 }
 
 #[tokio::test]

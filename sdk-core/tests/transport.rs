@@ -208,7 +208,7 @@ async fn a_rotated_key_raises_the_alarm_and_loses_nothing() {
     let report = sdk.close(Duration::from_millis(200)).await;
 
     assert_eq!((report.usage.pending, report.usage.delivered), (1, 0));
-    let Some(Event::UsageBlocked { error }) = events.next().await else { panic!("no alarm") };
+    let Some(Event::UsageWaiting { error }) = events.next().await else { panic!("no alarm") };
     assert_eq!(error.code(), Code::CredentialInvalid);
 }
 

@@ -1,7 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -23,10 +23,12 @@ impl DiskFiles {
 
 impl Files for DiskFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let made: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(dir)
+        builder.recursive(true).create(dir)?;
+        made.into_iter().try_for_each(sync_name)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -40,8 +42,9 @@ impl Files for DiskFiles {
     }
 
     fn append_to(&self, file: &Path) -> io::Result<Arc<dyn AppendFile>> {
-        let file = Arc::new(for_owner(OpenOptions::new().append(true).create(true)).open(file)?);
-        Ok(Arc::new(DiskFile { file, runtime: self.runtime.clone() }))
+        let open = for_owner(OpenOptions::new().append(true).create(true)).open(file)?;
+        let name = Arc::new(Mutex::new(Some(file.to_owned())));
+        Ok(Arc::new(DiskFile { file: Arc::new(open), name, runtime: self.runtime.clone() }))
     }
 
     fn read_at(&self, file: &Path, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
@@ -68,7 +71,7 @@ impl Files for DiskFiles {
         out.write_all(content)?;
         out.sync_all()?;
         fs::rename(&draft, file)?;
-        sync_dir(file)
+        sync_name(file)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -96,10 +99,10 @@ fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// A file's name lives in its folder: without this a renamed file may be gone after a power loss.
-fn sync_dir(file: &Path) -> io::Result<()> {
+/// A name lives in its folder: without this what it names may be gone after a power loss.
+fn sync_name(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    if let Some(dir) = file.parent() {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         File::open(dir)?.sync_all()?;
     }
     Ok(())
@@ -107,6 +110,8 @@ fn sync_dir(file: &Path) -> io::Result<()> {
 
 struct DiskFile {
     file: Arc<File>,
+    /// Its name, until that survives the loss of power.
+    name: Arc<Mutex<Option<PathBuf>>>,
     runtime: Handle,
 }
 
@@ -116,9 +121,17 @@ impl AppendFile for DiskFile {
     }
 
     fn sync(&self) -> BoxFuture<'static, io::Result<()>> {
-        let file = self.file.clone();
+        let (file, name) = (self.file.clone(), self.name.clone());
         // Takes milliseconds, so not on a thread that has other work.
-        let task = self.runtime.spawn_blocking(move || file.sync_data());
+        let task = self.runtime.spawn_blocking(move || {
+            file.sync_data()?;
+            let mut name = name.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(path) = &*name {
+                sync_name(path)?;
+            }
+            *name = None;
+            Ok(())
+        });
         async { task.await.unwrap_or_else(|_| Err(io::Error::other("the SDK was dropped"))) }
             .boxed()
     }

@@ -95,6 +95,14 @@ pub struct UsageRange {
     pub items: Vec<Entry>,
 }
 
+impl UsageRange {
+    /// The most entries of a range: half a megabyte of ordinary events.
+    pub const MAX_ITEMS: usize = 500;
+    /// The most different idempotency keys in a range. Each is an item of the server's commit, which
+    /// has room for 100 with all else.
+    pub const MAX_KEYS: usize = 50;
+}
+
 /// One number of a producer's log: the event it stands for, or word that the event is lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "EntryWire", into = "EntryWire")]

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 pub(crate) use segments::SegmentLog;
 
 use crate::error::Result;
+use crate::model::UsageRange;
 
 /// A log of numbered records. Numbers begin at 1, have no gaps when they are given out, and are
 /// never given out twice.
@@ -30,7 +31,7 @@ pub(crate) trait RecordLog: Send + Sync {
     /// Gives back the room of the records up to the number `through`.
     fn trim(&self, through: u64) -> Result<()>;
 
-    /// The highest number given out.
+    /// The number of the last record that was taken.
     fn last(&self) -> u64;
 }
 
@@ -54,5 +55,5 @@ pub(crate) struct Most {
 
 impl Most {
     /// What one request carries: up to half of the megabyte the marketplace takes.
-    pub(crate) const A_BATCH: Most = Most { records: 500, bytes: 512 * 1024 };
+    pub(crate) const A_BATCH: Most = Most { records: UsageRange::MAX_ITEMS, bytes: 512 * 1024 };
 }

@@ -7,11 +7,13 @@
 //!
 //! What is promised: an event that was acknowledged survives the process, and counts once. The
 //! marketplace keeps the last number it has accepted of each log, so sending twice does no harm,
-//! and the uploader never drops what was not answered. What is not promised yet: surviving a
-//! damaged record in the middle of a log (a torn end is mended).
+//! and the uploader never drops what was not answered. A record that can't be read any more is
+//! declared to the marketplace as lost, and costs no other.
 
 mod event;
 mod log;
+mod pipelines;
+mod range;
 mod spool;
 mod tracker;
 mod uploader;

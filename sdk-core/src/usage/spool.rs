@@ -12,17 +12,19 @@
 //! refuses the old owner should it come back, and it is only drained. New events go to the
 //! adopter's own log.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::SegmentLog;
+use super::log::{RecordLog, SegmentLog};
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
 use crate::model::{Code, Timestamp, new_id};
 
 const FORMAT: u32 = 1;
+const OWNER: &str = "owner.json";
 
 pub(crate) struct Spool {
     pub(crate) host: Arc<dyn Host>,
@@ -52,6 +54,11 @@ struct Owner {
 impl Spool {
     /// A new producer with an empty log.
     pub(super) fn begin(&self, now: Timestamp) -> Result<Producer> {
+        // Another process may take a folder that is not locked yet for one that was left.
+        self.try_begin(now).or_else(|_| self.try_begin(now))
+    }
+
+    fn try_begin(&self, now: Timestamp) -> Result<Producer> {
         let mut random = [0; 10];
         self.host.random(&mut random);
         let id = new_id("prd", now, random);
@@ -66,26 +73,21 @@ impl Spool {
         Ok(Producer { id, epoch: 0, log, files, dir, lock })
     }
 
-    /// What processes that are gone have left.
-    pub(super) async fn adopt(&self) -> Vec<Producer> {
-        let names = self.files.list(&self.dir).unwrap_or_default();
-        let mut adopted = Vec::new();
-        for name in names.iter().filter(|name| name.starts_with("prd_")) {
-            match self.adopt_one(&self.dir.join(name)).await {
-                Ok(producer) => adopted.extend(producer),
-                Err(error) => tracing::warn!(%error, name, "a spool that was left is not readable"),
-            }
-        }
-        adopted
+    /// The folders of producers, of this process and of others, alive and gone.
+    pub(super) fn producers(&self) -> Vec<PathBuf> {
+        let mut names = self.files.list(&self.dir).unwrap_or_default();
+        names.retain(|name| name.starts_with("prd_"));
+        names.into_iter().map(|name| self.dir.join(name)).collect()
     }
 
-    async fn adopt_one(&self, dir: &Path) -> Result<Option<Producer>> {
+    /// Takes over what a process has left, unless it is alive or there is nothing.
+    pub(super) async fn adopt(&self, dir: &Path) -> Result<Option<Producer>> {
         let Some(lock) = self.lock(dir)? else { return Ok(None) };
-        let content = self.files.read_at(&dir.join("owner.json"), 0, 4096).await;
-        let Ok(content) = content else {
-            // Its process died before it wrote anything.
-            self.files.remove(dir).map_err(|error| self.failed(error))?;
-            return Ok(None);
+        let content = match self.files.read_at(&dir.join(OWNER), 0, 4096).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.clear(dir).map(|()| None);
+            }
+            content => content.map_err(|error| self.failed(error))?,
         };
         let owner: Owner = serde_json::from_slice(&content)
             .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
@@ -100,6 +102,12 @@ impl Spool {
         Ok(Some(Producer { id: owner.producer, epoch, log, files, dir, lock }))
     }
 
+    /// Removes a folder without an owner, whose process died before it wrote anything, or while it
+    /// removed what was delivered.
+    fn clear(&self, dir: &Path) -> Result<()> {
+        self.files.remove(dir).map_err(|error| self.failed(error))
+    }
+
     fn lock(&self, dir: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.files.lock(&dir.join("lock")).map_err(|error| self.failed(error))
     }
@@ -108,10 +116,10 @@ impl Spool {
         let owner = Owner { format: FORMAT, producer: producer.to_owned(), epoch };
         let json = serde_json::to_vec(&owner)
             .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
-        self.files.replace(&dir.join("owner.json"), &json).map_err(|error| self.failed(error))
+        self.files.replace(&dir.join(OWNER), &json).map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, error: std::io::Error) -> Error {
+    fn failed(&self, error: io::Error) -> Error {
         let words = format!("The spool in {} can't be used: {error}.", self.dir.display());
         Error::because(Code::SpoolFailed, words).caused_by(error)
     }
@@ -121,14 +129,27 @@ impl Producer {
     /// Gives the log up: nothing is appended to it any more, and the next process may adopt it,
     /// unless everything in it is `answered` for; then it is removed.
     pub(super) fn leave(&self, answered: u64) {
-        let Some(_lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
+        let Some(_lock) = self.lock().take() else { return };
         if self.log.seal() > answered {
             return;
         }
-        if let Err(error) = self.files.remove(&self.dir) {
+        // The owner first: a folder that has one is whole.
+        let removed = self.files.remove(&self.dir.join(OWNER));
+        if let Err(error) = removed.and_then(|()| self.files.remove(&self.dir)) {
             tracing::warn!(%error, "an empty spool could not be removed");
         }
+    }
+
+    /// Gives back the room of what is answered for, if the log is still ours.
+    pub(super) fn trim(&self, answered: u64) {
+        if self.lock().is_some()
+            && let Err(error) = self.log.trim(answered)
+        {
+            tracing::warn!(%error, "the spool keeps what was delivered");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Lock>>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

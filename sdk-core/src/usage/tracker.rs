@@ -1,15 +1,15 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use event_listener::Event as Signal;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::join;
 
 use super::event::Usage;
 use super::log::{RecordLog, SegmentLog, Ticket};
-use super::spool::{Producer, Spool};
+use super::pipelines::Pipelines;
+use super::spool::Spool;
 use super::uploader::{Pipeline, Uplink};
 use crate::auth::User;
 use crate::error::{Error, Result};
@@ -19,27 +19,13 @@ use crate::model::{Code, new_id};
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often a program looks for logs that others have left.
-const ADOPT_EVERY: Duration = Duration::from_secs(60);
-
 pub(crate) struct UsageTracker {
-    shared: Arc<Shared>,
+    pipelines: Arc<Pipelines>,
+    /// This process's own, begun with its first event.
     own: OnceLock<Arc<Pipeline>>,
-}
-
-/// What the tasks in the background have in common with the tracker.
-struct Shared {
-    uplink: Arc<Uplink>,
-    spool: Spool,
-    /// Own and adopted.
-    pipelines: Mutex<Vec<Arc<Pipeline>>>,
-    /// Held while logs are being adopted: whoever flushes waits for those, too.
-    adopting: futures_util::lock::Mutex<()>,
+    beginning: Mutex<()>,
     /// No more events are taken.
     closed: AtomicBool,
-    /// The logs are given up, and the tasks end.
-    left: AtomicBool,
-    leaving: Signal,
 }
 
 /// The acknowledgement of an event: it is written down and will be sent until it is answered.
@@ -78,24 +64,19 @@ pub struct CloseReport {
 impl UsageTracker {
     pub(crate) fn new(uplink: Arc<Uplink>, files: Arc<dyn Files>, dir: PathBuf) -> Self {
         let spool = Spool { host: uplink.host.clone(), files, dir };
-        let shared = Arc::new(Shared {
-            uplink,
-            spool,
-            pipelines: Mutex::default(),
-            adopting: futures_util::lock::Mutex::new(()),
+        UsageTracker {
+            pipelines: Pipelines::new(uplink, spool),
+            own: OnceLock::new(),
+            beginning: Mutex::new(()),
             closed: AtomicBool::new(false),
-            left: AtomicBool::new(false),
-            leaving: Signal::new(),
-        });
-        shared.spawn(|shared| async move { shared.keep_adopting().await }.boxed());
-        UsageTracker { shared, own: OnceLock::new() }
+        }
     }
 
     pub(crate) fn track(&self, user: &User, usage: Usage) -> Result<Receipt> {
-        if self.shared.closed.load(Ordering::Relaxed) {
+        if self.closed.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Closed));
         }
-        let uplink = &self.shared.uplink;
+        let uplink = &self.pipelines.uplink;
         let now = uplink.clock.now();
         let mut random = [0; 10];
         uplink.host.random(&mut random);
@@ -109,126 +90,62 @@ impl UsageTracker {
 
     /// Completes when everything that is in the spool now is answered for.
     pub(crate) async fn flush(&self) -> Result<()> {
-        if self.shared.left.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::Closed));
-        }
-        let host = &*self.shared.uplink.host;
-        match timeout(host, FLUSH_WITHIN, self.shared.delivered().boxed()).await {
-            Some(()) => Ok(()),
-            None => Err(self
-                .shared
-                .pipelines()
-                .iter()
-                .find_map(|pipeline| pipeline.last_error())
-                .unwrap_or_else(|| Error::new(Code::DeadlineExceeded))),
+        let delivered = async {
+            self.pipelines.adopt().await;
+            self.pipelines.delivered().await
+        };
+        match timeout(&*self.pipelines.uplink.host, FLUSH_WITHIN, delivered.boxed()).await {
+            Some(result) => result,
+            None => {
+                let error = self.pipelines.last_error();
+                Err(error.unwrap_or_else(|| Error::new(Code::DeadlineExceeded)))
+            }
         }
     }
 
     /// Takes no more events, and delivers what it can within `deadline`.
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
-        self.shared.closed.store(true, Ordering::Relaxed);
-        let host = &*self.shared.uplink.host;
-        let _ = timeout(host, deadline, self.shared.delivered().boxed()).await;
-        self.shared.leave();
+        self.closed.store(true, Ordering::Relaxed);
+        let done = join(self.pipelines.persisted(), self.pipelines.delivered());
+        timeout(&*self.pipelines.uplink.host, deadline, done.boxed()).await;
+        self.pipelines.leave();
         CloseReport { usage: self.stats() }
     }
 
     pub(crate) fn stats(&self) -> UsageStats {
-        let mut sum = UsageStats::default();
-        for pipeline in self.shared.pipelines().iter() {
-            let stats = pipeline.stats();
-            sum.tracked += stats.tracked;
-            sum.delivered += stats.delivered;
-            sum.pending += stats.pending;
-            sum.rejected += stats.rejected;
-            sum.lost += stats.lost;
-        }
-        sum
+        self.pipelines.stats()
     }
 
-    /// This process's own pipeline, begun with its first event.
     fn own(&self) -> Result<&Arc<Pipeline>> {
         if let Some(own) = self.own.get() {
             return Ok(own);
         }
-        let mut pipelines = self.shared.pipelines();
-        if let Some(own) = self.own.get() {
-            return Ok(own);
+        let _once = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.own.get() {
+            Some(own) => Ok(own),
+            None => {
+                let own = self.pipelines.begin()?;
+                Ok(self.own.get_or_init(|| own))
+            }
         }
-        let producer = self.shared.spool.begin(self.shared.uplink.clock.now())?;
-        let own = self.shared.run(producer, &mut pipelines);
-        Ok(self.own.get_or_init(|| own))
     }
 }
 
 impl Drop for UsageTracker {
     fn drop(&mut self) {
-        self.shared.leave();
+        self.pipelines.leave();
     }
 }
 
-impl Shared {
-    /// Looks for what processes that are gone have left, and begins to deliver it.
-    async fn adopt(self: &Arc<Self>) {
-        let _one_at_a_time = self.adopting.lock().await;
-        for producer in self.spool.adopt().await {
-            self.run(producer, &mut self.pipelines());
+impl UsageStats {
+    pub(super) fn plus(self, other: UsageStats) -> UsageStats {
+        UsageStats {
+            tracked: self.tracked + other.tracked,
+            delivered: self.delivered + other.delivered,
+            pending: self.pending + other.pending,
+            rejected: self.rejected + other.rejected,
+            lost: self.lost + other.lost,
         }
-    }
-
-    async fn keep_adopting(self: Arc<Self>) {
-        loop {
-            self.adopt().await;
-            self.uplink.host.sleep(ADOPT_EVERY).await;
-        }
-    }
-
-    fn run(
-        self: &Arc<Self>,
-        producer: Producer,
-        pipelines: &mut Vec<Arc<Pipeline>>,
-    ) -> Arc<Pipeline> {
-        let pipeline = Arc::new(Pipeline::new(producer));
-        pipelines.push(pipeline.clone());
-        let uploading = pipeline.clone();
-        self.spawn(|shared| async move { uploading.upload(&shared.uplink).await }.boxed());
-        pipeline
-    }
-
-    /// Runs a task in the background, until it ends or is stopped.
-    fn spawn(self: &Arc<Self>, task: impl FnOnce(Arc<Self>) -> BoxFuture<'static, ()>) {
-        let (shared, task) = (self.clone(), task(self.clone()));
-        let until_stopped = async move {
-            let leaving = shared.leaving.listen();
-            if !shared.left.load(Ordering::Relaxed) {
-                select(leaving, task).await;
-            }
-        };
-        self.uplink.host.spawn(until_stopped.boxed());
-    }
-
-    async fn delivered(self: &Arc<Self>) {
-        self.adopt().await;
-        let pipelines = self.pipelines().clone();
-        for pipeline in &pipelines {
-            pipeline.hurry();
-        }
-        for pipeline in &pipelines {
-            pipeline.delivered().await;
-        }
-    }
-
-    /// Ends the tasks, and gives the logs up to whoever comes next.
-    fn leave(&self) {
-        self.left.store(true, Ordering::Relaxed);
-        self.leaving.notify(usize::MAX);
-        for pipeline in self.pipelines().iter() {
-            pipeline.leave();
-        }
-    }
-
-    fn pipelines(&self) -> MutexGuard<'_, Vec<Arc<Pipeline>>> {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

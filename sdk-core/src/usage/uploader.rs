@@ -6,27 +6,30 @@ use std::time::Duration;
 
 use event_listener::Event as Signal;
 use futures_util::future::select;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::log::{Most, Record, RecordLog, SegmentLog};
+use super::log::{Most, RecordLog, SegmentLog};
+use super::range::Range;
 use super::spool::Producer;
 use super::tracker::UsageStats;
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::http::{Call, Clock, HttpClient, RetryPolicy, full_jitter};
-use crate::model::{Code, EventStatus, LossReason, Secret, TrackUsageResult, UsageEvent};
+use crate::model::{Code, EventStatus, Secret, TrackUsageResult, UsageRange};
 use crate::reach::Reach;
 
 /// How long an event waits for others to travel with.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long one request may take (`facts`: a usage batch has 10 s where a validation has 5).
+/// How long one request may take: twice what a call has that somebody waits for.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the uploader looks whether what blocks it was mended, such as a rotated key.
 const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
+
+/// The longest wait that is granted to whoever asks for one: a proxy's `Retry-After: 86400` must
+/// not stop usage for a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// What uploading needs of the rest of the SDK.
 pub(crate) struct Uplink {
@@ -46,9 +49,10 @@ pub(super) struct Pipeline {
     accounts: Mutex<Accounts>,
     /// Up to which number somebody waits, so that the uploader does not linger.
     hurried: AtomicU64,
+    /// How often somebody has been in a hurry: a pause ends when this moves.
+    hurries: AtomicU64,
+    hurry: Signal,
     appended: Signal,
-    /// Told when somebody is in a hurry.
-    wake: Signal,
     progress: Signal,
 }
 
@@ -62,24 +66,6 @@ struct Accounts {
     last_error: Option<Error>,
 }
 
-/// One entry of a range as it is sent: the record's own bytes, or word that it is gone.
-#[derive(Serialize)]
-struct Item<'a> {
-    number: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lost: Option<LossReason>,
-}
-
-/// `model::UsageRange`, borrowed: what was written is sent byte for byte.
-#[derive(Serialize)]
-struct Range<'a> {
-    producer: &'a str,
-    epoch: u64,
-    items: &'a [Item<'a>],
-}
-
 impl Pipeline {
     pub(super) fn new(producer: Producer) -> Self {
         let opened_after = producer.log.trimmed();
@@ -88,8 +74,9 @@ impl Pipeline {
             answered: AtomicU64::new(opened_after),
             accounts: Mutex::new(Accounts { opened_after, ..Accounts::default() }),
             hurried: AtomicU64::new(0),
+            hurries: AtomicU64::new(0),
+            hurry: Signal::new(),
             appended: Signal::new(),
-            wake: Signal::new(),
             progress: Signal::new(),
         }
     }
@@ -106,7 +93,8 @@ impl Pipeline {
 
     pub(super) fn hurry(&self) {
         self.hurried.fetch_max(self.producer.log.last(), Ordering::Relaxed);
-        self.wake.notify(usize::MAX);
+        self.hurries.fetch_add(1, Ordering::Release);
+        self.hurry.notify(usize::MAX);
     }
 
     /// Completes when everything that is in the log now is answered for.
@@ -137,94 +125,90 @@ impl Pipeline {
         UsageStats { tracked, delivered, pending, rejected, lost }
     }
 
+    /// Makes what was acknowledged survive the loss of power.
+    pub(super) async fn persisted(&self) {
+        let log = &self.producer.log;
+        if !self.was_left_behind() {
+            let _ = log.persisted(log.everything()).await; // logged where it failed
+        }
+    }
+
     /// Ends when a log that was left behind is empty; may be stopped at any await.
     pub(super) async fn upload(&self, uplink: &Uplink) {
-        let left_behind = self.producer.epoch > 0;
-        let mut drained = true;
         loop {
-            if drained && !left_behind {
-                self.next_events(uplink).await;
+            let (answered, last) = (self.answered(), self.producer.log.last());
+            if answered == last && self.was_left_behind() {
+                return self.leave();
             }
-            match self.producer.log.scan(self.answered(), Most::A_BATCH).await {
-                Ok(batch) if batch.is_empty() && left_behind => return self.leave(),
-                Ok(batch) => {
-                    drained = batch.len() < Most::A_BATCH.records;
-                    self.deliver(uplink, batch).await;
+            if !self.was_left_behind() {
+                self.gather(uplink).await;
+            }
+            let hurries = self.hurries();
+            match self.producer.log.scan(answered, Most::A_BATCH).await {
+                Ok(records) => {
+                    let last = self.producer.log.last();
+                    self.deliver(uplink, Range::after(answered, records, last)).await;
                 }
-                Err(error) => self.blocked(uplink, error).await,
+                Err(error) => self.wait(uplink, error, BLOCKED_RECHECK, hurries).await,
             }
         }
     }
 
     /// Waits for an event, and for those that come soon after it.
-    async fn next_events(&self, uplink: &Uplink) {
+    async fn gather(&self, uplink: &Uplink) {
         let appended = self.appended.listen();
         if self.producer.log.last() == self.answered() {
             appended.await;
         }
-        let wake = self.wake.listen();
-        if self.hurried.load(Ordering::Relaxed) <= self.answered() {
-            select(wake, uplink.host.sleep(LINGER)).await;
+        let hurry = self.hurry.listen();
+        let waiting = self.producer.log.last() - self.answered();
+        let hurried = self.hurried.load(Ordering::Relaxed) > self.answered();
+        if waiting < UsageRange::MAX_ITEMS as u64 && !hurried {
+            select(hurry, uplink.host.sleep(LINGER)).await;
         }
     }
 
     /// Sends a range until it is answered for, however long that takes.
-    async fn deliver(&self, uplink: &Uplink, batch: Vec<Record>) {
-        let mut batch = &batch[..];
+    async fn deliver(&self, uplink: &Uplink, mut range: Range) {
         let mut delays = RetryPolicy::UPLOAD.delays();
-        while !batch.is_empty() {
-            match uplink.reach.note(self.send(uplink, batch).await) {
-                Ok(result) => return self.absorb(uplink, batch, result),
-                Err(error) if error.code() == Code::RequestTooLarge && batch.len() > 1 => {
-                    batch = &batch[..batch.len() / 2];
-                }
-                Err(error) if error.is_retryable() => {
-                    let delay = full_jitter(&*uplink.host, delays.next().unwrap_or_default());
-                    let delay = delay.max(error.retry_after().unwrap_or_default());
-                    self.accounts().last_error = Some(error);
-                    self.pause(uplink, delay).await;
-                }
-                Err(error) => self.blocked(uplink, error).await,
+        loop {
+            let hurries = self.hurries();
+            let error = match uplink.reach.note(self.send(uplink, &range).await) {
+                Ok(result) => return self.absorb(uplink, &range, result),
+                Err(error) => error,
+            };
+            if error.code() == Code::RequestTooLarge && range.len() > 1 {
+                range.truncate(range.len() / 2);
+                continue;
             }
+            let delay = match error.is_retryable() {
+                true => full_jitter(&*uplink.host, delays.next().unwrap_or_default()),
+                false => BLOCKED_RECHECK,
+            };
+            let asked = error.retry_after().unwrap_or_default().min(LONGEST_WAIT);
+            self.wait(uplink, error, delay.max(asked), hurries).await;
         }
     }
 
-    async fn send(&self, uplink: &Uplink, batch: &[Record]) -> Result<TrackUsageResult> {
-        let items = self.items(batch);
-        let Producer { id, epoch, .. } = &self.producer;
-        let range = Range { producer: id, epoch: *epoch, items: &items };
-        let call = Call::post("/api/track-usage", &range)?.bearer(&uplink.secret_key);
+    async fn send(&self, uplink: &Uplink, range: &Range) -> Result<TrackUsageResult> {
+        let wire = range.wire(&self.producer.id, self.producer.epoch);
+        let call = Call::post("/api/track-usage", &wire)?.bearer(&uplink.secret_key);
         let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
-        match (result.fence, items.last()) {
-            (Some(fence), Some(last)) if fence >= last.number => Ok(result),
-            _ => Err(Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered.")),
+        if result.fence.is_none_or(|fence| fence < range.last()) {
+            let words = "The answer leaves usage unanswered.";
+            return Err(Error::because(Code::AnswerInvalid, words));
         }
+        Ok(result)
     }
 
-    /// The batch, with every number that is missing before or in it declared as lost.
-    fn items<'a>(&self, batch: &'a [Record]) -> Vec<Item<'a>> {
-        let mut items = Vec::with_capacity(batch.len());
-        let mut next = self.answered() + 1;
-        for record in batch {
-            let damaged = (next..record.number).map(Item::damaged);
-            items.extend(damaged);
-            let event = serde_json::from_slice(&record.bytes).ok();
-            items.push(match event {
-                Some(event) => Item { number: record.number, event: Some(event), lost: None },
-                None => Item::damaged(record.number),
-            });
-            next = record.number + 1;
-        }
-        items
-    }
-
-    fn absorb(&self, uplink: &Uplink, batch: &[Record], result: TrackUsageResult) {
-        let Some(last) = batch.last().map(|record| record.number) else { return };
-        let sent = last - self.answered();
+    fn absorb(&self, uplink: &Uplink, range: &Range, result: TrackUsageResult) {
+        let sent = range.len() as u64;
         let with = |status| result.results.iter().filter(move |outcome| outcome.status == status);
         for outcome in with(EventStatus::Rejected) {
-            let record = batch.iter().find(|record| Some(record.number) == outcome.number);
-            announce_rejected(uplink, record, outcome.code.unwrap_or(Code::Unknown));
+            if let Some(event) = range.event(outcome.number) {
+                let code = outcome.code.unwrap_or(Code::Unknown);
+                uplink.announcer.announce(Event::UsageRejected { event, code });
+            }
         }
         let rejected = (with(EventStatus::Rejected).count() as u64).min(sent);
         let lost = (with(EventStatus::Lost).count() as u64).min(sent - rejected);
@@ -235,30 +219,35 @@ impl Pipeline {
             accounts.rejected += rejected;
             accounts.lost += lost;
             accounts.last_error = None;
+            self.answered.store(range.last(), Ordering::Release);
         }
-        self.answered.store(last, Ordering::Release);
-        if let Err(error) = self.producer.log.trim(last) {
-            tracing::warn!(%error, "the spool keeps what was delivered");
-        }
+        self.producer.trim(range.last());
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });
         }
         self.progress.notify(usize::MAX);
     }
 
-    /// Raises the alarm about something that waiting alone does not mend, and waits.
-    async fn blocked(&self, uplink: &Uplink, error: Error) {
-        let known = self.last_error().is_some_and(|last| last.code() == error.code());
+    /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt:
+    /// not at all if somebody has been in a hurry since `hurries` was read.
+    async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
+        let last_code = self.last_error().map(|last| last.code());
         self.accounts().last_error = Some(error.clone());
-        if !known {
-            uplink.announcer.announce(Event::UsageBlocked { error });
+        if last_code != Some(error.code()) {
+            uplink.announcer.announce(Event::UsageWaiting { error });
         }
-        self.pause(uplink, BLOCKED_RECHECK).await;
+        let hurry = self.hurry.listen();
+        if self.hurries() == hurries {
+            select(hurry, uplink.host.sleep(limit)).await;
+        }
     }
 
-    /// Waits before another attempt; one that somebody hurries comes at once.
-    async fn pause(&self, uplink: &Uplink, limit: Duration) {
-        select(self.wake.listen(), uplink.host.sleep(limit)).await;
+    fn was_left_behind(&self) -> bool {
+        self.producer.epoch > 0
+    }
+
+    fn hurries(&self) -> u64 {
+        self.hurries.load(Ordering::Acquire)
     }
 
     fn answered(&self) -> u64 {
@@ -267,18 +256,5 @@ impl Pipeline {
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Item<'_> {
-    fn damaged(number: u64) -> Self {
-        Item { number, event: None, lost: Some(LossReason::Damaged) }
-    }
-}
-
-fn announce_rejected(uplink: &Uplink, record: Option<&Record>, code: Code) {
-    let event = record.and_then(|record| serde_json::from_slice::<UsageEvent>(&record.bytes).ok());
-    if let Some(event) = event {
-        uplink.announcer.announce(Event::UsageRejected { event, code });
     }
 }

@@ -34,14 +34,16 @@ pub(super) fn encode(number: u64, record: &[u8], out: &mut Vec<u8>) {
 pub(super) enum Step {
     /// A whole record; the next frame begins after so many bytes.
     Record(Record, usize),
+    /// The record of that number is damaged; the next frame begins after so many bytes.
+    Damaged(u64, usize),
     /// So many bytes are no frame; try behind them.
     Skip(usize),
-    /// The frame goes on behind the end of what was read.
-    Incomplete,
+    /// The frame goes on behind the end of what was read. Its number, if its header is there.
+    Incomplete(Option<u64>),
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Step {
-    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Step::Incomplete };
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Step::Incomplete(None) };
     let word = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
@@ -52,13 +54,13 @@ pub(super) fn decode(bytes: &[u8]) -> Step {
     if !sound {
         return Step::Skip(next_marker(bytes));
     }
+    let number = u64::from(word(8)) | u64::from(word(12)) << 32;
     let Some(record) = bytes.get(HEADER_BYTES..HEADER_BYTES + length) else {
-        return Step::Incomplete;
+        return Step::Incomplete(Some(number));
     };
     if crc32c::crc32c(record) != word(16) {
-        return Step::Skip(HEADER_BYTES + length);
+        return Step::Damaged(number, HEADER_BYTES + length);
     }
-    let number = u64::from(word(8)) | u64::from(word(12)) << 32;
     Step::Record(Record { number, bytes: record.to_vec() }, HEADER_BYTES + length)
 }
 
@@ -82,8 +84,8 @@ mod tests {
                     records.push(record);
                     bytes = &bytes[length..];
                 }
-                Step::Skip(length) => bytes = &bytes[length..],
-                Step::Incomplete => return records,
+                Step::Damaged(_, length) | Step::Skip(length) => bytes = &bytes[length..],
+                Step::Incomplete(_) => return records,
             }
         }
     }

@@ -1,3 +1,4 @@
+use std::io;
 use std::path::Path;
 
 use super::frame::{self, FILE_HEADER, HEADER_BYTES, MAX_RECORD_BYTES, Step};
@@ -25,13 +26,16 @@ pub(super) struct Reader<'a> {
     pub(super) most: Most,
     pub(super) place: Cursor,
     pub(super) found: Vec<Record>,
+    /// The highest number met, be its record readable or not.
+    pub(super) highest: u64,
     bytes: usize,
     full: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(files: &'a dyn Files, dir: &'a Path, most: Most, place: Cursor) -> Self {
-        Reader { files, dir, most, place, found: Vec::new(), bytes: 0, full: false }
+        let highest = place.after;
+        Reader { files, dir, most, place, found: Vec::new(), highest, bytes: 0, full: false }
     }
 
     /// Reads the segments from the place on.
@@ -52,8 +56,12 @@ impl<'a> Reader<'a> {
         let path = segment_path(self.dir, segment.first);
         while self.place.offset < segment.bytes && !self.full {
             let length = (segment.bytes - self.place.offset).min(READ_BYTES as u64) as usize;
-            let chunk = self.files.read_at(&path, self.place.offset, length).await;
-            let used = self.take_frames(&chunk.map_err(failed)?);
+            let chunk = match self.files.read_at(&path, self.place.offset, length).await {
+                // A segment that somebody removed is a hole like any other.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                chunk => chunk.map_err(failed)?,
+            };
+            let used = self.take_frames(&chunk);
             if used == 0 {
                 break; // the end of the file, or a torn frame
             }
@@ -68,13 +76,20 @@ impl<'a> Reader<'a> {
         let mut used = if at_start { FILE_HEADER.len().min(chunk.len()) } else { 0 };
         loop {
             match frame::decode(&chunk[used..]) {
-                Step::Incomplete => return used,
-                Step::Skip(length) => used += length,
                 Step::Record(record, length) => {
                     if !self.take(record) {
                         return used;
                     }
                     used += length;
+                }
+                Step::Damaged(number, length) => {
+                    self.highest = self.highest.max(number);
+                    used += length;
+                }
+                Step::Skip(length) => used += length,
+                Step::Incomplete(number) => {
+                    self.highest = self.highest.max(number.unwrap_or(0));
+                    return used;
                 }
             }
         }
@@ -89,6 +104,7 @@ impl<'a> Reader<'a> {
         self.full = !self.found.is_empty() && (over || self.found.len() >= self.most.records);
         if !self.full {
             self.place.after = record.number;
+            self.highest = self.highest.max(record.number);
             self.bytes += record.bytes.len();
             self.found.push(record);
         }

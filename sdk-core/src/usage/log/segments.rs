@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,10 +55,12 @@ struct State {
     bytes: u64,
     /// The next number to give out.
     next: u64,
-    /// Up to which number everything survives the loss of power.
+    /// The last number whose record was written: what was acknowledged.
+    last: u64,
+    /// Up to which number an fsync was made.
     synced_through: u64,
-    /// Up to which number an fsync has failed: nobody knows what became of those.
-    failed_through: u64,
+    /// The numbers whose fsync failed: nobody knows what became of those.
+    failed: Vec<RangeInclusive<u64>>,
     /// Files written since their last fsync; not empty while a task is on its way to do it.
     unsynced: Vec<Arc<dyn AppendFile>>,
     /// Somebody waits for that fsync.
@@ -103,10 +106,17 @@ impl SegmentLog {
         let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
         let state = State { segments: segments.collect(), read_only: true, ..State::default() };
         let log = SegmentLog::over(host, files, dir, state);
-        while let Some(record) = log.read(last, Most::A_BATCH).await?.last() {
-            last = record.number;
+        loop {
+            // A record that can't be read counts as well: it has to be declared lost.
+            let highest = log.read(last, Most::A_BATCH).await?.highest;
+            if highest == last {
+                break;
+            }
+            last = highest;
         }
-        log.state().next = last + 1;
+        let mut state = log.state();
+        (state.next, state.last) = (last + 1, last);
+        drop(state);
         Ok(Arc::new(log))
     }
 
@@ -136,7 +146,12 @@ impl SegmentLog {
     pub(crate) fn seal(&self) -> u64 {
         let mut state = self.state();
         state.read_only = true;
-        state.next - 1
+        state.last
+    }
+
+    /// Stands for everything that was appended.
+    pub(crate) fn everything(&self) -> Ticket {
+        Ticket(self.state().last)
     }
 
     /// Makes what was appended survive the loss of power, soon.
@@ -157,19 +172,21 @@ impl SegmentLog {
         }
         let mut state = self.state();
         match outcome {
-            Ok(()) => state.synced_through = through,
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "the usage spool could not be synced");
-                state.failed_through = through;
+                let failed = state.synced_through + 1..=through;
+                state.failed.push(failed);
                 // Whether a failed fsync wrote anything can't be found out by trying again.
                 state.open = None;
             }
         }
+        state.synced_through = through;
         drop(state);
         self.synced.notify(usize::MAX);
     }
 
-    async fn read(&self, after: u64, most: Most) -> Result<Vec<Record>> {
+    async fn read(&self, after: u64, most: Most) -> Result<Reader<'_>> {
         let (place, segments) = {
             let state = self.state();
             (state.place_after(after), state.segments.clone())
@@ -177,7 +194,7 @@ impl SegmentLog {
         let mut reader = Reader::new(&*self.files, &self.dir, most, place);
         reader.read(segments.into_iter()).await?;
         self.state().cursor = reader.place;
-        Ok(reader.found)
+        Ok(reader)
     }
 }
 
@@ -222,17 +239,21 @@ impl State {
         let (Some(file), Some(segment)) = (&self.open, self.segments.back_mut()) else {
             return Err(Error::new(Code::SpoolFailed)); // begin_segment has just made both
         };
-        let number = self.next;
-        // Taken even if the write fails: the frame may be there all the same, and of two records
-        // with one number the marketplace would count one.
-        self.next += 1;
         if let Err(error) = file.append(&self.buffer) {
-            self.open = None;
+            let torn = segment_path(dir, segment.first);
+            if files.truncate(&torn, segment.bytes).is_err() {
+                // The frame may be there all the same. Its number is not given out again: of two
+                // records with one number the marketplace would count one.
+                self.next += 1;
+                self.open = None;
+            }
             return Err(failed(error));
         }
         segment.bytes += self.buffer.len() as u64;
         self.bytes += self.buffer.len() as u64;
-        Ok(number)
+        self.last = self.next;
+        self.next += 1;
+        Ok(self.last)
     }
 }
 
@@ -250,8 +271,9 @@ impl Default for State {
             read_only: false,
             bytes: 0,
             next: 1,
+            last: 0,
             synced_through: 0,
-            failed_through: 0,
+            failed: Vec::new(),
             unsynced: Vec::new(),
             hurried: false,
             cursor: Cursor::default(),
@@ -292,11 +314,11 @@ impl RecordLog for Arc<SegmentLog> {
                 let synced = self.synced.listen();
                 {
                     let mut state = self.state();
+                    if state.failed.iter().any(|failed| failed.contains(&number)) {
+                        return Err(Error::new(Code::SpoolFailed));
+                    }
                     if state.synced_through >= number {
                         return Ok(number);
-                    }
-                    if state.failed_through >= number {
-                        return Err(Error::new(Code::SpoolFailed));
                     }
                     state.hurried = true;
                 }
@@ -308,12 +330,12 @@ impl RecordLog for Arc<SegmentLog> {
     }
 
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>> {
-        self.read(after, most).boxed()
+        async move { Ok(self.read(after, most).await?.found) }.boxed()
     }
 
     fn trim(&self, through: u64) -> Result<()> {
         let mut state = self.state();
-        let all_delivered = state.next == through + 1;
+        let all_delivered = state.last == through;
         // A log that is drained all the time must not keep, and resend, a whole segment for it.
         let grown = state.segments.back().is_some_and(|segment| segment.bytes > SEGMENT_BYTES / 4);
         if all_delivered && grown && !state.read_only {
@@ -329,6 +351,6 @@ impl RecordLog for Arc<SegmentLog> {
     }
 
     fn last(&self) -> u64 {
-        self.state().next - 1
+        self.state().last
     }
 }

@@ -1,0 +1,174 @@
+//! The logs this process sends: its own, and those that processes that are gone have left.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event_listener::Event as Signal;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, select};
+
+use super::spool::{Producer, Spool};
+use super::tracker::UsageStats;
+use super::uploader::{Pipeline, Uplink};
+use crate::error::{Error, Result};
+use crate::model::Code;
+
+/// How often a program looks for logs that others have left.
+const ADOPT_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Pipelines {
+    pub(super) uplink: Arc<Uplink>,
+    spool: Spool,
+    state: Mutex<State>,
+    /// Held while logs are being adopted: whoever flushes waits for those, too.
+    adopting: futures_util::lock::Mutex<()>,
+    /// Told when the logs are given up.
+    leaving: Signal,
+}
+
+#[derive(Default)]
+struct State {
+    running: Vec<Arc<Pipeline>>,
+    /// The accounts of those that have ended.
+    ended: UsageStats,
+    /// The logs are given up, and the tasks end.
+    left: bool,
+}
+
+impl Pipelines {
+    pub(super) fn new(uplink: Arc<Uplink>, spool: Spool) -> Arc<Self> {
+        let pipelines = Arc::new(Pipelines {
+            uplink,
+            spool,
+            state: Mutex::default(),
+            adopting: futures_util::lock::Mutex::new(()),
+            leaving: Signal::new(),
+        });
+        let adopting = pipelines.clone();
+        pipelines.spawn(async move { adopting.keep_adopting().await }.boxed());
+        pipelines
+    }
+
+    /// Begins a log of this process's own.
+    pub(super) fn begin(self: &Arc<Self>) -> Result<Arc<Pipeline>> {
+        self.run(self.spool.begin(self.uplink.clock.now())?)
+    }
+
+    /// Looks for logs that were left, and begins to deliver them.
+    pub(super) async fn adopt(self: &Arc<Self>) {
+        let _one_at_a_time = self.adopting.lock().await;
+        for dir in self.spool.producers() {
+            match self.spool.adopt(&dir).await {
+                Ok(Some(producer)) => drop(self.run(producer)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, dir = %dir.display(), "a log that was left is not readable");
+                }
+            }
+            // Each costs the disk some milliseconds; others have work on this thread, too.
+            self.uplink.host.sleep(Duration::ZERO).await;
+        }
+    }
+
+    async fn keep_adopting(self: &Arc<Self>) {
+        loop {
+            self.adopt().await;
+            self.uplink.host.sleep(ADOPT_EVERY).await;
+        }
+    }
+
+    fn run(self: &Arc<Self>, producer: Producer) -> Result<Arc<Pipeline>> {
+        let pipeline = Arc::new(Pipeline::new(producer));
+        {
+            let mut state = self.state();
+            if state.left {
+                return Err(Error::new(Code::Closed));
+            }
+            state.running.push(pipeline.clone());
+        }
+        let (pipelines, uploading) = (self.clone(), pipeline.clone());
+        self.spawn(async move { pipelines.upload(uploading).await }.boxed());
+        Ok(pipeline)
+    }
+
+    async fn upload(&self, pipeline: Arc<Pipeline>) {
+        pipeline.upload(&self.uplink).await;
+        let mut state = self.state();
+        state.ended = state.ended.plus(pipeline.stats());
+        state.running.retain(|running| !Arc::ptr_eq(running, &pipeline));
+    }
+
+    /// Runs a task in the background, until it ends or the logs are given up.
+    fn spawn(self: &Arc<Self>, task: BoxFuture<'static, ()>) {
+        let pipelines = self.clone();
+        let until_left = async move {
+            let leaving = pipelines.leaving.listen();
+            if !pipelines.has_left() {
+                select(leaving, task).await;
+            }
+        };
+        self.uplink.host.spawn(until_left.boxed());
+    }
+
+    /// Completes when everything that is in the logs now is answered for.
+    ///
+    /// # Errors
+    /// [`Code::Closed`] when the logs are given up meanwhile.
+    pub(super) async fn delivered(&self) -> Result<()> {
+        let leaving = self.leaving.listen();
+        let running = {
+            let state = self.state();
+            if state.left {
+                return Err(Error::new(Code::Closed));
+            }
+            state.running.clone()
+        };
+        running.iter().for_each(|pipeline| pipeline.hurry());
+        let delivered = async {
+            for pipeline in &running {
+                pipeline.delivered().await;
+            }
+        };
+        select(delivered.boxed(), leaving).await;
+        match self.has_left() {
+            true => Err(Error::new(Code::Closed)),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes what was acknowledged survive the loss of power.
+    pub(super) async fn persisted(&self) {
+        let running = self.state().running.clone();
+        for pipeline in running {
+            pipeline.persisted().await;
+        }
+    }
+
+    /// Ends the tasks, and gives the logs up to whoever comes next.
+    pub(super) fn leave(&self) {
+        let running = {
+            let mut state = self.state();
+            state.left = true;
+            state.running.clone()
+        };
+        self.leaving.notify(usize::MAX);
+        running.iter().for_each(|pipeline| pipeline.leave());
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.state().left
+    }
+
+    pub(super) fn stats(&self) -> UsageStats {
+        let state = self.state();
+        state.running.iter().fold(state.ended, |sum, pipeline| sum.plus(pipeline.stats()))
+    }
+
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.state().running.iter().find_map(|pipeline| pipeline.last_error())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -159,6 +159,14 @@ pub enum Deed {
     Wait,
 }
 
+impl Deed {
+    /// Whether the program does it, and gets an answer.
+    pub fn is_the_programs(self) -> bool {
+        use Deed::*;
+        matches!(self, ValidateUser | GetUserContext | TrackUsage | Refresh | Flush | Close | Stats)
+    }
+}
+
 /// What an answer must have; what is not named may be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -176,6 +184,7 @@ pub struct Answer {
     pub delivered: Option<u64>,
     pub pending: Option<u64>,
     pub rejected: Option<u64>,
+    pub lost: Option<u64>,
 }
 
 /// A fault, as the server takes it.

@@ -11,7 +11,7 @@ use crate::sdk::MarketplaceSdk;
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
 const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
 
-/// How long one call may take, retries included. A page waits for it.
+/// How long asking one thing may take, retries included. A page waits for it.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Sets up a [`MarketplaceSdk`]. What is not set comes from the environment:
@@ -88,7 +88,8 @@ impl Builder {
         self
     }
 
-    /// How long one call may take, retries included; 5 s unless set.
+    /// How long asking the marketplace one thing may take, retries included; 5 s unless set. A token
+    /// that was never seen may ask two: for the keys, and about the token.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -113,7 +114,8 @@ impl Builder {
         self
     }
 
-    /// Builds the SDK. Asks nobody: the first request is made by the first call that needs one.
+    /// Builds the SDK, and asks nobody. In the background it delivers what earlier processes have
+    /// left in the spool.
     ///
     /// # Errors
     /// [`Code::ConfigInvalid`] when a setting is missing or wrong; the message names it.
@@ -149,15 +151,23 @@ impl Builder {
         let issuer = self.issuer.or_else(|| variable("CLOUDNESTLE_ISSUER").ok());
         let host = match self.host {
             Some(host) => host,
-            None => own_host(&url)?,
+            None => crate::host::native(&url)?,
         };
         let place = self.spool.or_else(|| {
             variable("CLOUDNESTLE_SPOOL_DIR").ok().map(|dir| SpoolPlace::Dir(dir.into()))
         });
         let (files, root) = match (place, host.files()) {
-            (Some(SpoolPlace::Memory), _) | (_, None) => in_memory(),
+            (Some(SpoolPlace::Memory), _) | (None, None) => in_memory(),
             (Some(SpoolPlace::Dir(dir)), Some(files)) => (files, dir),
-            (None, Some(files)) => (files, default_spool_dir()),
+            (Some(SpoolPlace::Dir(_)), None) => {
+                return Err(invalid("This host has no files, so the spool can't have a folder."));
+            }
+            (None, Some(files)) => {
+                let dir = host.state_dir().ok_or_else(|| {
+                    invalid("This machine has no folder for state; set CLOUDNESTLE_SPOOL_DIR.")
+                })?;
+                (files, dir.join("cloudnestle-marketplace"))
+            }
         };
         let environment = if is_test { "test" } else { "live" };
         // Two marketplaces may have solutions of one name; their usage must not mix.
@@ -205,44 +215,26 @@ fn is_id(text: &str, prefix: &str) -> bool {
 
 /// A secret key over plain http to another machine would be everybody's.
 fn check_url(url: &str) -> Result<()> {
-    if let Some(rest) = url.strip_prefix("https://") {
-        return if rest.is_empty() { Err(invalid("The URL has no host.")) } else { Ok(()) };
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.contains('@') {
+        return Err(invalid("The URL (CLOUDNESTLE_URL) is https://HOST, without a user."));
     }
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(invalid("The URL (CLOUDNESTLE_URL) begins with https://."));
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
     let loopback = host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    if host == "localhost" || loopback {
-        return Ok(());
+    match scheme {
+        "https" => Ok(()),
+        "http" if host == "localhost" || loopback => Ok(()),
+        "http" => Err(invalid("Plain http is for this machine only; use https:// for another.")),
+        _ => Err(invalid("The URL (CLOUDNESTLE_URL) begins with https://.")),
     }
-    Err(invalid("Plain http is for this machine only; use https:// for another."))
 }
 
 fn in_memory() -> (Arc<dyn Files>, PathBuf) {
     (Arc::new(MemoryFiles::default()), PathBuf::from("spool"))
-}
-
-/// State that programs keep between runs (XDG Base Directory Specification), or else a folder for
-/// things that may go.
-fn default_spool_dir() -> PathBuf {
-    let state = variable("XDG_STATE_HOME").map(PathBuf::from).ok();
-    let home = || std::env::home_dir().map(|home| home.join(".local").join("state"));
-    state.or_else(home).unwrap_or_else(std::env::temp_dir).join("cloudnestle-marketplace")
-}
-
-#[cfg(feature = "native")]
-fn own_host(url: &str) -> Result<Arc<dyn Host>> {
-    Ok(Arc::new(crate::host::NativeHost::new(url.starts_with("https://"))?))
-}
-
-#[cfg(not(feature = "native"))]
-fn own_host(_url: &str) -> Result<Arc<dyn Host>> {
-    Err(invalid("Without the feature `native` the builder needs a host."))
 }
 
 #[cfg(test)]
@@ -260,6 +252,10 @@ mod tests {
             "http://m.example",
             "http://127.0.0.1.evil.example",
             "http://localhost@evil.example",
+            "http://localhost:x@evil.example",
+            "http://[::1]@evil.example",
+            "https://key@m.example",
+            "m.example",
             "ftp://x",
             "https://",
         ] {

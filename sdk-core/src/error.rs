@@ -26,6 +26,7 @@ struct Details {
     code: Code,
     message: String,
     retryable: bool,
+    without_answer: bool,
     retry_after: Option<Duration>,
     request_id: Option<String>,
     field: Option<String>,
@@ -48,6 +49,7 @@ impl Error {
             code,
             message: message.into(),
             retryable: code.is_retryable(),
+            without_answer: false,
             retry_after: None,
             request_id: None,
             field: None,
@@ -63,16 +65,31 @@ impl Error {
         self
     }
 
+    /// An error because no answer of the marketplace came: nothing, silence, or somebody else's.
+    pub(crate) fn without_answer(code: Code, message: impl Into<String>) -> Self {
+        let mut error = Error::because(code, message);
+        error.0.without_answer = true;
+        error
+    }
+
+    pub(crate) fn after(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn is_without_answer(&self) -> bool {
+        self.0.without_answer
+    }
+
     pub(crate) fn from_problem(problem: Problem, retry_after: Option<Duration>) -> Self {
         let mut error = Error::because(
             problem.code,
             if problem.detail.is_empty() { problem.title } else { problem.detail },
         );
         error.0.retryable = problem.retryable.unwrap_or(problem.code.is_retryable());
-        error.0.retry_after = retry_after;
         error.0.request_id = Some(problem.request_id).filter(|id| !id.is_empty());
         error.0.field = problem.field;
-        error
+        error.after(retry_after)
     }
 
     /// The catalogue's stable name for it; programs match on this.
@@ -84,6 +101,12 @@ impl Error {
     /// policy allows; a caller that loops SHOULD wait first.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
+    }
+
+    /// Whether it says that the user must not be let in, in contrast to errors that say that nobody
+    /// knows.
+    pub fn refuses_user(&self) -> bool {
+        self.0.code.refuses_user()
     }
 
     /// How long the marketplace asked to wait before trying again.

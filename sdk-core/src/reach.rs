@@ -4,41 +4,56 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::answer::OFFLINE_RECHECK;
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::model::Code;
 
+/// How long nobody asks after the marketplace was found out of reach.
+const RECHECK: Duration = Duration::from_secs(1);
+
 pub(crate) struct Reach {
     host: Arc<dyn Host>,
     announcer: Arc<Announcer>,
     offline: AtomicBool,
-    /// Until when nobody asks again, in milliseconds of the monotonic clock.
+    /// Until when nobody asks, in milliseconds of the monotonic clock.
     wait_until: AtomicU64,
+    /// Somebody is finding out whether the marketplace is back.
+    probing: AtomicBool,
 }
 
 impl Reach {
     pub(crate) fn new(host: Arc<dyn Host>, announcer: Arc<Announcer>) -> Self {
-        Reach { host, announcer, offline: AtomicBool::new(false), wait_until: AtomicU64::new(0) }
+        Reach {
+            host,
+            announcer,
+            offline: AtomicBool::new(false),
+            wait_until: AtomicU64::new(0),
+            probing: AtomicBool::new(false),
+        }
     }
 
-    /// Makes a call that can be answered from memory instead, unless one has failed just now.
-    pub(crate) async fn attempt<T>(&self, call: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        if millis(self.host.monotonic()) < self.wait_until.load(Ordering::Relaxed) {
+    /// Makes a call that can do without an answer. In an outage one caller a second finds out
+    /// whether it is over, and the others are told at once that there is no answer: an outage that
+    /// swallows requests must not cost every call its whole deadline.
+    pub(crate) async fn attempt<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        if !self.offline.load(Ordering::Relaxed) {
+            return self.note(call.await);
+        }
+        let early = millis(self.host.monotonic()) < self.wait_until.load(Ordering::Relaxed);
+        if early || self.probing.swap(true, Ordering::Relaxed) {
             return Err(Error::new(Code::Unavailable));
         }
-        self.note(call().await)
+        let _probe = Probe(&self.probing);
+        self.note(call.await)
     }
 
     /// Draws conclusions from the result of a call, and passes it on.
     pub(crate) fn note<T>(&self, result: Result<T>) -> Result<T> {
-        let offline = matches!(&result, Err(error) if is_out_of_reach(error.code()));
+        let offline = matches!(&result, Err(error) if error.is_without_answer());
         if offline {
-            let until = millis(self.host.monotonic() + OFFLINE_RECHECK);
+            let until = millis(self.host.monotonic() + RECHECK);
             self.wait_until.store(until, Ordering::Relaxed);
-        } else {
-            self.wait_until.store(0, Ordering::Relaxed);
         }
         if self.offline.swap(offline, Ordering::Relaxed) != offline {
             self.announcer.announce(if offline { Event::Offline } else { Event::Online });
@@ -47,9 +62,13 @@ impl Reach {
     }
 }
 
-/// An error that no request got past, in contrast to one the marketplace has given.
-fn is_out_of_reach(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::DeadlineExceeded)
+/// Over when it is dropped: a probe whose caller gives up must not be the last one.
+struct Probe<'a>(&'a AtomicBool);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

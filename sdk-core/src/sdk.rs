@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Answer, KnownByToken};
+use crate::answer::Answer;
 use crate::auth::{AuthManager, Expected, Keys, Refresher, User};
 use crate::config::{Builder, Config};
 use crate::context::ContextManager;
@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::events::{Announcer, Events};
 use crate::host::cache::TokenCache;
 use crate::http::{Clock, HttpClient, RetryPolicy};
+use crate::memory::Memory;
 use crate::model::{TokenPair, UserContext};
 use crate::reach::Reach;
 use crate::usage::{CloseReport, Receipt, Uplink, Usage, UsageStats, UsageTracker};
@@ -81,9 +82,9 @@ impl MarketplaceSdk {
     /// ```
     ///
     /// # Errors
-    /// Codes that begin with `token_` say that the user must not be let in. Others say that nobody
-    /// knows: [`Code::Unavailable`](crate::Code::Unavailable) when the marketplace can't be reached
-    /// and what is known is too old.
+    /// Those that [refuse the user](crate::Error::refuses_user) say that the user must not be let in.
+    /// Others say that nobody knows: [`Code::Unavailable`](crate::Code::Unavailable) when the
+    /// marketplace can't be reached and what is known is too old.
     pub async fn validate_user(&self, token: &str) -> Result<Answer<User>> {
         self.parts.auth.validate(token).await
     }
@@ -218,24 +219,16 @@ impl MarketplaceSdk {
             host: host.clone(),
             http: http.clone(),
             clock: clock.clone(),
-            reach: reach.clone(),
             keys: Keys::new(host.clone(), http.clone(), deadline),
             expected: Expected { issuer: config.issuer, solution_id: config.solution },
             secret_key: config.secret_key.clone(),
             mode: config.validation,
             deadline,
-            known: KnownByToken::new(),
+            memory: Memory::new(host.clone(), clock.clone(), reach.clone()),
             identities: TokenCache::new(),
         });
-        let context = ContextManager {
-            host: host.clone(),
-            http: http.clone(),
-            clock: clock.clone(),
-            reach: reach.clone(),
-            auth: auth.clone(),
-            deadline,
-            known: KnownByToken::new(),
-        };
+        let memory = Memory::new(host.clone(), clock.clone(), reach.clone());
+        let context = ContextManager { http: http.clone(), auth: auth.clone(), memory, deadline };
         let uplink = Arc::new(Uplink {
             host: host.clone(),
             clock: clock.clone(),

@@ -229,10 +229,8 @@ async fn closing_twice_is_closing_once() {
     for _ in 0..20 {
         sdk.track_usage(&stage.token, "search").await.unwrap();
     }
-    let (first, second) = tokio::join!(
-        sdk.close(Duration::from_millis(100)),
-        sdk.close(Duration::from_millis(200))
-    );
+    let (first, second) =
+        tokio::join!(sdk.close(Duration::from_millis(100)), sdk.close(Duration::from_millis(200)));
     let third = sdk.close(Duration::from_secs(600)).await;
     assert_eq!((first.usage, second.usage), (third.usage, third.usage));
     assert_eq!(accounts(third.usage), (20, 0, 20, 0, 0));

@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Fault, Given, SOLUTION, ServerSide};
-use cloudnestle_marketplace::model::{Quota, RevokeToken, Secret};
+use cloudnestle_marketplace::model::{Quota, Quotas, RevokeToken, Secret};
 use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
 use cloudnestle_mock_server::MockServer;
-use serde::Deserialize;
 
 /// The marketplace's side of a scenario.
 pub(crate) struct Server {
@@ -91,10 +90,6 @@ impl Server {
     }
 
     async fn quotas(&self, customer: &str) -> Result<Vec<Quota>> {
-        #[derive(Deserialize)]
-        struct Quotas {
-            quotas: Vec<Quota>,
-        }
         let url = format!("{}/api/quotas/{customer}/{SOLUTION}", self.server.url());
         let request = self.http.get(url).bearer_auth(self.secret_key()?.expose());
         let quotas: Quotas = request.send().await?.error_for_status()?.json().await?;

@@ -44,7 +44,8 @@ pub(crate) async fn validate(
     };
     match context_of(&market, &claims).await {
         Ok(user) => Ok(Json(TokenValidation { valid: true, code: None, user: Some(user) })),
-        Err(failure) if failure.code == Code::Forbidden => Ok(invalid(Code::Forbidden)),
+        // The subscription has ended since.
+        Err(failure) if failure.code == Code::Forbidden => Ok(invalid(Code::TokenRefused)),
         Err(failure) => Err(failure),
     }
 }

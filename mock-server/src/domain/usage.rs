@@ -28,6 +28,10 @@ const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// libraries commonly grant (RFC 7519, 4.1.4: "no more than a few minutes").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
+/// How long after a token was revoked its user may have been let in in good faith: in an outage the
+/// SDK believes what it knows for 5 minutes, and clocks differ. What was done then is billed.
+const GOOD_FAITH: Duration = Duration::from_secs(6 * 60);
+
 /// What is known of the token that an event names.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
@@ -72,7 +76,7 @@ fn covers(grant: &Grant, event: &UsageEvent, solution: &Solution) -> bool {
         && grant.solution_id == solution.id
         && occurred_at >= grant.issued_at - CLOCK_TOLERANCE
         && occurred_at <= grant.expires_at + CLOCK_TOLERANCE
-        && grant.revoked_at.is_none_or(|revoked_at| occurred_at <= revoked_at)
+        && grant.revoked_at.is_none_or(|revoked_at| occurred_at <= revoked_at + GOOD_FAITH)
 }
 
 /// A counter: one action of one customer in one period.
@@ -204,9 +208,9 @@ mod tests {
         let late = ended.expires_at + minute + millisecond;
         assert_eq!(at(&ended, late), Err(Code::TokenNotForCustomer));
 
-        let revoked = Grant { revoked_at: Some(NOW - minute), ..grant };
-        assert_eq!(at(&revoked, NOW - minute), Ok(()), "what was done before counts");
-        assert_eq!(at(&revoked, NOW), Err(Code::TokenNotForCustomer));
+        let revoked = Grant { revoked_at: Some(NOW - GOOD_FAITH), ..grant };
+        assert_eq!(at(&revoked, NOW), Ok(()), "what was done before it was known counts");
+        assert_eq!(at(&revoked, NOW + millisecond), Err(Code::TokenNotForCustomer));
     }
 
     #[test]

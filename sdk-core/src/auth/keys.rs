@@ -1,13 +1,15 @@
 //! The marketplace's public keys.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
 
 use crate::error::{Error, Result};
+use crate::flights::Flights;
 use crate::host::Host;
 use crate::http::{Call, HttpClient};
 use crate::model::{Code, Jwks};
@@ -15,89 +17,154 @@ use crate::model::{Code, Jwks};
 /// A key that is not published is asked for again at most this often: anybody can invent a `kid`.
 const UNKNOWN_KEY_RECHECK: Duration = Duration::from_secs(30);
 
-/// Keys older than this are asked for again. The marketplace publishes a key longer than that
-/// before it signs with it.
+/// After a failure nobody asks for this long: an outage must not cost every call its deadline.
+const FAILURE_RECHECK: Duration = Duration::from_secs(1);
+
+/// Keys older than this are asked for again, while they go on being used. The marketplace publishes
+/// a key longer than that before it signs with it.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// One SDK talks to one marketplace in one environment, and has one of these: a key that another
 /// issuer published under the same `kid` can't come in.
 pub(crate) struct Keys {
     host: Arc<dyn Host>,
+    published: Arc<RwLock<Published>>,
     http: Arc<HttpClient>,
     deadline: Duration,
-    published: RwLock<Option<Published>>,
-    fetching: futures_util::lock::Mutex<()>,
+    flights: Flights<()>,
 }
 
-#[derive(Clone)]
+#[derive(Default)]
 struct Published {
-    keys: Arc<HashMap<String, [u8; 32]>>,
-    asked: Duration,
+    keys: HashMap<String, [u8; 32]>,
+    /// When they were last asked for, with success.
+    asked: Option<Duration>,
+    /// When the marketplace was last asked in vain, and what came of it.
+    failed: Option<(Duration, Error)>,
 }
 
 impl Keys {
-    pub(crate) fn new(host: Arc<dyn Host>, http: Arc<HttpClient>, deadline: Duration) -> Self {
-        Keys {
-            host,
-            http,
-            deadline,
-            published: RwLock::default(),
-            fetching: futures_util::lock::Mutex::new(()),
-        }
+    pub(crate) fn new(host: Arc<dyn Host>, http: Arc<HttpClient>, deadline: Duration) -> Arc<Self> {
+        let (published, flights) = (Arc::default(), Flights::new(host.clone()));
+        Arc::new(Keys { host, published, http, deadline, flights })
     }
 
     /// The key named `kid`, asking the marketplace if need be.
-    pub(crate) async fn get(&self, kid: &str) -> Result<[u8; 32]> {
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
-        }
-        let _one_at_a_time = self.fetching.lock().await;
-        // Whoever held the lock may have brought it.
-        if let Some(key) = self.known(kid) {
-            return Ok(key);
-        }
-        let known = self.published();
-        let may_ask = known.as_ref().is_none_or(|published| {
-            self.age(published) >= UNKNOWN_KEY_RECHECK || published.keys.contains_key(kid)
-        });
-        if may_ask {
-            match self.fetch().await {
-                Ok(()) => {}
-                // An old key beats none: the marketplace may be away for longer than MAX_AGE.
-                Err(_) if known.is_some() => {}
-                Err(error) => return Err(error),
+    pub(crate) async fn get(self: &Arc<Self>, kid: &str) -> Result<[u8; 32]> {
+        let now = self.host.monotonic();
+        let (key, due) = {
+            let published = self.read();
+            (published.keys.get(kid).copied(), published.due(kid, now))
+        };
+        match (key, due) {
+            (Some(key), Ok(false) | Err(_)) => return Ok(key),
+            (Some(key), Ok(true)) => {
+                let keys = self.clone();
+                // A failure is remembered, and the old key is as good as before.
+                self.host.spawn(async move { drop(keys.fetch().await) }.boxed());
+                return Ok(key);
             }
+            (None, Ok(true)) => self.fetch().await?,
+            (None, Ok(false)) => {}
+            (None, Err(error)) => return Err(error),
         }
-        let key = self.published().and_then(|published| published.keys.get(kid).copied());
+        let key = self.read().keys.get(kid).copied();
         key.ok_or_else(|| Error::new(Code::TokenKeyUnknown))
     }
 
-    fn known(&self, kid: &str) -> Option<[u8; 32]> {
-        let published = self.published()?;
-        if self.age(&published) >= MAX_AGE {
-            return None;
-        }
-        published.keys.get(kid).copied()
-    }
-
     async fn fetch(&self) -> Result<()> {
-        let asked = self.host.monotonic();
-        let jwks: Jwks = self.http.call(Call::get("/.well-known/jwks.json"), self.deadline).await?;
-        let keys = jwks.keys.into_iter().filter_map(|jwk| {
-            let ours = jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519");
-            let bytes = URL_SAFE_NO_PAD.decode(jwk.x?).ok()?;
-            Some((jwk.kid?, <[u8; 32]>::try_from(bytes).ok()?)).filter(|_| ours)
-        });
-        let published = Published { keys: Arc::new(keys.collect()), asked };
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Some(published);
-        Ok(())
+        let (host, http, deadline) = (self.host.clone(), self.http.clone(), self.deadline);
+        let published = self.published.clone();
+        let request = || async move {
+            let asked = host.monotonic();
+            let answer = http.call(Call::get("/.well-known/jwks.json"), deadline).await;
+            let mut published = published.write().unwrap_or_else(PoisonError::into_inner);
+            match answer.and_then(usable) {
+                Ok(keys) => {
+                    *published = Published { keys, asked: Some(asked), failed: None };
+                    Ok(())
+                }
+                Err(error) => {
+                    published.failed = Some((host.monotonic(), error.clone()));
+                    Err(error)
+                }
+            }
+        };
+        self.flights.join("", request).await
     }
 
-    fn published(&self) -> Option<Published> {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn read(&self) -> RwLockReadGuard<'_, Published> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Published {
+    /// Whether to ask the marketplace, because of a token that names this key; or why not to.
+    fn due(&self, kid: &str, now: Duration) -> Result<bool> {
+        let since = |moment: Duration| now.saturating_sub(moment);
+        if let Some((when, error)) = &self.failed
+            && since(*when) < FAILURE_RECHECK
+        {
+            return Err(error.clone());
+        }
+        let Some(asked) = self.asked else { return Ok(true) };
+        let limit = if self.keys.contains_key(kid) { MAX_AGE } else { UNKNOWN_KEY_RECHECK };
+        Ok(since(asked) >= limit)
+    }
+}
+
+/// The keys we can use. A set without any is no answer: it must not take good keys away.
+fn usable(jwks: Jwks) -> Result<HashMap<String, [u8; 32]>> {
+    let keys = jwks.keys.into_iter().filter_map(|jwk| {
+        let ours = jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519");
+        let bytes = URL_SAFE_NO_PAD.decode(jwk.x?).ok()?;
+        Some((jwk.kid?, <[u8; 32]>::try_from(bytes).ok()?)).filter(|_| ours)
+    });
+    let keys: HashMap<_, _> = keys.collect();
+    match keys.is_empty() {
+        true => Err(Error::because(Code::AnswerInvalid, "The marketplace published no key.")),
+        false => Ok(keys),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Jwk;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn published(asked: Duration) -> Published {
+        let keys = HashMap::from([("known".to_owned(), [0; 32])]);
+        Published { keys, asked: Some(asked), failed: None }
     }
 
-    fn age(&self, published: &Published) -> Duration {
-        self.host.monotonic().saturating_sub(published.asked)
+    #[test]
+    fn keys_are_asked_for_when_they_are_old_and_unknown_ones_twice_a_minute() {
+        let published = published(HOUR);
+        let due = |kid, after: u64| published.due(kid, HOUR + Duration::from_secs(after)).unwrap();
+        assert_eq!([due("known", 599), due("known", 600)], [false, true]);
+        assert_eq!([due("invented", 29), due("invented", 30)], [false, true]);
+    }
+
+    #[test]
+    fn after_a_failure_nobody_asks_for_a_second() {
+        let error = Error::new(Code::Unavailable);
+        let published = Published { failed: Some((HOUR, error)), ..Published::default() };
+        assert!(published.due("any", HOUR + Duration::from_millis(999)).is_err());
+        assert!(published.due("any", HOUR + Duration::from_secs(1)).unwrap());
+    }
+
+    #[test]
+    fn a_set_without_a_key_we_can_use_is_no_answer() {
+        let rsa = Jwk {
+            kty: "RSA".into(),
+            crv: None,
+            kid: Some("k".into()),
+            x: None,
+            alg: None,
+            usage: None,
+        };
+        assert_eq!(usable(Jwks { keys: vec![rsa] }).unwrap_err().code(), Code::AnswerInvalid);
     }
 }

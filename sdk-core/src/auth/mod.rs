@@ -7,16 +7,16 @@ mod refresh;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Answer, Known, KnownByToken, Verified};
+use crate::answer::{Answer, Verified};
 use crate::error::{Error, Result};
 use crate::host::cache::TokenCache;
 use crate::host::{Algorithm, Host};
 use crate::http::{Call, Clock, HttpClient};
+use crate::memory::Memory;
 use crate::model::{
     Claims, Code, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken, UserContext,
     ValidateToken,
 };
-use crate::reach::Reach;
 
 pub(crate) use keys::Keys;
 pub(crate) use refresh::Refresher;
@@ -63,59 +63,52 @@ pub(crate) struct AuthManager {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) http: Arc<HttpClient>,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) reach: Arc<Reach>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) expected: Expected,
     pub(crate) secret_key: Secret,
     pub(crate) mode: ValidationMode,
     pub(crate) deadline: Duration,
-    pub(crate) known: KnownByToken<User>,
-    pub(crate) identities: TokenCache<Identity>,
-}
-
-/// A user whose token's signature was good, until it ends. Enough to say who did something, not to
-/// say that they may.
-#[derive(Clone)]
-pub(crate) struct Identity {
-    user: Arc<User>,
-    ends: Duration,
+    pub(crate) memory: Memory<User>,
+    /// Users whose tokens' signatures were good. Enough to say who did something, not to say that
+    /// they may.
+    pub(crate) identities: TokenCache<Arc<User>>,
 }
 
 impl AuthManager {
     /// Who the token speaks for.
     pub(crate) async fn validate(&self, token: &str) -> Result<Answer<User>> {
-        if let Some(answer) = self.cached(token) {
-            return Ok(answer);
+        if self.mode != ValidationMode::Online
+            && let Some(answer) = self.memory.fresh(token)
+        {
+            return answer;
         }
-        let claims = match self.verify(token).await {
-            Ok(claims) => claims,
-            Err(error) => return Err(self.forget(token, error)),
-        };
+        let claims = self.verify(token).await?;
+        let issued_at = seconds(claims.iat);
+        let user = user_of(claims);
+        let ends_at = user.expires_at;
         match self.mode {
-            ValidationMode::Local => Ok(self.remember_local(token, claims)),
-            ValidationMode::Online => self.reach.note(self.ask(token).await),
-            ValidationMode::Connected => self.ask_or_recall(token, claims).await,
+            ValidationMode::Local => {
+                Ok(self.memory.remember(token, user, Verified::Local, ends_at))
+            }
+            ValidationMode::Online => self.memory.ask(token, ends_at, self.question(token)).await,
+            ValidationMode::Connected => {
+                let as_issued = Some((user, issued_at));
+                let question = || self.question(token);
+                self.memory.ask_or_recall(token, ends_at, as_issued, question).await
+            }
         }
     }
 
     /// Who did something, for the record: as [`validate`](Self::validate), but without a request
     /// wherever the signature is enough, because usage is tracked offline too.
     pub(crate) async fn identify(&self, token: &str) -> Result<Arc<User>> {
-        let now = self.host.monotonic();
-        if let Some(identity) = self.identities.get(token).filter(|identity| now < identity.ends) {
-            return Ok(identity.user.clone());
+        let known = self.identities.get(token);
+        if let Some(user) = known.filter(|user| self.clock.now() < user.expires_at) {
+            return Ok(user);
         }
         let user = Arc::new(user_of(self.verify(token).await?));
-        let ends = now + user.expires_at.since(self.clock.now());
-        self.identities.insert(token, Identity { user: user.clone(), ends });
+        self.identities.insert(token, user.clone());
         Ok(user)
-    }
-
-    fn cached(&self, token: &str) -> Option<Answer<User>> {
-        if self.mode == ValidationMode::Online {
-            return None;
-        }
-        self.known.get(token)?.fresh(self.host.monotonic())
     }
 
     async fn verify(&self, token: &str) -> Result<Claims> {
@@ -129,63 +122,27 @@ impl AuthManager {
         Ok(claims)
     }
 
-    async fn ask(&self, token: &str) -> Result<Answer<User>> {
-        let asked = self.host.monotonic();
-        let request = ValidateToken { token: Secret::new(token) };
-        let call = Call::post("/api/validate-token", &request)?.bearer(&self.secret_key);
-        let answer: TokenValidation = self.http.call(call, self.deadline).await?;
-        let user = match answer {
-            TokenValidation { valid: true, user: Some(user), .. } => user,
-            TokenValidation { valid: true, user: None, .. } => {
-                return Err(Error::new(Code::AnswerInvalid));
+    fn question(&self, token: &str) -> impl Future<Output = Result<User>> + Send + use<> {
+        let (http, secret_key) = (self.http.clone(), self.secret_key.clone());
+        let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.deadline);
+        async move {
+            let call = Call::post("/api/validate-token", &request)?.bearer(&secret_key);
+            match http.call(call, deadline).await? {
+                TokenValidation { valid: true, user: Some(user), .. } => Ok(user_in(user)),
+                TokenValidation { valid: true, user: None, .. } => {
+                    Err(Error::new(Code::AnswerInvalid))
+                }
+                TokenValidation { code, .. } => Err(refusal(code)),
             }
-            TokenValidation { code, .. } => {
-                let error = Error::new(code.unwrap_or(Code::Unknown));
-                return Err(self.forget(token, error));
-            }
-        };
-        Ok(self.remember(token, user_of_context(user), Verified::Online, asked))
-    }
-
-    async fn ask_or_recall(&self, token: &str, claims: Claims) -> Result<Answer<User>> {
-        let error = match self.reach.attempt(|| self.ask(token)).await {
-            Err(error) if error.is_retryable() => error,
-            answer => return answer,
-        };
-        let now = self.host.monotonic();
-        let recalled = self.known.get(token).and_then(|known| known.offline(now));
-        recalled.or_else(|| self.as_issued(claims)).ok_or(error)
-    }
-
-    /// A token nobody was asked about was good at least when it was issued.
-    fn as_issued(&self, claims: Claims) -> Option<Answer<User>> {
-        let issued = Timestamp::from_secs(i64::try_from(claims.iat).unwrap_or(i64::MAX));
-        Answer::as_issued(Arc::new(user_of(claims)), self.clock.now().since(issued))
-    }
-
-    fn remember_local(&self, token: &str, claims: Claims) -> Answer<User> {
-        self.remember(token, user_of(claims), Verified::Local, self.host.monotonic())
-    }
-
-    fn remember(
-        &self,
-        token: &str,
-        user: User,
-        verified: Verified,
-        asked: Duration,
-    ) -> Answer<User> {
-        let lives = user.expires_at.since(self.clock.now());
-        let known = Arc::new(Known::new(Arc::new(user), verified, asked, lives));
-        self.known.insert(token, known.clone());
-        known.just_asked()
-    }
-
-    /// What is no longer true must not be recalled in the next outage.
-    fn forget(&self, token: &str, error: Error) -> Error {
-        if !error.is_retryable() {
-            self.known.remove(token);
         }
-        error
+    }
+}
+
+/// The marketplace's "no", in a code that says that it is one, whatever its reason.
+fn refusal(code: Option<Code>) -> Error {
+    match code {
+        Some(code) if code.refuses_user() => Error::new(code),
+        _ => Error::new(Code::TokenRefused),
     }
 }
 
@@ -195,11 +152,16 @@ fn user_of(claims: Claims) -> User {
         tier: claims.tier,
         solution_id: claims.aud,
         token_id: claims.jti,
-        expires_at: Timestamp::from_secs(i64::try_from(claims.exp).unwrap_or(i64::MAX)),
+        expires_at: seconds(claims.exp),
     }
 }
 
-fn user_of_context(context: UserContext) -> User {
+/// A time of a token. One beyond what can be counted lies at the end of time.
+fn seconds(secs: u64) -> Timestamp {
+    Timestamp::from_secs(i64::try_from(secs).unwrap_or(i64::MAX))
+}
+
+fn user_in(context: UserContext) -> User {
     User {
         customer_id: context.customer_id,
         tier: context.tier,

@@ -3,52 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Answer, Known, KnownByToken, Verified};
-use crate::auth::AuthManager;
+use crate::answer::Answer;
+use crate::auth::{AuthManager, ValidationMode};
 use crate::error::Result;
-use crate::host::Host;
-use crate::http::{Call, Clock, HttpClient};
+use crate::http::{Call, HttpClient};
+use crate::memory::Memory;
 use crate::model::{Secret, UserContext};
-use crate::reach::Reach;
 
 pub(crate) struct ContextManager {
-    pub(crate) host: Arc<dyn Host>,
     pub(crate) http: Arc<HttpClient>,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) reach: Arc<Reach>,
     pub(crate) auth: Arc<AuthManager>,
+    pub(crate) memory: Memory<UserContext>,
     pub(crate) deadline: Duration,
-    pub(crate) known: KnownByToken<UserContext>,
 }
 
 impl ContextManager {
     pub(crate) async fn get(&self, token: &str) -> Result<Answer<UserContext>> {
-        let known = self.known.get(token);
-        if let Some(answer) = known.as_ref().and_then(|known| known.fresh(self.host.monotonic())) {
-            return Ok(answer);
+        let online = self.auth.mode == ValidationMode::Online;
+        if let Some(answer) = self.memory.fresh(token).filter(|_| !online) {
+            return answer;
         }
         // A forged or expired token costs no request.
-        self.auth.identify(token).await?;
-        match self.reach.attempt(|| self.ask(token)).await {
-            Err(error) if error.is_retryable() => {
-                known.and_then(|known| known.offline(self.host.monotonic())).ok_or(error)
-            }
-            Err(error) => {
-                self.known.remove(token);
-                Err(error)
-            }
-            answer => answer,
+        let ends_at = self.auth.identify(token).await?.expires_at;
+        match online {
+            true => self.memory.ask(token, ends_at, self.question(token)).await,
+            false => self.memory.ask_or_recall(token, ends_at, None, || self.question(token)).await,
         }
     }
 
-    async fn ask(&self, token: &str) -> Result<Answer<UserContext>> {
-        let asked = self.host.monotonic();
-        let bearer = Secret::new(token);
-        let call = Call::get("/api/user-context").bearer(&bearer);
-        let context: UserContext = self.http.call(call, self.deadline).await?;
-        let lives = context.expires_at.since(self.clock.now());
-        let known = Arc::new(Known::new(Arc::new(context), Verified::Online, asked, lives));
-        self.known.insert(token, known.clone());
-        Ok(known.just_asked())
+    fn question(&self, token: &str) -> impl Future<Output = Result<UserContext>> + Send + use<> {
+        let (http, bearer, deadline) = (self.http.clone(), Secret::new(token), self.deadline);
+        async move { http.call(Call::get("/api/user-context").bearer(&bearer), deadline).await }
     }
 }

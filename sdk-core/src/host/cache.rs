@@ -1,5 +1,5 @@
 //! The map of the hot cache. The rule about its entries (how long they may be believed) belongs to
-//! [`Known`](crate::answer::Known); this only holds as many as fit.
+//! [`Memory`](crate::memory::Memory); this only holds as many as fit.
 
 /// Tokens held at most. A token is at most 4 KB, so this bounds the cache at 40 MB; real tokens are
 /// a tenth of that.
@@ -27,10 +27,6 @@ impl<V: Clone + Send + Sync + 'static> TokenCache<V> {
     pub(crate) fn insert(&self, token: &str, value: V) {
         self.0.insert(token.into(), value);
     }
-
-    pub(crate) fn remove(&self, token: &str) {
-        self.0.invalidate(token);
-    }
 }
 
 // moka panics on wasm32, which has no clock of its own.
@@ -53,10 +49,6 @@ impl<V: Clone> TokenCache<V> {
             map.clear(); // a full cache starts over: tokens die young anyway
         }
         map.insert(token.into(), value);
-    }
-
-    pub(crate) fn remove(&self, token: &str) {
-        self.map().remove(token);
     }
 
     fn map(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<Box<str>, V>> {

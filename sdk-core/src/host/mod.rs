@@ -13,6 +13,8 @@ mod memory_files;
 #[cfg(feature = "native")]
 mod native;
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,13 @@ use futures_util::future::{BoxFuture, Either, select};
 pub use files::{AppendFile, Files, Lock};
 pub use memory_files::MemoryFiles;
 #[cfg(feature = "native")]
-pub(crate) use native::NativeHost;
+pub(crate) use native::native;
+
+#[cfg(not(feature = "native"))]
+pub(crate) fn native(_url: &str) -> crate::Result<Arc<dyn Host>> {
+    let words = "Without the feature `native` the builder needs a host.";
+    Err(crate::Error::because(crate::Code::ConfigInvalid, words))
+}
 
 use crate::model::Timestamp;
 
@@ -57,6 +65,10 @@ pub trait Host: Send + Sync + 'static {
     /// Where the usage spool is kept; `None` where nothing outlives the process.
     fn files(&self) -> Option<Arc<dyn Files>>;
 
+    /// The folder that programs keep their state in between runs, if the spool has files and is given
+    /// no folder of its own. Not one that others can write to.
+    fn state_dir(&self) -> Option<PathBuf>;
+
     /// Runs `task` to its end, whoever stops waiting for it.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 }
@@ -82,8 +94,8 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// An HTTP answer, whole.
-#[derive(Clone, Debug)]
+/// An HTTP answer, whole. Its `Debug` shows no header's value and no body: they may be secret.
+#[derive(Clone)]
 pub struct Response {
     /// The status code.
     pub status: u16,
@@ -97,6 +109,12 @@ impl Response {
     /// The first header of that name (in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
     }
 }
 

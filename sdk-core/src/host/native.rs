@@ -1,5 +1,6 @@
 //! The primitives of a machine with sockets, files and threads: tokio, reqwest over rustls, ring.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// The SDK on a machine of its own. It brings its own runtime with one thread, so that it works
 /// under any executor, and so that uploads go on when the program's own runtime is busy or gone.
-pub(crate) struct NativeHost {
+struct NativeHost {
     started: Instant,
     random: ring::rand::SystemRandom,
     client: reqwest::Client,
@@ -27,10 +28,15 @@ pub(crate) struct NativeHost {
     handle: Handle,
 }
 
+/// The host for a marketplace at `url`.
+pub(crate) fn native(url: &str) -> Result<Arc<dyn Host>> {
+    Ok(Arc::new(NativeHost::new(url.starts_with("https://"))?))
+}
+
 impl NativeHost {
     /// `tls`: whether the marketplace is reached over https. Reading the system's certificates
     /// takes milliseconds, which a program that talks to a local server need not spend.
-    pub(crate) fn new(tls: bool) -> Result<Self> {
+    fn new(tls: bool) -> Result<Self> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls_config(tls)?)
             .redirect(reqwest::redirect::Policy::none())
@@ -132,6 +138,13 @@ impl Host for NativeHost {
 
     fn files(&self) -> Option<Arc<dyn Files>> {
         Some(Arc::new(DiskFiles::new(self.handle.clone())))
+    }
+
+    /// As the XDG Base Directory Specification has it.
+    fn state_dir(&self) -> Option<PathBuf> {
+        let set = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty());
+        let home = || Some(std::env::home_dir()?.join(".local").join("state"));
+        set.map(PathBuf::from).or_else(home)
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

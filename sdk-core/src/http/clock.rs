@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::model::Timestamp;
 
-/// `Date` has a resolution of one second, and an answer may be that old: what is within it is no
-/// measurement of a wrong clock.
-const NOISE_MS: i64 = 1_500;
+/// `Date` has a resolution of one second: what is within that, and half the time the answer took,
+/// is no measurement of a wrong clock.
+const NOISE_MS: i64 = 1_000;
 
 /// The marketplace's time: this machine's clock, corrected by what the server's answers say.
 pub(crate) struct Clock {
@@ -35,9 +35,9 @@ impl Clock {
     /// Reads an answer's `Date`, which was written somewhere between `sent` and `received`.
     pub(crate) fn observe(&self, sent: Timestamp, received: Timestamp, date: Option<&str>) {
         let Some(date) = date.and_then(http_date) else { return };
-        let middle = sent.as_millis() + (received.as_millis() - sent.as_millis()) / 2;
-        let offset = date.as_millis() + 500 - middle; // the second has half passed on average
-        let offset = if offset.abs() <= NOISE_MS { 0 } else { offset };
+        let half = (received.as_millis() - sent.as_millis()).max(0) / 2;
+        let offset = date.as_millis() + 500 - (sent.as_millis() + half); // half a second on average
+        let offset = if offset.abs() <= NOISE_MS + half { 0 } else { offset };
         let cap = self.cap.map_or(i64::MAX, |cap| cap.as_millis() as i64);
         self.offset_ms.store(offset.clamp(-cap, cap), Ordering::Relaxed);
     }

@@ -105,16 +105,20 @@ impl HttpClient {
         let sent = self.host.wall();
         let sending = self.host.send(self.request(call));
         let response = match timeout(&*self.host, limit, sending).await {
-            None => return Err(Error::new(Code::DeadlineExceeded)),
+            None => {
+                let words = Code::DeadlineExceeded.reason();
+                return Err(Error::without_answer(Code::DeadlineExceeded, words));
+            }
             Some(Err(error)) => {
-                return Err(Error::because(
-                    Code::Unavailable,
-                    format!("No answer from {}: {error}.", self.base_url),
-                ));
+                let words = format!("No answer from {}: {error}.", self.base_url);
+                return Err(Error::without_answer(Code::Unavailable, words));
             }
             Some(Ok(response)) => response,
         };
-        self.clock.observe(sent, self.host.wall(), response.header("date"));
+        // Only the marketplace's own and new answers tell its time: a cache's tell an old one.
+        if response.header("cloudnestle-version").is_some() && response.header("age").is_none() {
+            self.clock.observe(sent, self.host.wall(), response.header("date"));
+        }
         read(&response)
     }
 
@@ -151,12 +155,12 @@ fn read<T: DeserializeOwned>(response: &Response) -> Result<T> {
     let retry_after = response.header("retry-after").and_then(seconds);
     match serde_json::from_slice::<Problem>(&response.body) {
         Ok(problem) => Err(Error::from_problem(problem, retry_after)),
-        Err(_) => Err(Error::from_problem(unworded(response.status), retry_after)),
+        Err(_) => Err(unworded(response.status, retry_after)),
     }
 }
 
 /// What a status means when whatever lies between us and the marketplace has not said.
-fn unworded(status: u16) -> Problem {
+fn unworded(status: u16, retry_after: Option<Duration>) -> Error {
     let code = match status {
         401 => Code::CredentialInvalid,
         403 => Code::Forbidden,
@@ -166,17 +170,12 @@ fn unworded(status: u16) -> Problem {
         408 | 500.. => Code::Unavailable,
         _ => Code::AnswerInvalid,
     };
-    Problem {
-        kind: String::new(),
-        title: code.reason().to_owned(),
-        status,
-        detail: format!("{} (status {status}, without an explanation)", code.reason()),
-        code,
-        retryable: None,
-        request_id: String::new(),
-        doc_url: String::new(),
-        field: None,
+    let words = format!("{} (status {status}, without an explanation)", code.reason());
+    match code {
+        Code::Unavailable => Error::without_answer(code, words),
+        _ => Error::because(code, words),
     }
+    .after(retry_after)
 }
 
 fn seconds(value: &str) -> Option<Duration> {

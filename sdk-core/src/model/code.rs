@@ -70,6 +70,7 @@ catalogue! {
     TokenNotYetValid = "token_not_yet_valid", 401, final, "The token is not valid yet.", "Check this machine's clock.";
     TokenWrongIssuer = "token_wrong_issuer", 401, final, "The token was issued by another marketplace.", "Set the issuer (CLOUDNESTLE_ISSUER) to the `iss` of the marketplace's tokens; it is the marketplace's URL unless set.";
     TokenWrongSolution = "token_wrong_solution", 401, final, "The token is for another solution.", "Refuse the user, or check the solution id this program was given.";
+    TokenRefused = "token_refused", 401, final, "The marketplace refuses the token.", "Refuse the user, or ask them to open the solution from the marketplace again.";
     RefreshTokenInvalid = "refresh_token_invalid", 401, final, "The refresh token is unknown, expired or revoked.", "Ask the user to open the solution from the marketplace again.";
     RefreshTokenReused = "refresh_token_reused", 401, final, "The refresh token had been used before, so its whole family was revoked.", "Ask the user to open the solution again, and keep only the newest pair.";
 
@@ -95,7 +96,7 @@ catalogue! {
     SequenceGap = "sequence_gap", 409, final, "Numbers are missing between what the marketplace has and what was sent.", "Send from the fence on, and declare what is lost.";
     EpochSuperseded = "epoch_superseded", 409, final, "Another process has taken this producer over.", "Stop sending for this producer; its new owner does.";
     IdempotencyMismatch = "idempotency_mismatch", 422, final, "This idempotency key was used with another body.", "Use a new key for a new event.";
-    SpoolFull = "spool_full", 0, retry, "The spool is full, so the event was not taken.", "Check that the marketplace can be reached; raise the spool's bound if outages last longer.";
+    SpoolFull = "spool_full", 0, retry, "The spool is full, so the event was not taken.", "Check that the marketplace can be reached: the spool holds 512 MB.";
     SpoolFailed = "spool_failed", 0, retry, "The spool could not be written, so the event was not taken.", "Check the disk and the permissions of the spool folder.";
 
     // The way there and back.
@@ -108,6 +109,26 @@ catalogue! {
     ConfigInvalid = "config_invalid", 0, final, "The SDK is set up wrongly.", "Correct the setting that the message names.";
     Closed = "closed", 0, final, "The SDK was closed.", "Make calls before `close`, or build another one.";
     Unknown = "unknown", 0, final, "Something this release has no name for.", "Read the detail; a newer release of the SDK may know it.";
+}
+
+impl Code {
+    /// Whether it says that the user of a token must not be let in. Others say that the request was
+    /// wrong, or that nobody knows.
+    pub const fn refuses_user(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            TokenExpired
+                | TokenRevoked
+                | TokenMalformed
+                | TokenSignatureInvalid
+                | TokenKeyUnknown
+                | TokenNotYetValid
+                | TokenWrongIssuer
+                | TokenWrongSolution
+                | TokenRefused
+        )
+    }
 }
 
 impl fmt::Display for Code {

@@ -3,6 +3,8 @@
 mod frame;
 mod reader;
 mod segments;
+#[cfg(all(test, feature = "native"))]
+mod tests;
 
 use futures_util::future::BoxFuture;
 

@@ -26,7 +26,7 @@ const SYNC_WITHIN: Duration = Duration::from_millis(500);
 
 /// A segment that has grown to this is followed by a new one. What was delivered is freed, and
 /// after a crash sent again, in units of this: about 3,000 events.
-const SEGMENT_BYTES: u64 = 1024 * 1024;
+pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
 
 /// The most a log may hold: 1.5 million events of 350 bytes, a day at 17 a second.
 const MAX_LOG_BYTES: u64 = 512 * 1024 * 1024;

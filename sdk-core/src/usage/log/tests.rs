@@ -1,0 +1,201 @@
+//! The log on files that fail when they are told to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+use super::segments::SEGMENT_BYTES;
+use super::*;
+use crate::host::{AppendFile, Files, Host, Lock, MemoryFiles, native};
+use crate::model::Code;
+
+/// Files in memory, each of whose powers can be taken away.
+#[derive(Clone, Default)]
+struct Disk {
+    files: MemoryFiles,
+    /// Half of what is appended is written, then there is no room.
+    full: Arc<AtomicBool>,
+    cannot_cut: Arc<AtomicBool>,
+    cannot_sync: Arc<AtomicBool>,
+}
+
+struct DiskFile {
+    file: Arc<dyn AppendFile>,
+    disk: Disk,
+}
+
+fn refused(switch: &AtomicBool) -> io::Result<()> {
+    if switch.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}
+
+impl Files for Disk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.files.create_dir(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.files.list(dir)
+    }
+    fn append_to(&self, file: &Path) -> io::Result<Arc<dyn AppendFile>> {
+        let file = self.files.append_to(file)?;
+        Ok(Arc::new(DiskFile { file, disk: self.clone() }))
+    }
+    fn read_at(&self, file: &Path, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        self.files.read_at(file, offset, len)
+    }
+    fn truncate(&self, file: &Path, len: u64) -> io::Result<()> {
+        refused(&self.cannot_cut)?;
+        self.files.truncate(file, len)
+    }
+    fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
+        self.files.replace(file, content)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.files.remove(path)
+    }
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        self.files.lock(file)
+    }
+}
+
+impl AppendFile for DiskFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = refused(&self.disk.full) {
+            self.file.append(&bytes[..bytes.len() / 2])?;
+            return Err(error);
+        }
+        self.file.append(bytes)
+    }
+    fn sync(&self) -> BoxFuture<'static, io::Result<()>> {
+        ready(refused(&self.disk.cannot_sync)).boxed()
+    }
+}
+
+struct Stage {
+    host: Arc<dyn Host>,
+    disk: Disk,
+    dir: PathBuf,
+    log: Arc<SegmentLog>,
+}
+
+impl Stage {
+    fn set() -> Stage {
+        let (host, disk, dir) =
+            (native("http://localhost").unwrap(), Disk::default(), PathBuf::from("log"));
+        let log = SegmentLog::create(host.clone(), Arc::new(disk.clone()), &dir).unwrap();
+        Stage { host, disk, dir, log }
+    }
+
+    fn append(&self, record: &str) -> Result<Ticket> {
+        self.log.append(record.as_bytes())
+    }
+
+    /// As another process finds it.
+    async fn left_behind(&self) -> Arc<SegmentLog> {
+        let files = Arc::new(self.disk.clone());
+        SegmentLog::left_behind(self.host.clone(), files, &self.dir).await.unwrap()
+    }
+
+    fn file(&self) -> PathBuf {
+        let name = self.disk.list(&self.dir).unwrap().pop().unwrap();
+        self.dir.join(name)
+    }
+}
+
+async fn numbers(log: &Arc<SegmentLog>) -> Vec<u64> {
+    let most = Most { records: usize::MAX, bytes: usize::MAX };
+    log.scan(0, most).await.unwrap().into_iter().map(|record| record.number).collect()
+}
+
+#[tokio::test]
+async fn a_write_that_failed_takes_no_number_and_spoils_nothing() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    stage.disk.full.store(true, Ordering::Relaxed);
+    assert_eq!(stage.append("no room").unwrap_err().code(), Code::SpoolFailed);
+    assert_eq!(stage.log.last(), 1);
+    stage.disk.full.store(false, Ordering::Relaxed);
+    stage.append("two").unwrap();
+    assert_eq!(numbers(&stage.log).await, [1, 2]);
+    assert_eq!(numbers(&stage.left_behind().await).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_torn_write_that_cannot_be_cut_off_keeps_its_number_to_itself() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    stage.disk.full.store(true, Ordering::Relaxed);
+    stage.disk.cannot_cut.store(true, Ordering::Relaxed);
+    stage.append("perhaps").unwrap_err();
+    assert_eq!(stage.log.last(), 1, "nothing to wait for was acknowledged");
+    stage.disk.full.store(false, Ordering::Relaxed);
+    stage.append("three").unwrap();
+    assert_eq!(numbers(&stage.log).await, [1, 3]);
+    assert_eq!(numbers(&stage.left_behind().await).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn what_a_failed_sync_left_open_is_never_called_persisted() {
+    let stage = Stage::set();
+    let first = stage.append("one").unwrap();
+    stage.disk.cannot_sync.store(true, Ordering::Relaxed);
+    assert_eq!(stage.log.persisted(first).await.unwrap_err().code(), Code::SpoolFailed);
+    stage.disk.cannot_sync.store(false, Ordering::Relaxed);
+    let second = stage.append("two").unwrap();
+    assert_eq!(stage.log.persisted(second).await.unwrap(), 2);
+    assert_eq!(stage.log.persisted(first).await.unwrap_err().code(), Code::SpoolFailed);
+    assert_eq!(numbers(&stage.log).await, [1, 2], "it is delivered all the same");
+}
+
+#[tokio::test]
+async fn segments_follow_one_another_and_are_freed_when_they_are_delivered() {
+    let stage = Stage::set();
+    let record = "x".repeat(1000);
+    let appended = 3 * SEGMENT_BYTES as usize / 1000;
+    for _ in 0..appended {
+        stage.append(&record).unwrap();
+    }
+    assert_eq!(stage.disk.list(&stage.dir).unwrap().len(), 4); // frames have headers
+
+    let mut answered = 0;
+    let most = Most { records: 500, bytes: 100_000 };
+    loop {
+        let batch = stage.log.scan(answered, most).await.unwrap();
+        let Some(last) = batch.last() else { break };
+        let in_a_row: Vec<u64> = (answered + 1..=last.number).collect();
+        assert_eq!(batch.iter().map(|record| record.number).collect::<Vec<_>>(), in_a_row);
+        assert!(batch.len() <= 100);
+        answered = last.number;
+        stage.log.trim(answered).unwrap();
+    }
+    assert_eq!(answered, appended as u64);
+    assert_eq!(stage.disk.list(&stage.dir).unwrap().len(), 1);
+    // Earlier records can be asked for again as long as they are kept.
+    stage.append("again").unwrap();
+    assert_eq!(stage.log.scan(answered, most).await.unwrap().len(), 1);
+    assert_eq!(stage.log.scan(answered, most).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_torn_end_is_known_by_its_number() {
+    let stage = Stage::set();
+    for record in ["one", "two", "three"] {
+        stage.append(record).unwrap();
+    }
+    let whole = stage.disk.read_at(&stage.file(), 0, 4096).await.unwrap();
+    stage.disk.truncate(&stage.file(), whole.len() as u64 - 1).unwrap();
+    let log = stage.left_behind().await;
+    assert_eq!((numbers(&log).await, log.last()), (vec![1, 2], 3));
+}
+
+#[tokio::test]
+async fn nothing_is_appended_to_a_log_that_was_given_up() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    assert_eq!(stage.log.seal(), 1);
+    assert_eq!(stage.append("two").unwrap_err().code(), Code::Closed);
+    assert_eq!(stage.left_behind().await.append(b"two").unwrap_err().code(), Code::Closed);
+}

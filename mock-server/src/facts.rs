@@ -13,7 +13,7 @@
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
 //! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
-//! | usage_tracking | `key/…` | `deed` | [`Deed`] |
+//! | usage_tracking | `key/…` | `idempotency` | [`IdempotencyRecord`] |
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
 //!
@@ -27,11 +27,11 @@
 
 use std::fmt;
 
-use cloudnestle_marketplace::model::{EventResult, LossReason, Timestamp, UsageEvent};
+use cloudnestle_marketplace::model::{EventResult, LossReason, Timestamp, UsageEvent, UsageRange};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credential::Hash;
-use crate::domain::usage::{Counter, MAX_ITEMS};
+use crate::domain::usage::Counter;
 use crate::store::{Key, Query, Table};
 
 /// A secret key of a solution.
@@ -79,8 +79,8 @@ pub(crate) struct SingleEvent {
 }
 
 /// What was done under a caller's idempotency key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Deed {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdempotencyRecord {
     pub fingerprint: String,
 }
 
@@ -158,8 +158,8 @@ pub(crate) fn ledger_pages(principal: &Principal, producer: &str, first: u64, la
     Query {
         table: Table::UsageTracking,
         partition: format!("producer/{principal}/{producer}"),
-        sort: ledger_sort(first)..=ledger_sort(last.saturating_add(MAX_ITEMS as u64)),
-        limit: 2 * MAX_ITEMS,
+        sort: ledger_sort(first)..=ledger_sort(last.saturating_add(UsageRange::MAX_ITEMS as u64)),
+        limit: 2 * UsageRange::MAX_ITEMS,
         descending: false,
     }
 }
@@ -173,8 +173,8 @@ pub(crate) fn single_event(principal: &Principal, id: &str) -> Key {
     Key::new(Table::UsageTracking, format!("event/{principal}/{id}"), "event")
 }
 
-pub(crate) fn deed(principal: &Principal, idempotency_key: &str) -> Key {
-    Key::new(Table::UsageTracking, format!("key/{principal}/{idempotency_key}"), "deed")
+pub(crate) fn idempotency(principal: &Principal, idempotency_key: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("key/{principal}/{idempotency_key}"), "idempotency")
 }
 
 pub(crate) fn pending(id: &str) -> Key {

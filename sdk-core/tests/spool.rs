@@ -211,18 +211,6 @@ async fn the_spool_is_for_its_owner_alone_and_holds_no_token() {
 }
 
 #[tokio::test]
-async fn a_receipt_can_wait_for_the_disk() {
-    let stage = Stage::set().await;
-    let sdk = stage.sdk_in_an_outage().await;
-    let receipts = futures_util::future::join_all(
-        (0..50).map(async |_| sdk.track_usage(&stage.token, "search").await.unwrap()),
-    );
-    for receipt in receipts.await {
-        receipt.persisted().await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn closing_twice_is_closing_once() {
     let stage = Stage::set().await;
     let sdk = stage.sdk_in_an_outage().await;

@@ -2,12 +2,13 @@
 
 mod stage;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cloudnestle_marketplace::{Code, Event, Freshness, MarketplaceSdk, ValidationMode, Verified};
 use serde_json::json;
 use stage::Stage;
-use wiremock::matchers::{header, method, path};
+use wiremock::matchers::path;
 use wiremock::{Mock, ResponseTemplate};
 
 fn a_problem(status: u16, code: &str) -> ResponseTemplate {
@@ -241,19 +242,45 @@ async fn what_is_sent_as_usage_holds_no_token() {
     assert!(body.contains("cus_asha") && !body.contains(signature), "{body}");
 }
 
+/// Everything that is logged while these tests run, by all of them.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn nothing_the_sdk_prints_holds_a_secret() {
+async fn nothing_the_sdk_prints_or_logs_holds_a_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let everything = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+    everything.with_writer(move || writer.clone()).init();
     let stage = Stage::set().await;
-    Mock::given(method("POST"))
-        .and(header("authorization", format!("Bearer {}", stage.secret_key).as_str()))
-        .respond_with(ResponseTemplate::new(500))
-        .mount(&stage.marketplace)
-        .await;
+    stage.answers("/api/track-usage", a_problem(401, "credential_invalid")).await;
+    stage.answers("/api/validate-token", ResponseTemplate::new(500)).await;
+    stage.answers("/api/refresh-token", a_problem(401, "refresh_token_invalid")).await;
     let builder = stage.builder();
     let sdk: MarketplaceSdk = builder.clone().build().unwrap();
+
+    let user = sdk.validate_user(&stage.token).await.unwrap();
+    let receipt = sdk.track_usage(&stage.token, "search").await.unwrap();
     let error = sdk.refresh(&stage.pair).await.unwrap_err();
-    let printed = format!("{builder:?} {sdk:?} {error:?} {error} {:?}", stage.pair);
+    let report = sdk.close(Duration::from_millis(500)).await;
+
+    let pair = &stage.pair;
+    let printed =
+        format!("{builder:?} {sdk:?} {user:?} {receipt:?} {error:?} {error} {report:?} {pair:?}");
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("UsageWaiting"), "the SDK's own words are among them");
     for secret in [&stage.secret_key, &stage.token, stage.pair.refresh_token.expose()] {
         assert!(!printed.contains(secret), "{printed}");
+        assert!(!logged.contains(secret), "{logged}");
     }
 }

@@ -45,6 +45,9 @@ fn main() -> anyhow::Result<()> {
         Command::Test => {
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;
+            shell::step("the server without its control API");
+            let without = ["--no-default-features", "--locked"];
+            shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;
             interop::run()
         }
         Command::Lint => lint::run(),

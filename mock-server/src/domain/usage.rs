@@ -13,12 +13,6 @@ use serde_json::{Value, json};
 use super::catalogue::Solution;
 use super::quota::{COUNTED_WINDOWS, OutsideCalendar, period};
 
-/// The most entries of a range: half a megabyte of ordinary events, and few enough that all facts
-/// about them can be read while a client waits.
-pub(crate) const MAX_ITEMS: usize = 500;
-/// The most caller-given idempotency keys of a range. Each is an item of the commit, which has room
-/// for 100 with the fence, the ledger and the counters' marker.
-pub(crate) const MAX_IDEMPOTENCY_KEYS: usize = 50;
 /// How late an event may arrive (api.md): a month, and a long weekend of being offline.
 const MAX_AGE: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 /// How far a client's clock may run ahead (api.md).
@@ -105,7 +99,7 @@ pub(crate) fn additions<'a>(
                 action: event.action.clone(),
                 period: period(window, zone, event.occurred_at)?.name,
             };
-            // At most MAX_ITEMS times the largest quantity: far below 2^63.
+            // At most 500 times the largest quantity: far below 2^63.
             *additions.entry(counter).or_insert(0) += event.quantity as i64;
         }
     }

@@ -11,18 +11,18 @@ use cloudnestle_marketplace::model::{
     Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
 };
 
-use super::{Taken, grants};
+use super::{Taken, admit, grants};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
 use crate::domain::fence::{Fence, Refusal, first_number};
-use crate::domain::usage::{
-    Grant, MAX_IDEMPOTENCY_KEYS, MAX_ITEMS, additions, deed_fingerprint, judge,
-};
-use crate::facts::{self, Deed, LedgerLine, LedgerPage, PendingProjection, Principal};
+use crate::domain::usage::additions;
+use crate::facts::{self, LedgerLine, LedgerPage, PendingProjection, Principal};
 use crate::market::Market;
 use crate::store::{MAX_ITEM_BYTES, StoreError, Transaction, transact};
 
+const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
+const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
 
@@ -96,8 +96,8 @@ fn check(range: &UsageRange) -> Result<u64, Failure> {
         return Err(Failure::new(Code::RequestTooLarge, detail));
     }
     let keys = events(range).filter_map(|event| event.idempotency_key.as_ref());
-    if keys.collect::<BTreeSet<_>>().len() > MAX_IDEMPOTENCY_KEYS {
-        let detail = format!("A range has at most {MAX_IDEMPOTENCY_KEYS} idempotency keys.");
+    if keys.collect::<BTreeSet<_>>().len() > MAX_KEYS {
+        let detail = format!("A range has at most {MAX_KEYS} idempotency keys.");
         return Err(Failure::new(Code::RequestTooLarge, detail));
     }
     first_number(&range.items).map_err(|place| {
@@ -167,8 +167,7 @@ async fn judge_all(
                 lost: Some(*reason),
             },
             Entry::Event { event, .. } => {
-                let (status, code) =
-                    judge_one(tx, principal, solution, event, &grants, now).await?;
+                let (status, code) = admit(tx, principal, solution, event, &grants, now).await?;
                 let is_kept = event.malformed().is_none();
                 LedgerLine {
                     result: EventResult { number, status, code },
@@ -179,36 +178,6 @@ async fn judge_all(
         });
     }
     Ok(lines)
-}
-
-async fn judge_one(
-    tx: &mut Transaction<'_>,
-    principal: &Principal,
-    solution: &Solution,
-    event: &UsageEvent,
-    grants: &BTreeMap<&str, Grant>,
-    now: Timestamp,
-) -> Result<(EventStatus, Option<Code>), StoreError> {
-    let verdict = judge(event, solution, grants.get(event.token_id.as_str()), now);
-    if let Err(code) = verdict {
-        return Ok((EventStatus::Rejected, Some(code)));
-    }
-    let Some(name) = &event.idempotency_key else {
-        return Ok((EventStatus::Accepted, None));
-    };
-    // A key that was written for an earlier entry of this very range is read back here.
-    let key = facts::deed(principal, name);
-    let deed = Deed { fingerprint: deed_fingerprint(event) };
-    match tx.get::<Deed>(&key).await? {
-        None => {
-            tx.put(&key, &deed)?;
-            Ok((EventStatus::Accepted, None))
-        }
-        Some(before) if before.fingerprint == deed.fingerprint => {
-            Ok((EventStatus::Duplicate, None))
-        }
-        Some(_) => Ok((EventStatus::Rejected, Some(Code::IdempotencyMismatch))),
-    }
 }
 
 /// Lines as pages that a store takes.

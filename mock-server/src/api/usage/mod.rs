@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{
-    CustomerQuota, EventResult, TrackUsage, TrackUsageResult, UsageEvent,
+    CustomerQuota, EventResult, EventStatus, Timestamp, TrackUsage, TrackUsageResult, UsageEvent,
 };
 
 use super::caller::SolutionKey;
@@ -22,8 +22,8 @@ use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use crate::domain::catalogue::Solution;
 use crate::domain::refresh::Family;
-use crate::domain::usage::Grant;
-use crate::facts::{self, IssuedToken, Principal};
+use crate::domain::usage::{Grant, deed_fingerprint, judge};
+use crate::facts::{self, IdempotencyRecord, IssuedToken, Principal};
 use crate::market::Market;
 use crate::store::{StoreError, Transaction, transact};
 
@@ -82,6 +82,34 @@ async fn grants<'e>(
         grants.insert(id, grant);
     }
     Ok(grants)
+}
+
+/// Whether an event counts. Its idempotency key, if it has one, is used up when it does.
+async fn admit(
+    tx: &mut Transaction<'_>,
+    principal: &Principal,
+    solution: &Solution,
+    event: &UsageEvent,
+    grants: &BTreeMap<&str, Grant>,
+    now: Timestamp,
+) -> Result<(EventStatus, Option<Code>), StoreError> {
+    if let Err(code) = judge(event, solution, grants.get(event.token_id.as_str()), now) {
+        return Ok((EventStatus::Rejected, Some(code)));
+    }
+    let Some(name) = &event.idempotency_key else {
+        return Ok((EventStatus::Accepted, None));
+    };
+    // A key that was used by an earlier entry of this very range is read back here.
+    let key = facts::idempotency(principal, name);
+    let record = IdempotencyRecord { fingerprint: deed_fingerprint(event) };
+    match tx.get::<IdempotencyRecord>(&key).await? {
+        None => {
+            tx.put(&key, &record)?;
+            Ok((EventStatus::Accepted, None))
+        }
+        Some(before) if before == record => Ok((EventStatus::Duplicate, None)),
+        Some(_) => Ok((EventStatus::Rejected, Some(Code::IdempotencyMismatch))),
+    }
 }
 
 /// The quotas of the actions and customers that were sent, by customer.

@@ -3,12 +3,12 @@
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
-use super::{Taken, grants};
+use super::{Taken, admit, grants};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
-use crate::domain::usage::{additions, deed_fingerprint, event_fingerprint, judge};
-use crate::facts::{self, Deed, PendingProjection, Principal, SingleEvent};
+use crate::domain::usage::{additions, event_fingerprint};
+use crate::facts::{self, PendingProjection, Principal, SingleEvent};
 use crate::market::Market;
 use crate::store::transact;
 
@@ -38,18 +38,9 @@ pub(super) async fn take(
             return Ok(taken(EventStatus::Duplicate, None));
         }
         let grants = grants(tx, std::iter::once(event)).await?;
-        if let Err(code) = judge(event, solution, grants.get(event.token_id.as_str()), now) {
-            return Ok(taken(EventStatus::Rejected, Some(code)));
-        }
-        if let Some(name) = &event.idempotency_key {
-            let deed = Deed { fingerprint: deed_fingerprint(event) };
-            match tx.get::<Deed>(&facts::deed(principal, name)).await? {
-                Some(before) if before.fingerprint == deed.fingerprint => {
-                    return Ok(taken(EventStatus::Duplicate, None));
-                }
-                Some(_) => return Err(Code::IdempotencyMismatch.into()),
-                None => tx.put(&facts::deed(principal, name), &deed)?,
-            }
+        let (status, code) = admit(tx, principal, solution, event, &grants, now).await?;
+        if status != EventStatus::Accepted {
+            return Ok(taken(status, code));
         }
         let kept = SingleEvent {
             fingerprint: fingerprint.clone(),

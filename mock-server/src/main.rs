@@ -3,6 +3,7 @@
 mod ready;
 
 use std::error::Error;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -35,6 +36,10 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
+    /// What to say on standard error: error, warn, info or debug (each request)
+    #[arg(long, value_name = "LEVEL", default_value = "warn", env = "CLOUDNESTLE_LOG")]
+    log: tracing::level_filters::LevelFilter,
+
     /// Write URL, keys, control token and a token pair for each solution to this file, as JSON, once
     /// the server listens
     #[arg(long, value_name = "PATH")]
@@ -45,6 +50,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).init();
     let mut builder = MockServer::builder().listen(arguments.listen).port(arguments.port);
     if !arguments.memory {
         builder = builder.db(&arguments.db);
@@ -59,10 +65,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let database = (!arguments.memory).then_some(arguments.db.as_path());
     let ready = Ready::of(&server).await?;
-    print!("{}", ready.banner(database));
     if let Some(path) = &arguments.ready_file {
         ready.write_file(path)?;
     }
+    // Nobody may be reading; the server serves all the same.
+    let _ = std::io::stdout().write_all(ready.banner(database).as_bytes());
     wait_for_end().await?;
     server.stop().await;
     Ok(())

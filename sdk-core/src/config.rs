@@ -128,10 +128,11 @@ impl Builder {
             Some(key) => key,
             None => Secret::new(variable("CLOUDNESTLE_SECRET_KEY")?),
         };
-        let is_test = secret_key.expose().starts_with("cnsk_test_");
-        if !is_test && !secret_key.expose().starts_with("cnsk_live_") {
+        let is_test = is_id(secret_key.expose(), "cnsk_test_");
+        if !is_test && !is_id(secret_key.expose(), "cnsk_live_") {
             return Err(invalid(
-                "The secret key (CLOUDNESTLE_SECRET_KEY) begins with cnsk_test_ or cnsk_live_.",
+                "The secret key (CLOUDNESTLE_SECRET_KEY) is cnsk_test_… or cnsk_live_…, letters and \
+                 digits.",
             ));
         }
         let solution = match self.solution {

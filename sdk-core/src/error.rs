@@ -30,6 +30,7 @@ struct Details {
     retry_after: Option<Duration>,
     request_id: Option<String>,
     field: Option<String>,
+    fence: Option<u64>,
     #[source]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -53,6 +54,7 @@ impl Error {
             retry_after: None,
             request_id: None,
             field: None,
+            fence: None,
             source: None,
         }))
     }
@@ -77,6 +79,11 @@ impl Error {
         self
     }
 
+    /// With [`Code::SequenceGap`]: the last number the marketplace has accepted.
+    pub(crate) fn fence(&self) -> Option<u64> {
+        self.0.fence
+    }
+
     pub(crate) fn is_without_answer(&self) -> bool {
         self.0.without_answer
     }
@@ -89,6 +96,7 @@ impl Error {
         error.0.retryable = problem.retryable.unwrap_or(problem.code.is_retryable());
         error.0.request_id = Some(problem.request_id).filter(|id| !id.is_empty());
         error.0.field = problem.field;
+        error.0.fence = problem.fence;
         error.after(retry_after)
     }
 

@@ -160,6 +160,41 @@ async fn a_damaged_record_is_declared_and_costs_no_other() {
 }
 
 #[tokio::test]
+async fn a_segment_that_is_gone_is_declared_and_holds_up_no_other() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    for _ in 0..8_000 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    drop(sdk);
+    let mut segments = stage.files(".log");
+    segments.sort();
+    assert!(segments.len() > 1, "{segments:?}");
+    std::fs::remove_file(&segments[0]).unwrap();
+    stage.server.set_outage(false);
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+    let (tracked, delivered, pending, rejected, lost) = accounts(sdk.stats().usage);
+    assert_eq!((tracked, pending, rejected), (8_000, 0, 0));
+    assert_eq!(delivered + lost, 8_000);
+    assert_eq!(stage.used().await, delivered);
+    assert!(delivered > 0 && lost > 0);
+}
+
+#[tokio::test]
+async fn usage_without_an_owner_is_kept() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    drop(sdk);
+    std::fs::remove_file(stage.files("owner.json").pop().unwrap()).unwrap();
+    stage.server.set_outage(false);
+    stage.sdk().flush().await.unwrap();
+    assert_eq!(stage.files(".log").len(), 1);
+}
+
+#[tokio::test]
 async fn a_spool_of_a_newer_release_is_left_alone() {
     let stage = Stage::set().await;
     let sdk = stage.sdk_in_an_outage().await;

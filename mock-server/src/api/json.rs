@@ -82,17 +82,21 @@ fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
     }
 }
 
-/// serde quotes what it found, as in `invalid type: string "cnrt_test_…", expected a struct`. It
-/// may be a secret in the wrong place, and errors are logged.
+/// serde quotes what it found, as in `invalid type: string "cnrt_test_…", expected a struct` or
+/// ``unknown field `cnrt_test_…`, expected …``. It may be a secret in the wrong place, and errors are
+/// logged.
 fn without_value(message: &str) -> String {
-    let Some(((what, found), expected)) = message
-        .rsplit_once(", expected ")
-        .and_then(|(found, expected)| Some((found.split_once(": ")?, expected)))
-    else {
-        return message.to_owned();
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        let names_a_field_of_ours = message.starts_with("missing field");
+        let end = if names_a_field_of_ours { None } else { message.find(['`', '"']) };
+        return message[..end.unwrap_or(message.len())].trim_end().to_owned();
     };
-    let kind = found.split([' ', '`', '"']).next().unwrap_or_default();
-    format!("{what}: {kind}, expected {expected}")
+    let what = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    // `integer -1` quotes without a mark.
+    let what = what.split_once(": ").map_or(what.to_owned(), |(what, found)| {
+        format!("{what}: {}", found.split(' ').next().unwrap_or_default())
+    });
+    format!("{what}, expected {expected}")
 }
 
 #[cfg(test)]
@@ -109,5 +113,15 @@ mod tests {
         assert_eq!(found, "invalid type: string, expected u64 at line 1 column 39");
         assert_eq!(message("[-1]"), "invalid value: integer, expected u64 at line 1 column 3");
         assert_eq!(message("["), "EOF while parsing a list at line 1 column 1");
+        let field = "unknown field `cnrt_test_secret`, expected `on` at line 1 column 2";
+        assert_eq!(without_value(field), "unknown field, expected `on` at line 1 column 2");
+        assert_eq!(
+            without_value("unknown field `cnrt_test_secret`, there are none"),
+            "unknown field"
+        );
+        assert_eq!(
+            without_value("missing field `token` at line 1"),
+            "missing field `token` at line 1"
+        );
     }
 }

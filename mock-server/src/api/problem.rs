@@ -18,17 +18,23 @@ pub(crate) struct Failure {
     pub code: Code,
     detail: String,
     field: Option<String>,
+    fence: Option<u64>,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Failure {
-        Failure { code, detail: detail.into(), field: None }
+        Failure { code, detail: detail.into(), field: None, fence: None }
     }
 
     /// A field of the body is not as it should be.
     pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Failure {
         let field = Some(field.into());
-        Failure { code: Code::RequestInvalid, detail: detail.into(), field }
+        Failure { code: Code::RequestInvalid, detail: detail.into(), field, fence: None }
+    }
+
+    /// Numbers are missing behind the fence.
+    pub(crate) fn gap(fence: u64, detail: impl Into<String>) -> Failure {
+        Failure { fence: Some(fence), ..Failure::new(Code::SequenceGap, detail) }
     }
 
     /// What went wrong this time, or else in general.
@@ -107,6 +113,7 @@ pub(crate) fn render(mut response: Response, request_id: &str, url: &str) -> Res
         request_id: request_id.to_owned(),
         doc_url: format!("{url}/#{code}"),
         field: failure.field,
+        fence: failure.fence,
     };
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);

@@ -7,12 +7,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;
 use crate::http::{Call, HttpClient};
-use crate::model::{Code, Jwks};
+use crate::model::{Code, Jwk};
 
 /// A key that is not published is asked for again at most this often: anybody can invent a `kid`.
 const UNKNOWN_KEY_RECHECK: Duration = Duration::from_secs(30);
@@ -113,9 +114,16 @@ impl Published {
     }
 }
 
+/// `model::Jwks`, each key still to be read: one of a kind we don't know must not spoil the others.
+#[derive(Deserialize)]
+struct AnyJwks {
+    keys: Vec<serde_json::Value>,
+}
+
 /// The keys we can use. A set without any is no answer: it must not take good keys away.
-fn usable(jwks: Jwks) -> Result<HashMap<String, [u8; 32]>> {
+fn usable(jwks: AnyJwks) -> Result<HashMap<String, [u8; 32]>> {
     let keys = jwks.keys.into_iter().filter_map(|jwk| {
+        let jwk: Jwk = serde_json::from_value(jwk).ok()?;
         let ours = jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519");
         let bytes = URL_SAFE_NO_PAD.decode(jwk.x?).ok()?;
         Some((jwk.kid?, <[u8; 32]>::try_from(bytes).ok()?)).filter(|_| ours)
@@ -129,8 +137,9 @@ fn usable(jwks: Jwks) -> Result<HashMap<String, [u8; 32]>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::model::Jwk;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -156,15 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_set_without_a_key_we_can_use_is_no_answer() {
-        let rsa = Jwk {
-            kty: "RSA".into(),
-            crv: None,
-            kid: Some("k".into()),
-            x: None,
-            alg: None,
-            usage: None,
-        };
-        assert_eq!(usable(Jwks { keys: vec![rsa] }).unwrap_err().code(), Code::AnswerInvalid);
+    fn keys_of_other_kinds_are_passed_over() {
+        let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "good", "x": "A".repeat(43)});
+        let odd = json!({"kty": "OKP", "crv": "Ed25519", "kid": 7, "x": null});
+        let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB"});
+        let keys = usable(AnyJwks { keys: vec![odd.clone(), rsa.clone(), json!(null), good] });
+        assert_eq!(keys.unwrap().into_keys().collect::<Vec<_>>(), ["good"]);
+        let none = usable(AnyJwks { keys: vec![odd, rsa] });
+        assert_eq!(none.unwrap_err().code(), Code::AnswerInvalid);
     }
 }

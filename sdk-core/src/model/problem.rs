@@ -32,4 +32,7 @@ pub struct Problem {
     /// The field of the body that is wrong, as a path such as `items[3].event.quantity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// With [`Code::SequenceGap`]: the last number the marketplace has accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use segments::SegmentLog;
+pub(crate) use segments::{SEGMENT, SegmentLog};
 
 use crate::error::Result;
 use crate::model::UsageRange;

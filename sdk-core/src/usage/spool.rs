@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::{RecordLog, SegmentLog};
+use super::log::{RecordLog, SEGMENT, SegmentLog};
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
 use crate::model::{Code, Timestamp, new_id};
@@ -64,13 +64,21 @@ impl Spool {
         let id = new_id("prd", now, random);
         let dir = self.dir.join(&id);
         self.files.create_dir(&dir).map_err(|error| self.failed(error))?;
-        let lock = self.lock(&dir)?.ok_or_else(|| {
+        let begun = self.begin_in(&dir, &id);
+        if begun.is_err() {
+            let _ = self.files.remove(&dir); // a full disk would fill with empty folders
+        }
+        begun
+    }
+
+    fn begin_in(&self, dir: &Path, id: &str) -> Result<Producer> {
+        let lock = self.lock(dir)?.ok_or_else(|| {
             Error::because(Code::SpoolFailed, "Another process took the new spool's folder.")
         })?;
-        self.write_owner(&dir, &id, 0)?;
-        let log = SegmentLog::create(self.host.clone(), self.files.clone(), &dir)?;
-        let (files, lock) = (self.files.clone(), Mutex::new(Some(lock)));
-        Ok(Producer { id, epoch: 0, log, files, dir, lock })
+        self.write_owner(dir, id, 0)?;
+        let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir)?;
+        let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
+        Ok(Producer { id, epoch: 0, log, files, dir, lock: Mutex::new(Some(lock)) })
     }
 
     /// The folders of producers, of this process and of others, alive and gone.
@@ -102,9 +110,14 @@ impl Spool {
         Ok(Some(Producer { id: owner.producer, epoch, log, files, dir, lock }))
     }
 
-    /// Removes a folder without an owner, whose process died before it wrote anything, or while it
-    /// removed what was delivered.
+    /// Removes a folder without an owner: its process died before it wrote anything. Segments that
+    /// lie there all the same are somebody's, and not ours to judge.
     fn clear(&self, dir: &Path) -> Result<()> {
+        let names = self.files.list(dir).map_err(|error| self.failed(error))?;
+        if names.iter().any(|name| name.ends_with(SEGMENT)) {
+            let words = format!("{} has usage but no {OWNER}.", dir.display());
+            return Err(Error::because(Code::SpoolFailed, words));
+        }
         self.files.remove(dir).map_err(|error| self.failed(error))
     }
 
@@ -133,11 +146,19 @@ impl Producer {
         if self.log.seal() > answered {
             return;
         }
-        // The owner first: a folder that has one is whole.
-        let removed = self.files.remove(&self.dir.join(OWNER));
-        if let Err(error) = removed.and_then(|()| self.files.remove(&self.dir)) {
+        if let Err(error) = self.remove() {
             tracing::warn!(%error, "an empty spool could not be removed");
         }
+    }
+
+    /// The segments first, and the owner before the folder: whenever this is interrupted, what is
+    /// left is a log of which everything is answered for, or an empty folder.
+    fn remove(&self) -> io::Result<()> {
+        for name in self.files.list(&self.dir)?.iter().filter(|name| name.ends_with(SEGMENT)) {
+            self.files.remove(&self.dir.join(name))?;
+        }
+        self.files.remove(&self.dir.join(OWNER))?;
+        self.files.remove(&self.dir)
     }
 
     /// Gives back the room of what is answered for, if the log is still ours.

@@ -27,6 +27,10 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(10);
 /// How often the uploader looks whether what blocks it was mended, such as a rotated key.
 const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
 
+/// The wait after a failure that nobody's hurry shortens: who flushes in a loop must not make every
+/// client hammer a marketplace that is down.
+const HURRIED_WAIT: Duration = Duration::from_millis(500);
+
 /// The longest wait that is granted to whoever asks for one: a proxy's `Retry-After: 86400` must
 /// not stop usage for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -136,17 +140,16 @@ impl Pipeline {
     /// Ends when a log that was left behind is empty; may be stopped at any await.
     pub(super) async fn upload(&self, uplink: &Uplink) {
         loop {
-            let (answered, last) = (self.answered(), self.producer.log.last());
-            if answered == last && self.was_left_behind() {
-                return self.leave();
-            }
             if !self.was_left_behind() {
                 self.gather(uplink).await;
+            } else if self.answered() == self.producer.log.last() {
+                return self.leave();
             }
+            // Read before the records are: a number that is appended meanwhile is not missing.
+            let (answered, last) = (self.answered(), self.producer.log.last());
             let hurries = self.hurries();
             match self.producer.log.scan(answered, Most::A_BATCH).await {
                 Ok(records) => {
-                    let last = self.producer.log.last();
                     self.deliver(uplink, Range::after(answered, records, last)).await;
                 }
                 Err(error) => self.wait(uplink, error, BLOCKED_RECHECK, hurries).await,
@@ -180,6 +183,9 @@ impl Pipeline {
             if error.code() == Code::RequestTooLarge && range.len() > 1 {
                 range.truncate(range.len() / 2);
                 continue;
+            }
+            if let Some(fence) = error.fence().filter(|fence| *fence < self.answered()) {
+                return self.go_back_to(uplink, fence, error);
             }
             let delay = match error.is_retryable() {
                 true => full_jitter(&*uplink.host, delays.next().unwrap_or_default()),
@@ -228,17 +234,31 @@ impl Pipeline {
         self.progress.notify(usize::MAX);
     }
 
-    /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt:
-    /// not at all if somebody has been in a hurry since `hurries` was read.
+    /// The marketplace has less of this log than it had answered for, or than was here when the log
+    /// was found. What is still in the log is sent again; what is not is declared lost.
+    fn go_back_to(&self, uplink: &Uplink, fence: u64, error: Error) {
+        let mut accounts = self.accounts();
+        let again = self.answered() - fence;
+        accounts.opened_after = accounts.opened_after.min(fence);
+        accounts.delivered = accounts.delivered.saturating_sub(again);
+        self.answered.store(fence, Ordering::Release);
+        drop(accounts);
+        uplink.announcer.announce(Event::UsageWaiting { error });
+    }
+
+    /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt: not
+    /// long if somebody has been in a hurry since `hurries` was read.
     async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
         let last_code = self.last_error().map(|last| last.code());
         self.accounts().last_error = Some(error.clone());
         if last_code != Some(error.code()) {
             uplink.announcer.announce(Event::UsageWaiting { error });
         }
+        let least = limit.min(HURRIED_WAIT);
+        uplink.host.sleep(least).await;
         let hurry = self.hurry.listen();
         if self.hurries() == hurries {
-            select(hurry, uplink.host.sleep(limit)).await;
+            select(hurry, uplink.host.sleep(limit - least)).await;
         }
     }
 

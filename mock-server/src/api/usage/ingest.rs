@@ -113,7 +113,7 @@ fn refused(refusal: Refusal, fence: Fence) -> Failure {
             let next = number.saturating_add(1);
             let detail =
                 format!("The fence is at {number}; expected the range to begin at {next}.");
-            Failure::new(Code::SequenceGap, detail)
+            Failure::gap(number, detail)
         }
         Refusal::Superseded => {
             let detail = format!("The producer is at epoch {epoch}.");

@@ -55,7 +55,9 @@ const MIGRATIONS: &[&str] = &[tables_of_items!(
 /// that ends. It lies on a file beside: closing any handle of the database file itself would take
 /// SQLite's own locks away, as POSIX has it.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let beside = path.with_added_extension("lock");
+    // A link is another name of the same file, and must lead to the same claim.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let beside = real.with_added_extension("lock");
     let file = private().open(&beside).map_err(|error| failed(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

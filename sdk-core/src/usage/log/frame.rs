@@ -14,8 +14,9 @@ use super::Record;
 pub(super) const FILE_HEADER: [u8; 8] = *b"CNSPOOL\x01";
 pub(super) const HEADER_BYTES: usize = 24;
 
-/// The largest record. Usage events are bounded below it.
-pub(super) const MAX_RECORD_BYTES: usize = 64 * 1024;
+/// The largest record. The largest usage event has 20 texts of 500 bytes, each of which JSON may
+/// write as six, and fits.
+pub(super) const MAX_RECORD_BYTES: usize = 128 * 1024;
 
 const MARKER: [u8; 4] = [0xC1, 0x0D, 0x4E, 0x57];
 

@@ -25,10 +25,10 @@ use crate::model::Code;
 const SYNC_WITHIN: Duration = Duration::from_millis(500);
 
 /// A segment that has grown to this is followed by a new one. What was delivered is freed, and
-/// after a crash sent again, in units of this: about 3,000 events.
+/// after a crash sent again, in units of this: about 4,500 events.
 pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
 
-/// The most a log may hold: 1.5 million events of 350 bytes, a day at 17 a second.
+/// The most a log may hold: about 2 million events, a day at 25 a second.
 const MAX_LOG_BYTES: u64 = 512 * 1024 * 1024;
 
 pub(crate) struct SegmentLog {
@@ -80,6 +80,9 @@ pub(super) struct Segment {
 
 const TO_THE_END: u64 = u64::MAX;
 
+/// How the names of segment files end.
+pub(crate) const SEGMENT: &str = ".log";
+
 impl SegmentLog {
     /// A new, empty log in a folder of its own.
     pub(crate) fn create(
@@ -100,7 +103,7 @@ impl SegmentLog {
     ) -> Result<Arc<Self>> {
         let names = files.list(dir).map_err(failed)?;
         let mut firsts: Vec<u64> =
-            names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+            names.iter().filter_map(|name| name.strip_suffix(SEGMENT)?.parse().ok()).collect();
         firsts.sort_unstable();
         let mut last = firsts.last().map_or(0, |first| first - 1);
         let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
@@ -283,7 +286,7 @@ impl Default for State {
 }
 
 pub(super) fn segment_path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("{first:020}.log"))
+    dir.join(format!("{first:020}{SEGMENT}"))
 }
 
 pub(super) fn failed(error: io::Error) -> Error {

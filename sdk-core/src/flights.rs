@@ -61,3 +61,49 @@ fn lock<T: Clone>(
 ) -> MutexGuard<'_, HashMap<String, Flight<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::host::native;
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_ask_once_and_later_ones_again() {
+        let host = native("http://localhost").unwrap();
+        let flights = Flights::new(host.clone());
+        let asked = Arc::new(AtomicU32::new(0));
+        let ask = || {
+            let (asked, pause) = (asked.clone(), host.sleep(Duration::from_millis(20)));
+            async move {
+                pause.await;
+                Ok(asked.fetch_add(1, Ordering::Relaxed))
+            }
+        };
+        let together = join_all((0..64).map(|_| flights.join("key", ask))).await;
+        assert!(together.into_iter().all(|result| result.unwrap() == 0));
+        assert_eq!(flights.join("key", ask).await.unwrap(), 1);
+        assert!(lock(&flights.in_the_air).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_lands_without_those_who_gave_up() {
+        let host = native("http://localhost").unwrap();
+        let flights = Flights::new(host.clone());
+        let (landed, pause) = (Arc::new(AtomicU32::new(0)), host.sleep(Duration::from_millis(20)));
+        let landing = landed.clone();
+        let flight = flights.join("key", || async move {
+            pause.await;
+            Ok(landing.fetch_add(1, Ordering::Relaxed))
+        });
+        let impatient = tokio::time::timeout(Duration::from_millis(1), flight).await;
+        assert!(impatient.is_err());
+        while landed.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -74,3 +74,54 @@ impl Drop for Probe<'_> {
 fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use futures_util::future::{Either, join, pending, ready, select};
+
+    use super::*;
+    use crate::host::native;
+
+    fn reach() -> Reach {
+        Reach::new(native("http://localhost").unwrap(), Arc::default())
+    }
+
+    async fn silence() -> Result<()> {
+        Err(Error::without_answer(Code::Unavailable, "silence"))
+    }
+
+    #[tokio::test]
+    async fn in_an_outage_nobody_asks_for_a_second() {
+        let reach = reach();
+        reach.attempt(silence()).await.unwrap_err();
+        let never_polled = async { panic!("asked at once") };
+        let error = reach.attempt::<()>(never_polled).await.unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn one_caller_finds_out_and_the_others_are_told_at_once() {
+        let reach = reach();
+        reach.attempt(silence()).await.unwrap_err();
+        reach.wait_until.store(0, Ordering::Relaxed);
+        let prober = Box::pin(reach.attempt(pending::<Result<()>>()));
+        let other = Box::pin(reach.attempt(async { panic!("asked as well") }));
+        let Either::Right((told, prober)) = select(prober, other).await else {
+            panic!("silence has no end")
+        };
+        let error: Error = Result::<()>::unwrap_err(told);
+        assert_eq!(error.code(), Code::Unavailable);
+        drop(prober);
+        reach.attempt(ready(Ok(()))).await.unwrap(); // a prober that gave up is not the last one
+        assert!(!reach.offline.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn an_error_the_marketplace_itself_gave_is_no_outage() {
+        let reach = reach();
+        let busy = || ready(Err::<(), _>(Error::new(Code::Unavailable)));
+        let (first, second) = join(reach.attempt(busy()), reach.attempt(busy())).await;
+        assert!(first.is_err() && second.is_err());
+        assert!(!reach.offline.load(Ordering::Relaxed));
+    }
+}

@@ -199,3 +199,23 @@ async fn nothing_is_appended_to_a_log_that_was_given_up() {
     assert_eq!(stage.append("two").unwrap_err().code(), Code::Closed);
     assert_eq!(stage.left_behind().await.append(b"two").unwrap_err().code(), Code::Closed);
 }
+
+/// A segment as the first release wrote it. It is read by every later one; a new format gets a new
+/// file beside it.
+#[tokio::test]
+async fn a_segment_of_format_1_is_read() {
+    const GOLDEN: &[u8] = include_bytes!("golden/segment-v1.log");
+    let stage = Stage::set();
+    for record in ["one", "two", "three"] {
+        stage.append(record).unwrap();
+    }
+    let written = stage.disk.read_at(&stage.file(), 0, 4096).await.unwrap();
+    assert_eq!(written, GOLDEN, "the format has changed, and its version has not");
+
+    let dir = PathBuf::from("golden");
+    stage.disk.replace(&dir.join("00000000000000000001.log"), GOLDEN).unwrap();
+    let log = SegmentLog::left_behind(stage.host.clone(), Arc::new(stage.disk.clone()), &dir);
+    let records = log.await.unwrap().scan(0, Most::A_BATCH).await.unwrap();
+    let texts: Vec<_> = records.iter().map(|record| &record.bytes[..]).collect();
+    assert_eq!(texts, [&b"one"[..], b"two", b"three"]);
+}

@@ -1,0 +1,65 @@
+//! The words on the wire, pinned: what these files say is read and written to the letter, by every
+//! face and by the server. What a newer marketplace adds is survived.
+
+use cloudnestle_marketplace::model::{
+    EventStatus, Jwks, Problem, QuotaPolicy, TokenPair, TokenValidation, TrackUsage,
+    TrackUsageResult, Window,
+};
+use cloudnestle_marketplace::{Code, Tier};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn read<T: DeserializeOwned + Serialize>(name: &str) -> T {
+    let path = format!("{}/wire/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let read: T = serde_json::from_value(fixture.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), fixture, "{name}");
+    read
+}
+
+#[test]
+fn what_is_written_is_what_was_read() {
+    read::<TokenPair>("token_pair");
+    read::<Jwks>("jwks");
+    read::<TrackUsage>("usage_event");
+    read::<TrackUsageResult>("track_usage_result");
+    assert!(read::<TokenValidation>("token_validation").user.is_some());
+    let refused = read::<TokenValidation>("token_validation_refused");
+    assert_eq!(refused.code, Some(Code::TokenRevoked));
+    assert_eq!(read::<Problem>("problem").fence, Some(6));
+    let TrackUsage::Range(range) = read("usage_range") else { panic!("a range") };
+    assert_eq!(range.items.iter().map(|entry| entry.number()).collect::<Vec<_>>(), [7, 8]);
+}
+
+#[test]
+fn every_file_of_the_folder_is_read_here() {
+    let source = include_str!("wire.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/wire")).unwrap() {
+        let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(source.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn what_a_newer_marketplace_says_is_survived() {
+    fn parse<T: DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+    assert_eq!(parse::<Tier>(json!("galactic")), Tier::Unknown);
+    assert_eq!(parse::<Window>(json!("fortnight")), Window::Unknown);
+    assert_eq!(parse::<QuotaPolicy>(json!("elastic")), QuotaPolicy::Unknown);
+    assert_eq!(parse::<EventStatus>(json!("pondered")), EventStatus::Unknown);
+    assert_eq!(parse::<Code>(json!("token_bored")), Code::Unknown);
+    let more = json!({ "valid": false, "code": "token_expired", "since": "yesterday" });
+    assert_eq!(parse::<TokenValidation>(more).code, Some(Code::TokenExpired));
+}
+
+#[test]
+fn a_range_that_is_neither_fish_nor_flesh_says_so() {
+    let both = json!({ "event": {}, "producer": "prd_1" });
+    assert!(serde_json::from_value::<TrackUsage>(both).is_err());
+    let neither = json!({ "producer": "prd_1", "epoch": 0, "items": [{ "number": 1 }] });
+    let error = serde_json::from_value::<TrackUsage>(neither).unwrap_err().to_string();
+    assert!(error.contains("either `event` or `lost`"), "{error}");
+}

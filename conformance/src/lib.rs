@@ -6,7 +6,7 @@
 //! format; this file is its definition.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cloudnestle_marketplace::model::{Code, Tier, Timestamp};
 use serde::Deserialize;
@@ -227,7 +227,16 @@ pub fn scenarios() -> Result<BTreeMap<String, Scenario>, String> {
     Ok(scenarios)
 }
 
-fn read(path: &PathBuf) -> Result<Scenario, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    serde_saphyr::from_str(&text).map_err(|error| error.to_string())
+fn read(path: &Path) -> Result<Scenario, String> {
+    Scenario::read(&std::fs::read_to_string(path).map_err(|error| error.to_string())?)
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// In words, when the text is none.
+    pub fn read(yaml: &str) -> Result<Scenario, String> {
+        serde_saphyr::from_str(yaml).map_err(|error| error.to_string())
+    }
 }

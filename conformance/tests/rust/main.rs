@@ -3,6 +3,8 @@
 mod program;
 mod server;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Scenario, Step, scenarios};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -12,7 +14,7 @@ use server::Server;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let trials = match scenarios() {
+    let trials = match scenarios().and_then(with_the_readmes) {
         Ok(scenarios) => scenarios,
         Err(error) => {
             eprintln!("{error}");
@@ -25,6 +27,17 @@ fn main() -> std::process::ExitCode {
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// The README's example is a scenario, too.
+fn with_the_readmes(
+    mut scenarios: BTreeMap<String, Scenario>,
+) -> Result<BTreeMap<String, Scenario>, String> {
+    let readme = include_str!("../../README.md");
+    let example = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let example = example.ok_or("the README has no example")?;
+    scenarios.insert("the_example_of_the_readme".to_owned(), Scenario::read(example)?);
+    Ok(scenarios)
 }
 
 #[tokio::main]

@@ -14,6 +14,22 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().expect("a runtime starts")
 }
 
+/// How long so many calls take, in batches, each with something before it that is not measured.
+async fn timed(calls: u64, batch: u64, before: &impl AsyncFn(), call: &impl AsyncFn()) -> Duration {
+    let mut total = Duration::ZERO;
+    let mut left = calls;
+    while left > 0 {
+        before().await;
+        let started = Instant::now();
+        for _ in 0..left.min(batch) {
+            call().await;
+        }
+        total += started.elapsed();
+        left -= left.min(batch);
+    }
+    total
+}
+
 /// A token that was validated less than 5 s ago. The floor: the look-up in moka and the clock.
 fn validate_warm(c: &mut Criterion) {
     let runtime = runtime();
@@ -21,34 +37,21 @@ fn validate_warm(c: &mut Criterion) {
     let token = runtime.block_on(bench.token());
     let mut group = c.benchmark_group("validate_user warm");
 
+    let (sdk, token) = (&bench.sdk, token.as_str());
+    let validate = async || {
+        black_box(sdk.validate_user(black_box(token)).await.expect("the token is good"));
+    };
     group.bench_function("sdk", |b| {
         // Every batch begins just after a validation, so that all of it is warm.
-        b.to_async(&runtime).iter_custom(|iterations| {
-            let (sdk, token) = (&bench.sdk, &token);
-            async move {
-                let mut total = Duration::ZERO;
-                let mut left = iterations;
-                while left > 0 {
-                    sdk.validate_user(token).await.expect("the token is good");
-                    let batch = left.min(1_000_000);
-                    let started = Instant::now();
-                    for _ in 0..batch {
-                        black_box(sdk.validate_user(black_box(token)).await.expect("it is warm"));
-                    }
-                    total += started.elapsed();
-                    left -= batch;
-                }
-                total
-            }
-        });
+        b.to_async(&runtime).iter_custom(|calls| timed(calls, 1_000_000, &validate, &validate));
     });
 
     let map = moka::sync::Cache::<Box<str>, std::sync::Arc<u64>, _>::builder()
         .max_capacity(10_000)
         .build_with_hasher(foldhash::fast::RandomState::default());
-    map.insert(token.as_str().into(), std::sync::Arc::new(1));
+    map.insert(token.into(), std::sync::Arc::new(1));
     group.bench_function("floor: moka and Instant", |b| {
-        b.iter(|| (black_box(map.get(black_box(token.as_str()))), Instant::now()));
+        b.iter(|| (black_box(map.get(black_box(token))), Instant::now()));
     });
 }
 
@@ -91,27 +94,16 @@ fn track(c: &mut Criterion) {
     let bench = runtime.block_on(Bench::start(ValidationMode::Local));
     let token = runtime.block_on(bench.token());
     let mut group = c.benchmark_group("track_usage");
+    let (sdk, token) = (&bench.sdk, token.as_str());
+    let track = async || {
+        black_box(sdk.track_usage(token, "search").await.expect("there is room"));
+    };
+    // Delivery is verified, and not measured: it has a thread of its own.
+    let deliver = async || sdk.flush().await.expect("the server is there");
     group.bench_function("sdk, fast", |b| {
-        b.to_async(&runtime).iter_custom(|iterations| {
-            let (sdk, token) = (&bench.sdk, &token);
-            async move {
-                let mut total = Duration::ZERO;
-                let mut left = iterations;
-                while left > 0 {
-                    let batch = left.min(10_000);
-                    let started = Instant::now();
-                    for _ in 0..batch {
-                        black_box(sdk.track_usage(token, "search").await.expect("there is room"));
-                    }
-                    total += started.elapsed();
-                    // Delivery is verified, and not measured: it has a thread of its own.
-                    sdk.flush().await.expect("the server is there");
-                    left -= batch;
-                }
-                total
-            }
-        });
+        b.to_async(&runtime).iter_custom(|calls| timed(calls, 10_000, &deliver, &track));
     });
+    runtime.block_on(deliver());
     assert_eq!(bench.sdk.stats().usage.rejected, 0);
 
     let mut file = tempfile::tempfile().expect("a temporary file");

@@ -16,6 +16,7 @@ pub(crate) struct Story<'a> {
 
 impl<'a> Story<'a> {
     pub(crate) fn of(sdk: &'a MarketplaceSdk) -> Self {
+        println!("\n  {:<32} {:>9}  {:<11} what came back", "what was asked", "it took", "from");
         Story { sdk, last_answer: Cell::new(Instant::now()) }
     }
 
@@ -33,9 +34,10 @@ impl<'a> Story<'a> {
         let result = call.await;
         let took = started.elapsed();
         let source = match self.sdk.stats().requests - requests {
-            0 => "no request".to_owned(),
-            1 => "1 request".to_owned(),
-            n => format!("{n} requests"),
+            0 if result.is_ok() => T::WITHOUT_REQUEST.to_owned(),
+            0 => "here".to_owned(),
+            1 => "network".to_owned(),
+            n => format!("network × {n}"),
         };
         let came_back = match &result {
             Ok(value) => value.in_words(),
@@ -64,6 +66,9 @@ impl<'a> Story<'a> {
 
 /// A result, in a few words.
 pub(crate) trait InWords {
+    /// Where it comes from when no request was made for it.
+    const WITHOUT_REQUEST: &str = "here";
+
     fn in_words(&self) -> String;
 }
 
@@ -74,6 +79,8 @@ impl InWords for () {
 }
 
 impl InWords for Answer<User> {
+    const WITHOUT_REQUEST: &str = "cache";
+
     fn in_words(&self) -> String {
         let age = match self.freshness() {
             Freshness::Fresh => String::new(),
@@ -84,6 +91,8 @@ impl InWords for Answer<User> {
 }
 
 impl InWords for Answer<UserContext> {
+    const WITHOUT_REQUEST: &str = "cache";
+
     fn in_words(&self) -> String {
         let quotas = self.quotas.iter().map(|quota| match quota.limit {
             Some(limit) => format!("{} {} of {limit}", quota.action, quota.used),
@@ -94,6 +103,8 @@ impl InWords for Answer<UserContext> {
 }
 
 impl InWords for Receipt {
+    const WITHOUT_REQUEST: &str = "disk";
+
     fn in_words(&self) -> String {
         format!("acknowledged as {}", self.event_id())
     }

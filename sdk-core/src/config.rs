@@ -204,7 +204,9 @@ fn invalid(message: impl Into<String>) -> Error {
 fn variable(name: &str) -> Result<String> {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => Ok(value),
-        _ => Err(invalid(format!("{name} is not set, and neither is what it stands for."))),
+        _ => Err(invalid(format!(
+            "{name} is not set, and the builder was given nothing in its place."
+        ))),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,20 @@ use crate::model::{Code, Problem};
 /// assert!(!error.is_retryable());
 /// assert!(!error.to_string().contains("not a key"));
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Details>);
+
+/// In words, with the advice: this is what `fn main() -> Result<(), Box<dyn Error>>` prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} {}", self.advice())?;
+        match &self.0.source {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
 
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{code}: {message}{}", .request_id.as_ref().map(|id| format!(" [request {id}]")).unwrap_or_default())]

@@ -211,8 +211,10 @@ impl MarketplaceSdk {
         let Config { host, deadline, .. } = config;
         let cap = (!config.is_test).then_some(CLOCK_CAP);
         let clock = Arc::new(Clock::new(host.clone(), cap));
+        let solution = config.solution.clone();
         let http =
-            Arc::new(HttpClient::new(host.clone(), clock.clone(), config.url, RetryPolicy::CALL));
+            HttpClient::new(host.clone(), clock.clone(), config.url, solution, RetryPolicy::CALL);
+        let http = Arc::new(http);
         let announcer = Arc::new(Announcer::default());
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
         let auth = Arc::new(AuthManager {

@@ -183,6 +183,27 @@ async fn a_segment_that_is_gone_is_declared_and_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_key_of_another_solution_delivers_nothing_and_loses_nothing() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    drop(sdk);
+    stage.server.set_outage(false);
+
+    let other = stage.server.secret_key("sol_invoice_ocr").unwrap();
+    let mistaken = stage.builder().secret_key(other).build().unwrap();
+    let error = mistaken.validate_user(&stage.token).await.unwrap_err();
+    assert_eq!((error.code(), error.refuses_user()), (Code::CredentialInvalid, false));
+    let report = mistaken.close(Duration::from_millis(500)).await;
+    assert_eq!((report.usage.rejected, report.usage.delivered), (0, 0));
+    drop(mistaken);
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+    assert_eq!(stage.used().await, 1);
+}
+
+#[tokio::test]
 async fn usage_without_an_owner_is_kept() {
     let stage = Stage::set().await;
     let sdk = stage.sdk_in_an_outage().await;

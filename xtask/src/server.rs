@@ -64,7 +64,8 @@ impl Server {
         std::fs::remove_file(self.state.path().join(READY_FILE))?;
         let port = self.ready.url.rsplit(':').next().unwrap_or_default();
         self.process = spawn(&self.binary, self.state.path(), port)?;
-        wait_until_ready(&mut self.process, self.state.path())?;
+        // Its control token is another one at each start.
+        self.ready = wait_until_ready(&mut self.process, self.state.path())?;
         Ok(())
     }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret};
 
@@ -90,7 +90,10 @@ impl FromRequestParts<Arc<Market>> for SolutionKey {
 
     async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
         match Presented::of(parts)? {
-            Presented::SecretKey(key) => SolutionKey::look_up(market, key).await,
+            Presented::SecretKey(key) => {
+                let key = SolutionKey::look_up(market, key).await?;
+                key.named(parts.headers.get("cloudnestle-solution"))
+            }
             other => Err(other.is_not("a solution's secret key")),
         }
     }
@@ -152,6 +155,16 @@ impl Session {
 }
 
 impl SolutionKey {
+    /// The key, if it is that of the solution the caller takes itself for. Otherwise all its usage
+    /// would be judged, and rejected, by another solution's rules.
+    fn named(self, claimed: Option<&HeaderValue>) -> Result<SolutionKey, Failure> {
+        if claimed.is_some_and(|claimed| claimed.as_bytes() != self.solution_id.as_bytes()) {
+            let detail = "The key belongs to another solution than the one the caller names.";
+            return Err(Failure::new(Code::CredentialInvalid, detail));
+        }
+        Ok(self)
+    }
+
     async fn look_up(market: &Market, credential: &str) -> Result<SolutionKey, Failure> {
         if !Kind::SecretKey.is_well_formed(credential) {
             let detail = "The key's checksum is wrong: it was cut or mistyped.";

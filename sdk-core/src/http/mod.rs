@@ -24,6 +24,7 @@ pub(crate) struct HttpClient {
     host: Arc<dyn Host>,
     clock: Arc<Clock>,
     base_url: String,
+    solution: String,
     retry: RetryPolicy,
     requests: AtomicU64,
 }
@@ -58,9 +59,10 @@ impl HttpClient {
         host: Arc<dyn Host>,
         clock: Arc<Clock>,
         base_url: String,
+        solution: String,
         retry: RetryPolicy,
     ) -> Self {
-        HttpClient { host, clock, base_url, retry, requests: AtomicU64::new(0) }
+        HttpClient { host, clock, base_url, solution, retry, requests: AtomicU64::new(0) }
     }
 
     /// How many requests have been sent, each attempt counted.
@@ -127,6 +129,8 @@ impl HttpClient {
             ("accept", "application/json".to_owned()),
             ("user-agent", USER_AGENT.to_owned()),
             ("cloudnestle-version", API_VERSION.to_owned()),
+            // So that a key of another solution is refused, and not what it is used for.
+            ("cloudnestle-solution", self.solution.clone()),
         ];
         if !call.body.is_empty() {
             headers.push(("content-type", "application/json".to_owned()));

@@ -150,6 +150,7 @@ async fn requests_say_who_asks_and_in_which_version() {
     stage.sdk().validate_user(&stage.token).await.unwrap_err();
     let sent = stage.last_request("/api/validate-token").await;
     assert_eq!(sent.headers["cloudnestle-version"], "2026-11-01");
+    assert_eq!(sent.headers["cloudnestle-solution"], "sol_faiss_search");
     assert!(
         sent.headers["user-agent"].to_str().unwrap().starts_with("cloudnestle-marketplace-rust/")
     );

@@ -2,7 +2,7 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    EventStatus, Jwks, Problem, QuotaPolicy, TokenPair, TokenValidation, TrackUsage,
+    EventStatus, Jwks, Page, Problem, QuotaPolicy, TokenPair, TokenValidation, TrackUsage,
     TrackUsageResult, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
@@ -28,6 +28,7 @@ fn what_is_written_is_what_was_read() {
     let refused = read::<TokenValidation>("token_validation_refused");
     assert_eq!(refused.code, Some(Code::TokenRevoked));
     assert_eq!(read::<Problem>("problem").fence, Some(6));
+    assert!(read::<Page<u64>>("page").next_cursor.is_some());
     let TrackUsage::Range(range) = read("usage_range") else { panic!("a range") };
     assert_eq!(range.items.iter().map(|entry| entry.number()).collect::<Vec<_>>(), [7, 8]);
 }

@@ -37,7 +37,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let body = read(body).await?;
         let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            // Where the text is no JSON, it is nobody's field that is wrong.
+            match error.inner().is_data() {
+                true => explain(error),
+                false => {
+                    Failure::new(Code::RequestInvalid, without_value(&error.inner().to_string()))
+                }
+            }
+        })?;
         json.end()
             .map_err(|_| Failure::new(Code::RequestInvalid, "Something follows the JSON."))?;
         Ok(Json(value))
@@ -72,13 +80,13 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Failure {
+/// What is wrong with which field.
+pub(super) fn explain<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> Failure {
     let path = error.path().to_string();
-    let error = error.into_inner();
-    let detail = without_value(&error.to_string());
-    match error.is_data() && path != "." {
-        true => Failure::field(path, detail),
-        false => Failure::new(Code::RequestInvalid, detail),
+    let detail = without_value(&error.into_inner().to_string());
+    match path.as_str() {
+        "." => Failure::new(Code::RequestInvalid, detail),
+        _ => Failure::field(path, detail),
     }
 }
 

@@ -43,6 +43,23 @@ impl Failure {
         if self.detail.is_empty() { self.code.reason() } else { &self.detail }
     }
 
+    /// What a caller reads of it.
+    pub(crate) fn problem(self, status: u16, request_id: &str, url: &str) -> Problem {
+        let Failure { code, detail, field, fence } = self;
+        Problem {
+            kind: format!("urn:cloudnestle:problem:{code}"),
+            title: code.reason().to_owned(),
+            status,
+            detail,
+            code,
+            retryable: Some(code.is_retryable()),
+            request_id: request_id.to_owned(),
+            doc_url: format!("{url}/#{code}"),
+            field,
+            fence,
+        }
+    }
+
     /// Answers with `status` instead of the one that goes with the code.
     pub(crate) fn with_status(self, status: StatusCode) -> Response {
         let mut response = status.into_response();
@@ -102,19 +119,7 @@ pub(crate) fn render(mut response: Response, request_id: &str, url: &str) -> Res
     let Some(failure) = failure_of(&response) else {
         return response;
     };
-    let code = failure.code;
-    let problem = Problem {
-        kind: format!("urn:cloudnestle:problem:{code}"),
-        title: code.reason().to_owned(),
-        status: response.status().as_u16(),
-        detail: failure.detail,
-        code,
-        retryable: Some(code.is_retryable()),
-        request_id: request_id.to_owned(),
-        doc_url: format!("{url}/#{code}"),
-        field: failure.field,
-        fence: failure.fence,
-    };
+    let problem = failure.problem(response.status().as_u16(), request_id, url);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -8,8 +8,12 @@ use cloudnestle_marketplace::model::{Jwk, Jwks, Secret};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use super::credential::{Hash, Kind};
+
+/// How much of an HMAC-SHA256 seals a value: 128 bits can't be guessed.
+pub(crate) const SEAL_BYTES: usize = 16;
 
 /// The 32 random bytes each key is made of, as they are kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -31,6 +35,7 @@ pub(crate) struct Keys {
     key_id: String,
     refresh: hmac::Key,
     test_keys: hmac::Key,
+    seals: hmac::Key,
 }
 
 impl Keys {
@@ -38,10 +43,13 @@ impl Keys {
     pub(crate) fn open(seeds: &KeySeeds) -> Option<Keys> {
         let signing = Ed25519KeyPair::from_seed_unchecked(&seeds.signing).ok()?;
         let key_id = thumbprint(signing.public_key().as_ref());
+        let refresh = hmac::Key::new(hmac::HMAC_SHA256, &seeds.refresh);
+        let seals = hmac::sign(&refresh, b"seal.v1");
         Some(Keys {
             signing,
             key_id,
-            refresh: hmac::Key::new(hmac::HMAC_SHA256, &seeds.refresh),
+            refresh,
+            seals: hmac::Key::new(hmac::HMAC_SHA256, seals.as_ref()),
             test_keys: hmac::Key::new(hmac::HMAC_SHA256, &seeds.test_keys),
         })
     }
@@ -88,6 +96,22 @@ impl Keys {
         context.update(&generation.to_be_bytes());
         context.update(presented.as_bytes());
         Kind::RefreshToken.secret(bytes(context.sign()))
+    }
+
+    /// What shows that a value, which somebody else keeps for us, is ours and of this context.
+    pub(crate) fn seal(&self, context: &[u8], value: &[u8]) -> [u8; SEAL_BYTES] {
+        let mut mac = hmac::Context::with_key(&self.seals);
+        mac.update(&context.len().to_be_bytes());
+        mac.update(context);
+        mac.update(value);
+        let mut seal = [0; SEAL_BYTES];
+        seal.copy_from_slice(&mac.sign().as_ref()[..SEAL_BYTES]);
+        seal
+    }
+
+    /// Whether that is the seal of the value, compared in constant time.
+    pub(crate) fn has_seal(&self, context: &[u8], value: &[u8], seal: &[u8]) -> bool {
+        self.seal(context, value).ct_eq(seal).into()
     }
 
     /// The secret key of a solution of the built-in world.

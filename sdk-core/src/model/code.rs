@@ -83,6 +83,7 @@ catalogue! {
     // The request.
     RequestInvalid = "request_invalid", 422, final, "The request does not have the form the API asks for.", "Correct the field that `field` and `detail` name.";
     RequestTooLarge = "request_too_large", 413, final, "The request is larger than the marketplace takes.", "Send less at once.";
+    CursorInvalid = "cursor_invalid", 422, final, "The cursor is not one of this list.", "Begin again without a cursor, and keep the filters from page to page.";
     NotFound = "not_found", 404, final, "There is no such thing.", "Check the id and the path.";
     MethodNotAllowed = "method_not_allowed", 405, final, "This path has no such method.", "Use a method of the `Allow` header.";
     MediaTypeUnsupported = "media_type_unsupported", 415, final, "The body is not JSON.", "Send JSON with `Content-Type: application/json`.";

@@ -3,7 +3,7 @@
 
 use cloudnestle_marketplace::model::{
     EventStatus, Jwks, Page, Problem, QuotaPolicy, TokenPair, TokenValidation, TrackUsage,
-    TrackUsageResult, Window,
+    TrackUsageResult, UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -22,6 +22,7 @@ fn read<T: DeserializeOwned + Serialize>(name: &str) -> T {
 fn what_is_written_is_what_was_read() {
     read::<TokenPair>("token_pair");
     read::<Jwks>("jwks");
+    read::<UserTier>("user_tier");
     read::<TrackUsage>("usage_event");
     read::<TrackUsageResult>("track_usage_result");
     assert!(read::<TokenValidation>("token_validation").user.is_some());

@@ -16,6 +16,7 @@ pub(crate) struct Ready {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     control_token: Option<Secret>,
+    admin_key: Secret,
     solutions: Vec<ReadySolution>,
     customers: Vec<CustomerInfo>,
 }
@@ -50,7 +51,8 @@ impl Ready {
             solutions.push(ReadySolution { solution, token_pair });
         }
         let control_token = Some(server.control_token().clone());
-        Ok(Ready { url: server.url().to_owned(), control_token, solutions, customers })
+        let (url, admin_key) = (server.url().to_owned(), server.admin_key());
+        Ok(Ready { url, control_token, admin_key, solutions, customers })
     }
 
     #[cfg(not(feature = "control"))]
@@ -59,6 +61,7 @@ impl Ready {
         Ok(Ready {
             url: server.url().to_owned(),
             control_token: None,
+            admin_key: server.admin_key(),
             solutions: solutions.collect(),
             customers: server.customers(),
         })
@@ -82,6 +85,12 @@ impl Ready {
         for ReadySolution { solution, .. } in &self.solutions {
             writeln!(text, "  {:18} {}", solution.id, solution.secret_key.expose())?;
         }
+        writeln!(
+            text,
+            "\nThe marketplace's own key\n  {:18} {}",
+            "admin",
+            self.admin_key.expose()
+        )?;
         writeln!(text, "\nCustomers and their tiers")?;
         for customer in &self.customers {
             let tiers = customer.subscriptions.iter().map(|(solution, tier)| {
@@ -107,6 +116,7 @@ impl Ready {
             ("URL", self.url.as_str()),
             ("SOLUTION", &solution.id),
             ("SECRET_KEY", solution.secret_key.expose()),
+            ("ADMIN_KEY", self.admin_key.expose()),
             ("CONTROL_TOKEN", self.control_token.as_ref().map_or("", Secret::expose)),
             ("TOKEN", pair.access_token.expose()),
             ("TOKEN_PAIR", &pair_json),

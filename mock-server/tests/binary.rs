@@ -46,7 +46,8 @@ fn it_says_where_it_is_and_keeps_its_keys_with_its_database() {
     let url = first["url"].as_str().expect("a URL");
     let key = first["solutions"][0]["secret_key"].as_str().expect("a key");
     let token = first["control_token"].as_str().expect("a token");
-    for word in [url, key, token, "cus_ravi", "sol_faiss_search", "cloudnestle.db"] {
+    let admin_key = first["admin_key"].as_str().expect("a key");
+    for word in [url, key, admin_key, token, "cus_ravi", "sol_faiss_search", "cloudnestle.db"] {
         assert!(banner.contains(word), "{word} is not in {banner}");
     }
 
@@ -57,6 +58,7 @@ fn it_says_where_it_is_and_keeps_its_keys_with_its_database() {
         assert_eq!(second["secret_key"], first["secret_key"]);
         assert_ne!(second["token_pair"], first["token_pair"]);
     }
+    assert_eq!(second["admin_key"], first["admin_key"]);
     assert_ne!(second["control_token"], first["control_token"]);
 }
 

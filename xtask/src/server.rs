@@ -24,6 +24,7 @@ pub(crate) struct Server {
 pub(crate) struct Ready {
     pub(crate) url: String,
     pub(crate) control_token: String,
+    admin_key: String,
     pub(crate) solutions: Vec<Solution>,
 }
 
@@ -130,6 +131,7 @@ impl Ready {
             ("CLOUDNESTLE_SECRET_KEY", solution.secret_key.clone()),
             ("CLOUDNESTLE_TOKEN", solution.token_pair.access_token.clone()),
             ("CLOUDNESTLE_TOKEN_PAIR", serde_json::to_string(&solution.token_pair)?),
+            ("CLOUDNESTLE_ADMIN_KEY", self.admin_key.clone()),
             ("CLOUDNESTLE_CONTROL_TOKEN", self.control_token.clone()),
         ])
     }

@@ -13,6 +13,7 @@ pub(crate) mod problem;
 pub(crate) mod query;
 mod quotas;
 pub(crate) mod routes;
+mod tiers;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{self, MethodRouter};
 
 use super::json::Json;
-use super::{context, layers, page, quotas, tokens, usage};
+use super::{context, layers, page, quotas, tiers, tokens, usage};
 use crate::market::Market;
 
 /// One call of the API.
@@ -30,6 +30,7 @@ pub(crate) struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     SecretKey,
+    AdminKey,
     Session,
     SolutionToken,
     #[cfg(feature = "control")]
@@ -40,6 +41,7 @@ impl Credential {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Credential::SecretKey => "secret key",
+            Credential::AdminKey => "admin key",
             Credential::Session => "customer session",
             Credential::SolutionToken => "solution token",
             #[cfg(feature = "control")]
@@ -76,6 +78,9 @@ pub(crate) fn api() -> Vec<Route> {
         get("/api/user-context", &[SolutionToken], context::read,
             "Who the token speaks for: tier, entitlements, quotas.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_TOKEN""#),
+        put("/api/user-tier", &[AdminKey], tiers::change,
+            "Gives a subscriber another tier, at once.",
+            r#"-X PUT -H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "tier": "pro"}'"#),
         get("/api/quotas/{customer_id}/{solution_id}", &[SecretKey, SolutionToken], quotas::read,
             "What the customer may use of the solution, has used, and when it begins anew.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#),
@@ -145,6 +150,7 @@ macro_rules! of_method {
 
 of_method!(get, "GET");
 of_method!(post, "POST");
+of_method!(put, "PUT");
 of_method!(delete, "DELETE");
 
 #[cfg(all(test, feature = "control"))]
@@ -168,6 +174,7 @@ mod tests {
         let token = server.token_pair(CUSTOMER, SOLUTION).await.expect("a pair").access_token;
         let credentials = [
             (Credential::SecretKey, key),
+            (Credential::AdminKey, server.admin_key()),
             (Credential::Session, session),
             (Credential::SolutionToken, token),
         ];

@@ -24,6 +24,7 @@ type TheMarket = State<Arc<Market>>;
 #[derive(Serialize)]
 pub(super) struct WorldAnswer {
     url: String,
+    admin_key: Secret,
     solutions: Vec<SolutionInfo>,
     customers: Vec<CustomerInfo>,
 }
@@ -32,6 +33,7 @@ pub(super) struct WorldAnswer {
 pub(super) async fn world(State(market): TheMarket) -> Json<WorldAnswer> {
     Json(WorldAnswer {
         url: market.url.clone(),
+        admin_key: market.keys.test_admin_key(),
         solutions: market.solutions(),
         customers: market.customers(),
     })

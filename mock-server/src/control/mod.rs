@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Vec<Route> {
     const AUTH: &str = r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#;
     vec![
         get("/mock/world", CONTROL, calls::world,
-            "The built-in world: solutions with their secret keys, customers with their subscriptions.",
+            "The built-in world: the admin key, solutions with their secret keys, customers with their subscriptions.",
             AUTH),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",

@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 /// What a secret is for. Its environment is `test`: this server has no other, and refuses
-/// [`LIVE_PREFIX`].
+/// [`LIVE_PREFIXES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A solution's backend.
     SecretKey,
+    /// The marketplace's own people and programs.
+    AdminKey,
     /// Renews a token pair.
     RefreshToken,
     /// Rules this server's clock and faults.
@@ -24,8 +26,8 @@ pub(crate) enum Kind {
     ControlToken,
 }
 
-/// What a live secret key begins with.
-pub(crate) const LIVE_PREFIX: &str = "cnsk_live_";
+/// What live keys begin with: a solution's, and the marketplace's own.
+pub(crate) const LIVE_PREFIXES: [&str; 2] = ["cnsk_live_", "cnak_live_"];
 
 /// 62^43 > 2^256.
 const BODY_CHARS: usize = 43;
@@ -38,6 +40,7 @@ impl Kind {
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Kind::SecretKey => "cnsk_test_",
+            Kind::AdminKey => "cnak_test_",
             Kind::RefreshToken => "cnrt_test_",
             Kind::ControlToken => "cnct_test_",
         }

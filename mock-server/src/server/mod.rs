@@ -119,6 +119,12 @@ impl MockServer {
         self.solutions().into_iter().find(|it| it.id == solution_id).map(|it| it.secret_key)
     }
 
+    /// The key of the marketplace's own people, who may do everything. It stays the same as long as
+    /// the database does.
+    pub fn admin_key(&self) -> Secret {
+        self.market.keys.test_admin_key()
+    }
+
     /// Ends it: calls under way get five seconds to finish. Afterwards the port is free and the
     /// database closed.
     pub async fn stop(self) {

@@ -6,5 +6,6 @@ mod control;
 mod faults;
 mod page;
 mod problems;
+mod tiers;
 mod tokens;
 mod usage;

@@ -30,6 +30,7 @@ async fn every_example_of_the_page_works_in_a_shell() {
                 ),
             ])
             .env("CLOUDNESTLE_SECRET_KEY", server.key(FAISS).expose())
+            .env("CLOUDNESTLE_ADMIN_KEY", server.admin_key().expose())
             .env("CLOUDNESTLE_CONTROL_TOKEN", server.control_token().expose())
             .env("CLOUDNESTLE_TOKEN", pair.access_token.expose())
             .env("CLOUDNESTLE_TOKEN_PAIR", serde_json::to_string(&pair).expect("JSON"))

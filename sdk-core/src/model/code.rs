@@ -88,6 +88,9 @@ catalogue! {
     MethodNotAllowed = "method_not_allowed", 405, final, "This path has no such method.", "Use a method of the `Allow` header.";
     MediaTypeUnsupported = "media_type_unsupported", 415, final, "The body is not JSON.", "Send JSON with `Content-Type: application/json`.";
 
+    SubscriptionMissing = "subscription_missing", 404, final, "The customer has no subscription to the solution.", "Let the customer subscribe first; a tier is changed, not given.";
+    TierNotOffered = "tier_not_offered", 422, final, "The solution has no plan for this tier.", "Use a tier the solution has a plan for.";
+
     // Usage.
     ActionUnknown = "action_unknown", 422, final, "The solution has no such action.", "Use an action that the solution declares.";
     QuantityInvalid = "quantity_invalid", 422, final, "The quantity is out of bounds.", "Send a whole number between 1 and 1,000,000,000.";

@@ -44,6 +44,17 @@ pub struct UserContext {
     pub expires_at: Timestamp,
 }
 
+/// `PUT /api/user-tier`: a customer gets another tier of a solution. The answer repeats it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserTier {
+    /// The customer, who has a subscription to the solution.
+    pub customer_id: String,
+    /// The solution, which has a plan for the tier.
+    pub solution_id: String,
+    /// The tier from now on.
+    pub tier: Tier,
+}
+
 /// How much of an action a customer may use in a window of time, and has used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {

@@ -16,7 +16,7 @@ mod token;
 mod usage;
 
 pub use code::Code;
-pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, Window};
+pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, UserTier, Window};
 pub use id::new_id;
 pub use jwt::UnverifiedToken;
 pub use page::Page;

@@ -1,0 +1,41 @@
+//! Which tier a customer has of a solution.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::UserTier;
+
+use super::caller::Admin;
+use super::json::Json;
+use super::problem::Failure;
+use crate::domain::catalogue::{Solution, Subscription};
+use crate::facts;
+use crate::market::Market;
+use crate::store::transact;
+
+/// `PUT /api/user-tier`
+pub(crate) async fn change(
+    State(market): State<Arc<Market>>,
+    _: Admin,
+    Json(request): Json<UserTier>,
+) -> Result<Json<UserTier>, Failure> {
+    let UserTier { customer_id, solution_id, tier } = &request;
+    transact(&*market.store, async |tx| {
+        let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
+        let solution = solution.ok_or(Code::NotFound)?;
+        if solution.plan(*tier).is_none() {
+            return Err(Failure::from(Code::TierNotOffered));
+        }
+        let key = facts::subscription(customer_id, solution_id);
+        let mut subscription: Subscription =
+            tx.get(&key).await?.ok_or(Code::SubscriptionMissing)?;
+        if subscription.tier == *tier {
+            return Ok(());
+        }
+        subscription.tier = *tier;
+        Ok(tx.put(&key, &subscription)?)
+    })
+    .await?;
+    Ok(Json(request))
+}

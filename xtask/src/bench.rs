@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::server::Server;
-use crate::shell::{cargo, output, step, target};
+use crate::shell::{cargo, output, run as run_command, step, target};
 
 /// `bench/budgets.toml`: what may not be exceeded. No times: machines differ.
 #[derive(Deserialize)]
@@ -71,6 +71,16 @@ pub(crate) fn run(check: bool) -> Result<()> {
         bail!("over budget: {}", over.join(", "));
     }
     Ok(())
+}
+
+/// The server under load, as users run it.
+pub(crate) fn load() -> Result<()> {
+    step("building for release");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-mock-server"])?;
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-bench", "--bin=load"])?;
+    step("the server under load");
+    let built = target().join("release");
+    run_command(Command::new(built.join("load")).arg(built.join("cloudnestle-mock-server")))
 }
 
 fn resident_bytes(process: u32) -> Result<u64> {

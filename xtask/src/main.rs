@@ -35,6 +35,9 @@ enum Command {
         /// Only what has a budget, and fails where `bench/budgets.toml` is not kept.
         #[arg(long)]
         check: bool,
+        /// Only the server under load: calls a second, latencies, and that nothing is lost
+        #[arg(long, conflicts_with = "check")]
+        load: bool,
     },
 }
 
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
             interop::run()
         }
         Command::Lint => lint::run(),
-        Command::Bench { check } => bench::run(check),
+        Command::Bench { load: true, .. } => bench::load(),
+        Command::Bench { check, .. } => bench::run(check),
     }
 }

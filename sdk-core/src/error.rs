@@ -41,6 +41,7 @@ struct Details {
     without_answer: bool,
     retry_after: Option<Duration>,
     request_id: Option<String>,
+    docs_url: Option<String>,
     field: Option<String>,
     fence: Option<u64>,
     #[source]
@@ -65,6 +66,7 @@ impl Error {
             without_answer: false,
             retry_after: None,
             request_id: None,
+            docs_url: None,
             field: None,
             fence: None,
             source: None,
@@ -107,6 +109,7 @@ impl Error {
         );
         error.0.retryable = problem.retryable.unwrap_or(problem.code.is_retryable());
         error.0.request_id = Some(problem.request_id).filter(|id| !id.is_empty());
+        error.0.docs_url = Some(problem.doc_url).filter(|url| !url.is_empty());
         error.0.field = problem.field;
         error.0.fence = problem.fence;
         error.after(retry_after)
@@ -137,6 +140,18 @@ impl Error {
     /// What to do about it.
     pub fn advice(&self) -> &'static str {
         self.0.code.advice()
+    }
+
+    /// Where it is explained: the page of the marketplace that answered, which may know more than
+    /// this release; otherwise the [catalogue's](Code::docs_url).
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    /// let error = MarketplaceSdk::builder().secret_key("not a key").build().unwrap_err();
+    /// assert_eq!(error.docs_url(), "docs/errors.md#config_invalid");
+    /// ```
+    pub fn docs_url(&self) -> &str {
+        self.0.docs_url.as_deref().unwrap_or(self.0.code.docs_url())
     }
 
     /// The request that failed, as the marketplace knows it; for support.

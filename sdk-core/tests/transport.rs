@@ -40,6 +40,20 @@ async fn an_error_keeps_its_code_request_id_and_advice() {
 }
 
 #[tokio::test]
+async fn an_error_links_to_the_page_of_whoever_answered() {
+    let stage = Stage::set().await;
+    let body = json!({ "code": "forbidden", "doc_url": "https://m.example/#forbidden" });
+    let answer = ResponseTemplate::new(403).set_body_json(body);
+    stage.answers("/api/validate-token", answer).await;
+    stage.answers("/api/refresh-token", a_problem(403, "forbidden")).await;
+
+    let error = stage.sdk().validate_user(&stage.token).await.unwrap_err();
+    assert_eq!(error.docs_url(), "https://m.example/#forbidden");
+    let error = stage.sdk().refresh(&stage.pair).await.unwrap_err();
+    assert_eq!(error.docs_url(), "docs/errors.md#forbidden");
+}
+
+#[tokio::test]
 async fn a_code_of_a_newer_marketplace_is_an_error_and_not_a_panic() {
     let stage = Stage::set().await;
     stage.answers("/api/validate-token", a_problem(418, "teapot_too_hot")).await;

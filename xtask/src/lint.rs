@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::generate;
 use crate::shell::{self, cargo, cargo_command, output, step, succeeds, target};
 
 /// Builds in under a minute; a newer one may be set here at any time.
@@ -24,6 +25,9 @@ pub(crate) fn run() -> Result<()> {
     clippy(&["--workspace", "--all-targets"])?;
     clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
+
+    step("generated files");
+    generate::check()?;
 
     step("rustdoc");
     shell::run(

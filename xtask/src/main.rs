@@ -1,9 +1,10 @@
-//! The one door for developers: `cargo xtask demo`, `test`, `lint` and `bench`.
+//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench` and `generate`.
 //!
 //! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
 
 mod bench;
 mod demo;
+mod generate;
 mod interop;
 mod lint;
 mod server;
@@ -30,6 +31,12 @@ enum Command {
     Test,
     /// Checks form: formatting, lints, documentation, licences, what the core depends on.
     Lint,
+    /// Writes the files that are made of the code, such as `docs/errors.md`.
+    Generate {
+        /// Writes nothing, and fails where a file is not what the code makes of it.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measures, and prints what it measured.
     Bench {
         /// Only what has a budget, and fails where `bench/budgets.toml` is not kept.
@@ -56,5 +63,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { check, .. } => bench::run(check),
+        Command::Generate { check: true } => generate::check(),
+        Command::Generate { check: false } => generate::write(),
     }
 }

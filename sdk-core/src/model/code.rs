@@ -50,6 +50,19 @@ macro_rules! catalogue {
                 match self { $(Code::$variant => $advice,)* }
             }
 
+            /// Where it is explained: a page of this repository, generated from the catalogue. The
+            /// marketplace that answered explains its own codes, too; see
+            /// [`Error::docs_url`](crate::Error::docs_url).
+            ///
+            /// ```
+            /// use cloudnestle_marketplace::Code;
+            ///
+            /// assert_eq!(Code::TokenExpired.docs_url(), "docs/errors.md#token_expired");
+            /// ```
+            pub const fn docs_url(self) -> &'static str {
+                match self { $(Code::$variant => concat!("docs/errors.md#", $code),)* }
+            }
+
             /// The code of that name; [`Code::Unknown`] when this release has none.
             pub fn from_name(name: &str) -> Code {
                 match name { $($code => Code::$variant,)* _ => Code::Unknown }

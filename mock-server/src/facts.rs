@@ -10,6 +10,7 @@
 //! | api_tokens | `tok_…` | `token` | [`IssuedToken`] |
 //! | api_tokens | `fam_…` | `family` | [`Family`] |
 //! | api_tokens | half its hash | `refresh` | [`KeptRefreshToken`] |
+//! | idempotency_keys | a caller | hash of the key | [`Deed`] |
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
 //! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
@@ -17,6 +18,7 @@
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
 //!
+//! [`Deed`]: crate::api::idempotency::Deed
 //! [`Solution`]: crate::domain::catalogue::Solution
 //! [`Customer`]: crate::domain::catalogue::Customer
 //! [`Subscription`]: crate::domain::catalogue::Subscription
@@ -27,7 +29,9 @@
 
 use std::fmt;
 
-use cloudnestle_marketplace::model::{EventResult, LossReason, Timestamp, UsageEvent, UsageRange};
+use cloudnestle_marketplace::model::{
+    EventResult, LossReason, Secret, Timestamp, UsageEvent, UsageRange,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credential::Hash;
@@ -140,6 +144,12 @@ pub(crate) fn family(id: &str) -> Key {
 
 pub(crate) fn refresh_token(hash: &Hash) -> Key {
     Key::new(Table::ApiTokens, hash.index(), "refresh")
+}
+
+/// What `caller` did under an idempotency key.
+pub(crate) fn deed(caller: &str, idempotency_key: &str) -> Key {
+    let hash = Hash::of(&Secret::new(idempotency_key));
+    Key::new(Table::IdempotencyKeys, caller, hash.index())
 }
 
 pub(crate) fn fence(principal: &Principal, producer: &str) -> Key {

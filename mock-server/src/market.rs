@@ -62,6 +62,25 @@ impl Market {
         })
     }
 
+    /// Lets the key that is published next sign from now on. Tokens of the last one stay good.
+    #[cfg(feature = "control")]
+    pub(crate) async fn rotate_signing_key(&self) -> Result<(), crate::store::StoreError> {
+        use crate::store::StoreError;
+
+        let (now, fresh) = (self.world.now(), self.world.random.bytes());
+        let seeds = transact(&*self.store, async |tx| {
+            let key = facts::keys();
+            let kept = tx.get::<KeySeeds>(&key).await?;
+            let mut seeds = kept.ok_or(StoreError::Refused("a market without keys"))?;
+            seeds.signing.rotate(fresh, now);
+            tx.put(&key, &seeds)?;
+            Ok::<_, StoreError>(seeds)
+        })
+        .await?;
+        self.keys.replace(&seeds.signing);
+        Ok(())
+    }
+
     /// The solutions of the built-in world.
     pub(crate) fn solutions(&self) -> Vec<SolutionInfo> {
         let info = |solution: Solution| SolutionInfo {

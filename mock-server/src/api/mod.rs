@@ -5,6 +5,7 @@ pub(crate) mod caller;
 mod context;
 #[allow(dead_code, reason = "the first list is about to come")]
 pub(crate) mod cursor;
+mod idempotency;
 mod json;
 pub(crate) mod layers;
 mod page;

@@ -121,7 +121,7 @@ pub(crate) fn collect(routes: Vec<Route>) -> Router<Arc<Market>> {
 async fn jwks(State(market): State<Arc<Market>>) -> impl IntoResponse {
     // Five minutes: the SDK fetches anew when it meets a key it doesn't know.
     let cached = HeaderValue::from_static("public, max-age=300");
-    ([(header::CACHE_CONTROL, cached)], Json(market.keys.jwks()))
+    ([(header::CACHE_CONTROL, cached)], Json(market.keys.signing().jwks(market.world.now())))
 }
 
 async fn health() -> impl IntoResponse {

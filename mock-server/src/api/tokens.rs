@@ -12,6 +12,7 @@ use cloudnestle_marketplace::model::{
 
 use super::caller::{Session, SolutionKey};
 use super::context::context_of;
+use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
 use crate::domain::catalogue::{Solution, Subscription};
@@ -26,9 +27,17 @@ use crate::store::{Transaction, transact};
 pub(crate) async fn generate(
     State(market): State<Arc<Market>>,
     session: Session,
+    key: IdempotencyKey,
     Json(request): Json<GenerateToken>,
 ) -> Result<Json<TokenPair>, Failure> {
-    issue(&market, &session.customer_id, &request.solution_id).await.map(Json)
+    let draft = Draft::new(&market);
+    let (customer, solution) = (&session.customer_id, &request.solution_id);
+    let pair = key
+        .once(&market, customer, "POST /api/generate-token", &request, async |tx| {
+            issue_in(tx, &market, &draft, customer, solution).await
+        })
+        .await?;
+    Ok(Json(pair))
 }
 
 /// `POST /api/validate-token`
@@ -64,8 +73,9 @@ pub(crate) async fn revoke(
     caller: SolutionKey,
     Json(request): Json<RevokeToken>,
 ) -> Result<StatusCode, Failure> {
-    let token = jwt::read_access(&market.keys, &market.url, request.token.expose())
-        .map_err(|code| Failure::field("token", code.reason()))?;
+    let token =
+        jwt::read_access(&market.keys, &market.url, request.token.expose(), market.world.now())
+            .map_err(|code| Failure::field("token", code.reason()))?;
     let claims = token.claims();
     if claims.aud != caller.solution_id {
         return Err(Failure::new(Code::Forbidden, "The token is for another solution."));
@@ -111,34 +121,61 @@ async fn family_of(tx: &mut Transaction<'_>, token_id: &str) -> Result<Option<Fa
     Ok(tx.peek(&facts::family(&issued.family_id)).await?)
 }
 
+/// What a new family is made of: drawn before the transaction, which may run more than once.
+pub(crate) struct Draft {
+    family_id: String,
+    token_id: String,
+    refresh_token: Secret,
+    now: Timestamp,
+}
+
+impl Draft {
+    pub(crate) fn new(market: &Market) -> Draft {
+        Draft {
+            family_id: market.world.id("fam"),
+            token_id: market.world.id("tok"),
+            refresh_token: Kind::RefreshToken.secret(market.world.random.bytes()),
+            now: market.world.now(),
+        }
+    }
+}
+
 /// A pair that begins a new family: the customer opens a solution.
+#[cfg(any(test, feature = "control"))]
 pub(crate) async fn issue(
     market: &Market,
     customer_id: &str,
     solution_id: &str,
 ) -> Result<TokenPair, Failure> {
-    let now = market.world.now();
-    let family_id = market.world.id("fam");
-    let refresh_token = Kind::RefreshToken.secret(market.world.random.bytes());
-    let token_id = market.world.id("tok");
-
-    let access = transact(&*market.store, async |tx| {
-        let tier = subscribed_tier(tx, customer_id, solution_id).await?;
-        let family = Family {
-            customer_id: customer_id.to_owned(),
-            solution_id: solution_id.to_owned(),
-            newest: 0,
-            ends_at: now + FAMILY_LIFE,
-            revoked_at: None,
-        };
-        let access = claims(market, &family, &token_id, tier, now);
-        keep_access(tx, &family_id, &access)?;
-        keep_refresh(tx, &family_id, 0, &refresh_token, &access)?;
-        tx.create(&facts::family(&family_id), &family)?;
-        Ok::<_, Failure>(access)
+    let draft = Draft::new(market);
+    transact(&*market.store, async |tx| {
+        issue_in(tx, market, &draft, customer_id, solution_id).await
     })
-    .await?;
-    Ok(pair(market, &access, refresh_token))
+    .await
+}
+
+/// As [`issue`], with whatever else is done in the transaction.
+pub(crate) async fn issue_in(
+    tx: &mut Transaction<'_>,
+    market: &Market,
+    draft: &Draft,
+    customer_id: &str,
+    solution_id: &str,
+) -> Result<TokenPair, Failure> {
+    let tier = subscribed_tier(tx, customer_id, solution_id).await?;
+    let Draft { family_id, token_id, refresh_token, now } = draft;
+    let family = Family {
+        customer_id: customer_id.to_owned(),
+        solution_id: solution_id.to_owned(),
+        newest: 0,
+        ends_at: *now + FAMILY_LIFE,
+        revoked_at: None,
+    };
+    let access = claims(market, &family, token_id, tier, *now);
+    keep_access(tx, family_id, &access)?;
+    keep_refresh(tx, family_id, 0, refresh_token, &access)?;
+    tx.create(&facts::family(family_id), &family)?;
+    Ok(pair(market, &access, refresh_token.clone()))
 }
 
 /// What a renewal came to.

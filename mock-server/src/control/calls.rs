@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Secret, Timestamp};
+use cloudnestle_marketplace::model::{Jwks, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Json;
@@ -115,6 +115,12 @@ pub(super) async fn move_clock(
         _ => return Err(Failure::new(Code::RequestInvalid, "Give either `set` or `advance_ms`.")),
     }
     Ok(self::clock(State(market)).await)
+}
+
+/// `POST /mock/keys`
+pub(super) async fn rotate_signing_key(State(market): TheMarket) -> Result<Json<Jwks>, Failure> {
+    market.rotate_signing_key().await?;
+    Ok(Json(market.keys.signing().jwks(market.world.now())))
 }
 
 /// `GET /mock/faults`

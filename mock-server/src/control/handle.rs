@@ -77,6 +77,11 @@ impl MockServer {
         Ok(self.market.world.clock.advance(by).map_err(Failure::from)?)
     }
 
+    /// Lets the next of the published keys sign tokens from now on. Those of the last one stay good.
+    pub async fn rotate_signing_key(&self) -> Result<(), ControlError> {
+        Ok(self.market.rotate_signing_key().await.map_err(Failure::from)?)
+    }
+
     /// Plans a fault, after those that are planned already.
     pub fn inject(&self, fault: Fault) -> Result<(), ControlError> {
         Ok(calls::plan(&self.market, fault)?)

@@ -65,14 +65,19 @@ pub(crate) fn verify_access(
     token: &str,
     now: Timestamp,
 ) -> Result<VerifiedToken, Code> {
-    let claims: Claims = open(keys, ACCESS_TYPE, token)?;
+    let claims: Claims = open(keys, ACCESS_TYPE, token, now)?;
     claims.check(issuer, audience, now)?;
     Ok(VerifiedToken(claims))
 }
 
 /// A solution token of ours, even one whose time is over: ending a session that has ended is fine.
-pub(crate) fn read_access(keys: &Keys, issuer: &str, token: &str) -> Result<VerifiedToken, Code> {
-    let claims: Claims = open(keys, ACCESS_TYPE, token)?;
+pub(crate) fn read_access(
+    keys: &Keys,
+    issuer: &str,
+    token: &str,
+    now: Timestamp,
+) -> Result<VerifiedToken, Code> {
+    let claims: Claims = open(keys, ACCESS_TYPE, token, now)?;
     if claims.iss != issuer {
         return Err(Code::TokenWrongIssuer);
     }
@@ -86,7 +91,7 @@ pub(crate) fn verify_session(
     token: &str,
     now: Timestamp,
 ) -> Result<SessionClaims, &'static str> {
-    let claims: SessionClaims = open(keys, SESSION_TYPE, token)
+    let claims: SessionClaims = open(keys, SESSION_TYPE, token, now)
         .map_err(|_| "This is not a session of this marketplace.")?;
     if claims.iss != issuer || claims.aud != issuer {
         return Err("The session is another marketplace's.");
@@ -120,11 +125,13 @@ fn sign(keys: &Keys, typ: &str, claims: &impl Serialize) -> Secret {
         alg: &'a str,
         kid: &'a str,
     }
-    let header = Header { typ, alg: UnverifiedToken::ALGORITHM, kid: keys.key_id() };
+    let published = keys.signing();
+    let key = published.current();
+    let header = Header { typ, alg: UnverifiedToken::ALGORITHM, kid: key.id() };
     let mut token = encode(&header);
     token.push('.');
     token.push_str(&encode(claims));
-    let signature = keys.sign(token.as_bytes());
+    let signature = key.sign(token.as_bytes());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Secret::new(token)
@@ -135,12 +142,16 @@ fn encode(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
 }
 
-fn open<C: DeserializeOwned>(keys: &Keys, typ: &str, token: &str) -> Result<C, Code> {
+fn open<C: DeserializeOwned>(
+    keys: &Keys,
+    typ: &str,
+    token: &str,
+    now: Timestamp,
+) -> Result<C, Code> {
     let unverified = UnverifiedToken::parse(token, typ)?;
-    if unverified.kid() != keys.key_id() {
-        return Err(Code::TokenKeyUnknown);
-    }
-    let key = UnparsedPublicKey::new(&ED25519, keys.public_key());
+    let published = keys.signing();
+    let key = published.get(unverified.kid(), now).ok_or(Code::TokenKeyUnknown)?;
+    let key = UnparsedPublicKey::new(&ED25519, key.public_key());
     let signature_is_good = key.verify(unverified.signed(), unverified.signature()).is_ok();
     unverified.claims(signature_is_good)
 }
@@ -179,12 +190,13 @@ mod tests {
     /// A token with any header and claims, signed by the right key.
     fn forged(header: serde_json::Value, claims: serde_json::Value) -> String {
         let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = URL_SAFE_NO_PAD.encode(test_keys().sign(signed.as_bytes()));
+        let signature =
+            URL_SAFE_NO_PAD.encode(test_keys().signing().current().sign(signed.as_bytes()));
         format!("{signed}.{signature}")
     }
 
     fn good_header() -> serde_json::Value {
-        json!({"typ": "at+jwt", "alg": "EdDSA", "kid": test_keys().key_id()})
+        json!({"typ": "at+jwt", "alg": "EdDSA", "kid": test_keys().signing().current().id()})
     }
 
     #[test]
@@ -233,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_header_is_taken_by_the_letter() {
-        let kid = test_keys().key_id().to_owned();
+        let kid = test_keys().signing().current().id().to_owned();
         let good = serde_json::to_value(claims()).expect("JSON");
         assert_eq!(verdict(&forged(good_header(), good.clone())), Ok(()));
         for (header, code) in [

@@ -1,85 +1,69 @@
 //! The marketplace's own keys, made once and kept in its database.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloudnestle_marketplace::model::{Jwk, Jwks, Secret};
+use cloudnestle_marketplace::model::Secret;
 use ring::hmac;
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::credential::{Hash, Kind};
+use super::signing::{SigningKeys, SigningSeeds};
 
 /// How much of an HMAC-SHA256 seals a value: 128 bits can't be guessed.
 pub(crate) const SEAL_BYTES: usize = 16;
 
-/// The 32 random bytes each key is made of, as they are kept.
+/// The random bytes each key is made of, as they are kept.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct KeySeeds {
-    signing: [u8; 32],
+    pub signing: SigningSeeds,
     refresh: [u8; 32],
+    seals: [u8; 32],
     test_keys: [u8; 32],
 }
 
 impl KeySeeds {
     pub(crate) fn new(mut random: impl FnMut() -> [u8; 32]) -> Self {
-        KeySeeds { signing: random(), refresh: random(), test_keys: random() }
+        KeySeeds {
+            signing: SigningSeeds::new(random(), random()),
+            refresh: random(),
+            seals: random(),
+            test_keys: random(),
+        }
     }
 }
 
 /// The keys, ready for use.
 pub(crate) struct Keys {
-    signing: Ed25519KeyPair,
-    key_id: String,
+    signing: RwLock<Arc<SigningKeys>>,
     refresh: hmac::Key,
-    test_keys: hmac::Key,
     seals: hmac::Key,
+    test_keys: hmac::Key,
 }
 
 impl Keys {
     /// `None` if a seed is not one that Ed25519 takes: the database is damaged.
     pub(crate) fn open(seeds: &KeySeeds) -> Option<Keys> {
-        let signing = Ed25519KeyPair::from_seed_unchecked(&seeds.signing).ok()?;
-        let key_id = thumbprint(signing.public_key().as_ref());
-        let refresh = hmac::Key::new(hmac::HMAC_SHA256, &seeds.refresh);
-        let seals = hmac::sign(&refresh, b"seal.v1");
+        let hmac_key = |seed| hmac::Key::new(hmac::HMAC_SHA256, seed);
         Some(Keys {
-            signing,
-            key_id,
-            refresh,
-            seals: hmac::Key::new(hmac::HMAC_SHA256, seals.as_ref()),
-            test_keys: hmac::Key::new(hmac::HMAC_SHA256, &seeds.test_keys),
+            signing: RwLock::new(Arc::new(SigningKeys::open(&seeds.signing)?)),
+            refresh: hmac_key(&seeds.refresh),
+            seals: hmac_key(&seeds.seals),
+            test_keys: hmac_key(&seeds.test_keys),
         })
     }
 
-    /// The name of the key that signs.
-    pub(crate) fn key_id(&self) -> &str {
-        &self.key_id
+    /// The keys of tokens, as they are now.
+    pub(crate) fn signing(&self) -> Arc<SigningKeys> {
+        self.signing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn public_key(&self) -> &[u8] {
-        self.signing.public_key().as_ref()
-    }
-
-    /// Ed25519 has no randomness in it: the same message always gets the same signature, so a pair
-    /// that must be answered twice need not be kept.
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.signing.sign(message).as_ref().to_vec()
-    }
-
-    /// What the world needs to check a signature.
-    pub(crate) fn jwks(&self) -> Jwks {
-        Jwks {
-            keys: vec![Jwk {
-                kty: "OKP".to_owned(),
-                crv: Some("Ed25519".to_owned()),
-                kid: Some(self.key_id.clone()),
-                x: Some(URL_SAFE_NO_PAD.encode(self.public_key())),
-                alg: Some("EdDSA".to_owned()),
-                usage: Some("sig".to_owned()),
-            }],
+    /// Takes over keys that were rotated.
+    #[cfg(feature = "control")]
+    pub(crate) fn replace(&self, rotated: &SigningSeeds) {
+        if let Some(keys) = SigningKeys::open(rotated) {
+            *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         }
     }
 
@@ -114,6 +98,16 @@ impl Keys {
         self.seal(context, value).ct_eq(seal).into()
     }
 
+    /// What seals the answer to something that was done under a caller's idempotency key.
+    pub(crate) fn answer_key(&self, caller: &str, idempotency_key: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.seals);
+        context.update(b"answer.v1\0");
+        context.update(caller.as_bytes());
+        context.update(b"\0");
+        context.update(idempotency_key.as_bytes());
+        bytes(context.sign())
+    }
+
     /// The secret key of a solution of the built-in world.
     ///
     /// A real marketplace draws keys and shows them once. This one computes those of its built-in
@@ -131,7 +125,7 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({})", self.key_id)
+        write!(f, "Keys({})", self.signing().current().id())
     }
 }
 
@@ -141,18 +135,14 @@ fn bytes(tag: hmac::Tag) -> [u8; 32] {
     bytes
 }
 
-/// A key's name is its JWK thumbprint (RFC 7638): the same key has the same name everywhere.
-fn thumbprint(public_key: &[u8]) -> String {
-    let x = URL_SAFE_NO_PAD.encode(public_key);
-    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-    let hash = ring::digest::digest(&ring::digest::SHA256, canonical.as_bytes());
-    URL_SAFE_NO_PAD.encode(hash)
-}
-
 #[cfg(test)]
 pub(crate) fn test_keys() -> Keys {
-    Keys::open(&KeySeeds { signing: [1; 32], refresh: [2; 32], test_keys: [3; 32] })
-        .expect("any 32 bytes are a seed")
+    let mut seed = 0;
+    let seeds = KeySeeds::new(|| {
+        seed += 1;
+        [seed; 32]
+    });
+    Keys::open(&seeds).expect("any 32 bytes are a seed")
 }
 
 #[cfg(test)]
@@ -174,13 +164,5 @@ mod tests {
         ] {
             assert_ne!(successor, different);
         }
-    }
-
-    #[test]
-    fn the_key_is_named_by_the_thumbprint_of_rfc_8037() {
-        // RFC 8037, appendix A.3.
-        let x =
-            URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("base64");
-        assert_eq!(thumbprint(&x), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 }

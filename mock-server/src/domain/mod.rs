@@ -11,4 +11,6 @@ pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod quota;
 pub(crate) mod refresh;
+pub(crate) mod sealed;
+pub(crate) mod signing;
 pub(crate) mod usage;

@@ -45,6 +45,8 @@ pub enum Table {
     ApiTokens,
     /// Which customer has which tier of which solution.
     Subscriptions,
+    /// What was answered to calls with an idempotency key.
+    IdempotencyKeys,
     /// Producers' fences, the ledger of events, and the counters projected from it.
     UsageTracking,
 }
@@ -59,6 +61,7 @@ impl Table {
             Table::ApiKeys => "api_keys",
             Table::ApiTokens => "api_tokens",
             Table::Subscriptions => "subscriptions",
+            Table::IdempotencyKeys => "idempotency_keys",
             Table::UsageTracking => "usage_tracking",
         }
     }

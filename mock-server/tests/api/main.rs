@@ -4,6 +4,7 @@
 mod common;
 mod control;
 mod faults;
+mod idempotency;
 mod page;
 mod problems;
 mod tiers;

@@ -63,7 +63,8 @@ async fn market(store: Arc<dyn Store>) -> Arc<Market> {
 /// Three searches, the last with an idempotency key.
 async fn range(market: &Market) -> TrackUsage {
     let pair = tokens::issue(market, "cus_ravi", SOLUTION).await.expect("a pair");
-    let token = jwt::read_access(&market.keys, &market.url, pair.access_token.expose());
+    let token =
+        jwt::read_access(&market.keys, &market.url, pair.access_token.expose(), market.world.now());
     let token_id = &token.expect("ours").claims().jti.clone();
     let entry = |number: u64| Entry::Event {
         number,

@@ -47,9 +47,12 @@ macro_rules! tables_of_items {
 
 /// What makes version n + 1 of the file out of version n. Files in the field were made by these
 /// words: add to the list, and never change it.
-const MIGRATIONS: &[&str] = &[tables_of_items!(
-    "marketplace" "users" "solutions" "api_keys" "api_tokens" "subscriptions" "usage_tracking"
-)];
+const MIGRATIONS: &[&str] = &[
+    tables_of_items!(
+        "marketplace" "users" "solutions" "api_keys" "api_tokens" "subscriptions" "usage_tracking"
+    ),
+    tables_of_items!("idempotency_keys"),
+];
 
 /// Claims the file for this process. The claim is the system's and ends with the process, however
 /// that ends. It lies on a file beside: closing any handle of the database file itself would take

@@ -1,0 +1,131 @@
+//! One effect for one `Idempotency-Key`, however often the call is made.
+//!
+//! What was answered is committed with the effect, so there is no moment at which one is there
+//! without the other, and two calls at once end as one: whoever commits second finds the answer of
+//! the first. A call that failed had no effect and leaves the key unused. The design's contract has
+//! a 409 for a call that is still running; nobody needs it here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::Timestamp;
+use ring::hmac;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Failure;
+use crate::domain::sealed::Sealed;
+use crate::facts;
+use crate::market::Market;
+use crate::store::{Transaction, transact};
+
+const HEADER: &str = "idempotency-key";
+/// The longest key, in bytes: Stripe's bound.
+const MAX_KEY_BYTES: usize = 255;
+/// How long an answer is given again: Stripe's bound. Who asks after that does something new.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The caller's own name for what it is about to do, if it gave one.
+pub(crate) struct IdempotencyKey(Option<String>);
+
+/// What was done under a key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Deed {
+    /// Of the call and its body: another body under the same key is a mistake of the caller.
+    fingerprint: String,
+    forgotten_at: Timestamp,
+    answer: Sealed,
+}
+
+impl FromRequestParts<Arc<Market>> for IdempotencyKey {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Market>) -> Result<Self, Failure> {
+        let Some(value) = parts.headers.get(HEADER) else {
+            return Ok(IdempotencyKey(None));
+        };
+        let key = value.to_str().unwrap_or_default();
+        if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+            let detail = "An Idempotency-Key has 1 to 255 visible ASCII characters.";
+            return Err(Failure::new(Code::RequestInvalid, detail));
+        }
+        Ok(IdempotencyKey(Some(key.to_owned())))
+    }
+}
+
+impl IdempotencyKey {
+    /// Runs `effect` in a transaction of the store, or gives the answer it had before.
+    ///
+    /// Keys are `caller`'s own: two callers may use the same. `call` and `request` are what must not
+    /// have changed when a key is used again.
+    pub(crate) async fn once<R, A, F>(
+        &self,
+        market: &Market,
+        caller: &str,
+        call: &str,
+        request: &R,
+        effect: F,
+    ) -> Result<A, Failure>
+    where
+        R: Serialize,
+        A: Serialize + DeserializeOwned,
+        F: AsyncFnOnce(&mut Transaction<'_>) -> Result<A, Failure> + Clone,
+    {
+        let Some(key) = &self.0 else {
+            return transact(&*market.store, effect).await;
+        };
+        let item = facts::deed(caller, key);
+        let sealing = market.keys.answer_key(caller, key);
+        let fingerprint = fingerprint(&sealing, call, request)?;
+        let nonce = market.world.random.bytes();
+        let now = market.world.now();
+
+        transact(&*market.store, async |tx| {
+            let before = tx.get::<Deed>(&item).await?;
+            if let Some(before) = before.filter(|deed| now < deed.forgotten_at) {
+                return before.answer_to(&fingerprint, &sealing);
+            }
+            let answer = effect.clone()(tx).await?;
+            let text = serde_json::to_vec(&answer).map_err(|_| Code::Internal)?;
+            let deed = Deed {
+                fingerprint: fingerprint.clone(),
+                forgotten_at: now + KEPT_FOR,
+                answer: Sealed::new(&sealing, nonce, &text).ok_or(Code::Internal)?,
+            };
+            tx.put(&item, &deed)?;
+            Ok(answer)
+        })
+        .await
+    }
+}
+
+impl Deed {
+    fn answer_to<A: DeserializeOwned>(
+        &self,
+        fingerprint: &str,
+        sealing: &[u8; 32],
+    ) -> Result<A, Failure> {
+        if self.fingerprint != fingerprint {
+            return Err(Code::IdempotencyMismatch.into());
+        }
+        let text = self.answer.open(sealing).map_err(|_| Code::Internal)?;
+        serde_json::from_slice(&text).map_err(|_| Code::Internal.into())
+    }
+}
+
+/// A body may hold a password, of which a hash that is quick to compute must not be kept: so this one
+/// can't be computed without the caller's key.
+fn fingerprint(
+    sealing: &[u8; 32],
+    call: &str,
+    request: &impl Serialize,
+) -> Result<String, Failure> {
+    // By way of a value, whose objects have their keys sorted.
+    let request = serde_json::to_value(request).map_err(|_| Code::Internal)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, sealing);
+    let tag = hmac::sign(&key, format!("{call}\n{request}").as_bytes());
+    Ok(tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}

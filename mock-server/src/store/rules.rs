@@ -22,6 +22,17 @@ pub(super) enum Change<'w> {
     Counter { version: u64, number: i64 },
 }
 
+impl Change<'_> {
+    /// As much of the item as it leaves; of what is not changed, nothing is known here.
+    pub(super) fn leaves(&self) -> Option<Found> {
+        match *self {
+            Change::Nothing | Change::Removed => None,
+            Change::Document { version, .. } => Some(Found { version, number: None }),
+            Change::Counter { version, number } => Some(Found { version, number: Some(number) }),
+        }
+    }
+}
+
 /// Refuses a commit that not every store could take, whatever is in the store.
 pub(super) fn check_bounds(writes: &[Write]) -> Result<(), StoreError> {
     if writes.len() > MAX_WRITES {

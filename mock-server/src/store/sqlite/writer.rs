@@ -1,7 +1,8 @@
 //! The one thread that writes. Commits that wait while the disk is busy are made one transaction, so
-//! that they share the wait for the next sync: the more at once, the less each costs.
+//! that they share the wait for the next sync, and the work on items that several of them change: the
+//! more at once, the less each costs.
 
-use std::{io, iter, sync::mpsc, thread};
+use std::{collections::BTreeMap, io, iter, sync::mpsc, thread};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -86,29 +87,65 @@ fn write_group(
     connection: &mut Connection,
     group: &[Commit],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut draft = Draft::default();
     let mut verdicts = Vec::with_capacity(group.len());
     for commit in group {
-        match write_commit(&mut transaction, &commit.writes) {
-            // SQLite may have given up the whole transaction (it does when the disk is full), and
-            // what would follow would not be part of any.
+        match draft.take(&transaction, &commit.writes) {
+            // What is in the file is unknown, and so is whether any condition holds.
             Err(StoreError::Failed(reason)) => return Err(StoreError::Failed(reason)),
             verdict => verdicts.push(verdict),
         }
     }
+    draft.write(&transaction)?;
     transaction.commit()?;
     Ok(verdicts)
 }
 
-fn write_commit(group: &mut rusqlite::Transaction<'_>, writes: &[Write]) -> Result<(), StoreError> {
-    let savepoint = group.savepoint()?; // What returns before the end of this rolls back to here.
-    for write in writes {
-        let key = write.key();
-        let change = judge(write, find(&savepoint, key)?)?;
-        apply(&savepoint, key, change)?;
+/// Items as the commits of a group leave them: read once, however many of the commits name them, and
+/// written once, in the order in which they lie in the file.
+#[derive(Default)]
+struct Draft<'g> {
+    items: BTreeMap<&'g Key, Drafted<'g>>,
+}
+
+struct Drafted<'g> {
+    /// The item, after the commits so far.
+    found: Option<Found>,
+    /// What they make of the item that is in the file.
+    change: Change<'g>,
+}
+
+impl<'g> Draft<'g> {
+    /// Takes a commit whose every condition holds after those that were taken before it; another
+    /// leaves no trace.
+    fn take(&mut self, file: &Connection, writes: &'g [Write]) -> Result<(), StoreError> {
+        // No two writes name the same item, so none changes what another is judged by.
+        let mut changes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let found = self.found(file, write.key())?;
+            changes.push((write.key(), judge(write, found)?));
+        }
+        for (key, change) in changes {
+            if change != Change::Nothing {
+                self.items.insert(key, Drafted { found: change.leaves(), change });
+            }
+        }
+        Ok(())
     }
-    savepoint.commit()?;
-    Ok(())
+
+    fn found(&mut self, file: &Connection, key: &'g Key) -> rusqlite::Result<Option<Found>> {
+        if let Some(item) = self.items.get(key) {
+            return Ok(item.found);
+        }
+        let found = find(file, key)?;
+        self.items.insert(key, Drafted { found, change: Change::Nothing });
+        Ok(found)
+    }
+
+    fn write(self, file: &Connection) -> rusqlite::Result<()> {
+        self.items.into_iter().try_for_each(|(key, item)| apply(file, key, item.change))
+    }
 }
 
 fn find(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Found>> {

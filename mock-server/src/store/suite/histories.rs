@@ -78,7 +78,7 @@ fn any_query() -> impl Strategy<Value = Query> {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => vec(vec(any_write(), 1..4), 1..5).prop_map(Step::Commit),
+        4 => vec(vec(any_write(), 1..4), 1..9).prop_map(Step::Commit),
         1 => any_key().prop_map(Step::Get),
         2 => any_query().prop_map(Step::Query),
     ]

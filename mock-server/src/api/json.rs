@@ -1,4 +1,4 @@
-//! JSON bodies, bounded, with errors that name the field.
+//! JSON bodies, compressed or not, bounded, with errors that name the field.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -9,9 +9,10 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::encoding::Encoding;
 use super::problem::Failure;
 
-/// The most bytes of a body: 500 events of ordinary size, twice.
+/// The most bytes of a body, compressed or not: 500 events of ordinary size, twice.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How much of a body that is too large is read and thrown away. A connection that is closed while
 /// its client still sends loses the answer, and this answer tells the client to send less.
@@ -35,7 +36,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if !is_json(&parts.headers) {
             return Err(Code::MediaTypeUnsupported.into());
         }
-        let body = read(body).await?;
+        let encoding = Encoding::of(&parts.headers)?;
+        let mut body = read(body).await?;
+        if let Some(encoding) = encoding {
+            body = encoding.unpack(&body, MAX_BODY_BYTES)?;
+        }
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             // Where the text is no JSON, it is nobody's field that is wrong.
@@ -75,7 +80,7 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
         }
     }
     if length > MAX_BODY_BYTES {
-        return Err(Failure::new(Code::RequestTooLarge, "A body has at most 1 MiB."));
+        return Err(Failure::from(Code::RequestTooLarge));
     }
     Ok(bytes)
 }

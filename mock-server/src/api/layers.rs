@@ -1,4 +1,4 @@
-//! What happens around every call: an id, a time limit, and an answer of the right form.
+//! What happens around every call: an id, limits of length and time, and an answer of the right form.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,21 +6,28 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{API_VERSION, Timestamp};
+use cloudnestle_marketplace::model::Timestamp;
 use futures_util::FutureExt;
+use tower_http::cors::{Any, CorsLayer, Vary};
 
 use super::problem::{self, Failure};
+use super::version::{VERSION, Version};
 use crate::market::Market;
 
 /// The longest a call may take, its body included. The SDK's own limit for one attempt is shorter.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a browser remembers what it may do: as long as any of them does (Chrome, two hours).
+const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 const MAX_REQUEST_ID_BYTES: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const VERSION: HeaderName = HeaderName::from_static("cloudnestle-version");
+/// The longest path and query: nginx's bound.
+const MAX_URI_BYTES: usize = 8 * 1024;
+/// The longest part of a path: ids have some 30 bytes.
+const MAX_SEGMENT_BYTES: usize = 64;
 
 /// A call's id: the caller's, or a new one.
 #[derive(Clone, Debug)]
@@ -37,11 +44,15 @@ pub(crate) async fn frame(
     tracing::debug!(method = %request.method(), path = request.uri().path(), id, "asked");
     request.extensions_mut().insert(RequestId(id.clone()));
 
-    let mut response = problem::render(next.run(request).await, &id, &market.url);
+    let response = match check_uri(request.uri()) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    };
+    let mut response = problem::render(response, &id, &market.url);
 
     tracing::debug!(status = response.status().as_u16(), id, "answered");
     let headers = response.headers_mut();
-    headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
+    headers.entry(VERSION).or_insert(Version::NEWEST.header());
     // Tokens must not be kept by anybody on the way; what may be says so itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::try_from(id) {
@@ -70,6 +81,50 @@ pub(crate) async fn guard(
         }
         Err(_elapsed) => Failure::new(Code::Unavailable, "The call took too long.").into_response(),
     }
+}
+
+fn check_uri(uri: &Uri) -> Result<(), Failure> {
+    let query = uri.query().map_or(0, str::len);
+    if uri.path().len() + query > MAX_URI_BYTES {
+        return Err(Code::UriTooLong.into());
+    }
+    match uri.path().split('/').all(|segment| segment.len() <= MAX_SEGMENT_BYTES) {
+        true => Ok(()),
+        false => Err(Failure::new(Code::NotFound, "No id is longer than 64 bytes.")),
+    }
+}
+
+/// What browsers may do: everything that the API takes, from any page. The API knows its callers by
+/// what they send and not by what a browser adds (there are no cookies), so another page's calls have
+/// nothing that anybody else's have not; and `*` forbids browsers to send credentials of their own.
+pub(crate) fn cors() -> CorsLayer {
+    let name = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::CONTENT_ENCODING,
+            header::IF_NONE_MATCH,
+            VERSION,
+            REQUEST_ID,
+            name("cloudnestle-solution"),
+            name("idempotency-key"),
+        ])
+        // Browsers show scripts a few harmless headers of an answer, and these.
+        .expose_headers([
+            header::DATE,
+            header::ETAG,
+            header::RETRY_AFTER,
+            VERSION,
+            REQUEST_ID,
+            name("ratelimit"),
+            name("ratelimit-policy"),
+        ])
+        .max_age(PREFLIGHT_LIFE)
+        // All of this is the same for everybody.
+        .vary(Vary::list([]))
 }
 
 /// The id the caller gave, if it is harmless in headers and logs.

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 mod context;
 #[allow(dead_code, reason = "the first list is about to come")]
 pub(crate) mod cursor;
+mod encoding;
 mod idempotency;
 mod json;
 pub(crate) mod layers;
@@ -17,6 +18,7 @@ pub(crate) mod routes;
 mod tiers;
 pub(crate) mod tokens;
 pub(crate) mod usage;
+mod version;
 
 #[cfg(feature = "control")]
 pub(crate) use json::Json;

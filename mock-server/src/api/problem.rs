@@ -126,6 +126,9 @@ pub(crate) fn render(mut response: Response, request_id: &str, url: &str) -> Res
     if problem.status == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    if problem.code == Code::EncodingUnsupported {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
+    }
     // A struct of strings and numbers always has a JSON form.
     *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
     response

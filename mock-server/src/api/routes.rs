@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{self, MethodRouter};
 
 use super::json::Json;
-use super::{context, layers, page, quotas, tiers, tokens, usage};
+use super::{context, encoding, layers, page, quotas, tiers, tokens, usage, version};
 use crate::market::Market;
 
 /// One call of the API.
@@ -104,14 +104,17 @@ pub(crate) fn about() -> Vec<Route> {
 
 /// Everything, as one service: it needs no socket.
 pub(crate) fn router(market: Arc<Market>) -> Router {
-    let api = collect(api()).layer(from_fn(layers::guard));
+    let api = collect(api()).layer(from_fn(layers::guard)).layer(from_fn(version::layer));
     #[cfg(feature = "control")]
-    let api = api
-        .layer(from_fn_with_state(market.clone(), crate::control::rehearsal::layer))
-        .merge(crate::control::router(&market));
-    api.merge(collect(about()).layer(from_fn(layers::guard)))
-        .layer(from_fn_with_state(market.clone(), layers::frame))
-        .with_state(market)
+    let api = api.layer(from_fn_with_state(market.clone(), crate::control::rehearsal::layer));
+    let router = api
+        .merge(collect(about()).layer(from_fn(layers::guard)))
+        .layer(from_fn(encoding::layer))
+        .layer(layers::cors());
+    // In this order: what no route matches is answered by the router that is merged last.
+    #[cfg(feature = "control")]
+    let router = crate::control::router(&market).merge(router);
+    router.layer(from_fn_with_state(market.clone(), layers::frame)).with_state(market)
 }
 
 pub(crate) fn collect(routes: Vec<Route>) -> Router<Arc<Market>> {

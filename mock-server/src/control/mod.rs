@@ -11,7 +11,9 @@ pub(crate) mod rehearsal;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
 
 use crate::api::layers;
 use crate::api::routes::{Credential, Route, collect, delete, get, post};
@@ -59,6 +61,8 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The calls of `/mock`, behind their gate.
 pub(crate) fn router(market: &Arc<Market>) -> Router<Arc<Market>> {
     collect(routes())
+        // Whatever else begins so is behind the gate, too.
+        .route("/mock/{*rest}", any(async || StatusCode::NOT_FOUND))
         .layer(from_fn(layers::guard))
         .layer(from_fn_with_state(market.clone(), gate::layer))
 }

@@ -1,6 +1,8 @@
 //! The server as its callers see it: real HTTP, on both stores.
 #![cfg(feature = "control")]
 
+mod bodies;
+mod browsers;
 mod common;
 mod control;
 mod faults;
@@ -10,3 +12,4 @@ mod problems;
 mod tiers;
 mod tokens;
 mod usage;
+mod versions;

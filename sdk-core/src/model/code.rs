@@ -95,10 +95,15 @@ catalogue! {
 
     // The request.
     RequestInvalid = "request_invalid", 422, final, "The request does not have the form the API asks for.", "Correct the field that `field` and `detail` name.";
-    RequestTooLarge = "request_too_large", 413, final, "The request is larger than the marketplace takes.", "Send less at once.";
+    RequestTooLarge = "request_too_large", 413, final, "The request is larger than the marketplace takes.", "Send less at once: a body has at most 1 MiB, before and after it was compressed.";
+    UriTooLong = "uri_too_long", 414, final, "The path and the query are longer than the marketplace reads.", "Keep them within 8 KiB.";
+    HeadersTooLarge = "headers_too_large", 431, final, "The headers are larger than the marketplace reads.", "Keep them within 64 KiB, and 100 in number.";
+    HttpMalformed = "http_malformed", 400, final, "This is not HTTP as the marketplace reads it.", "Speak HTTP/1.1, and check what lies between.";
+    VersionUnknown = "version_unknown", 400, final, "The API has no such version.", "Send `CloudNestle-Version` as the detail lists them, or not at all.";
     CursorInvalid = "cursor_invalid", 422, final, "The cursor is not one of this list.", "Begin again without a cursor, and keep the filters from page to page.";
     NotFound = "not_found", 404, final, "There is no such thing.", "Check the id and the path.";
     MethodNotAllowed = "method_not_allowed", 405, final, "This path has no such method.", "Use a method of the `Allow` header.";
+    EncodingUnsupported = "encoding_unsupported", 415, final, "The body is compressed in a way the marketplace doesn't read.", "Send it as it is, or compressed once by gzip or zstd.";
     MediaTypeUnsupported = "media_type_unsupported", 415, final, "The body is not JSON.", "Send JSON with `Content-Type: application/json`.";
 
     SubscriptionMissing = "subscription_missing", 404, final, "The customer has no subscription to the solution.", "Let the customer subscribe first; a tier is changed, not given.";

@@ -17,6 +17,7 @@
 //! | usage_tracking | `key/…` | `idempotency` | [`IdempotencyRecord`] |
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
+//! | usage_tracking | `spent/cus_…/sol_…` | action `/` period | a number |
 //!
 //! [`Deed`]: crate::api::idempotency::Deed
 //! [`Solution`]: crate::domain::catalogue::Solution
@@ -35,7 +36,7 @@ use cloudnestle_marketplace::model::{
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credential::Hash;
-use crate::domain::usage::Counter;
+use crate::domain::usage::{Counter, Sender};
 use crate::store::{Key, Query, Table};
 
 /// A secret key of a solution.
@@ -72,6 +73,9 @@ pub(crate) struct LedgerLine {
     pub event: Option<UsageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<LossReason>,
+    /// The day it occurred in had ended when it arrived.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub late: bool,
 }
 
 /// An event that was sent alone and counted.
@@ -80,6 +84,13 @@ pub(crate) struct SingleEvent {
     pub fingerprint: String,
     pub received_at: Timestamp,
     pub event: UsageEvent,
+    /// As that of a [`LedgerLine`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub late: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What was done under a caller's idempotency key.
@@ -95,22 +106,39 @@ pub(crate) struct PendingProjection {
     pub additions: Vec<(Counter, i64)>,
 }
 
-/// Who sends usage: numbers and idempotency keys are the principal's, not the key's, so that
-/// changing a key keeps the fence. In this release only secret keys of the test environment send.
+/// Who sends usage. Numbers, event ids and idempotency keys are the principal's: a user with a token
+/// can't advance a backend's fence or use up its keys. They are not the key's or the token's, so that
+/// changing either keeps the fence. In this release all are of the test environment.
 #[derive(Clone, Debug)]
-pub(crate) struct Principal {
-    solution_id: String,
+pub(crate) enum Principal {
+    SecretKey { solution_id: String },
+    SolutionToken { customer_id: String, solution_id: String },
 }
 
 impl Principal {
-    pub(crate) fn secret_key(solution_id: &str) -> Principal {
-        Principal { solution_id: solution_id.to_owned() }
+    pub(crate) fn solution_id(&self) -> &str {
+        match self {
+            Principal::SecretKey { solution_id } => solution_id,
+            Principal::SolutionToken { solution_id, .. } => solution_id,
+        }
+    }
+
+    pub(crate) fn sender(&self) -> Sender<'_> {
+        match self {
+            Principal::SecretKey { .. } => Sender::Solution,
+            Principal::SolutionToken { customer_id, .. } => Sender::Customer(customer_id),
+        }
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/test/secret_key", self.solution_id)
+        match self {
+            Principal::SecretKey { solution_id } => write!(f, "{solution_id}/test/secret_key"),
+            Principal::SolutionToken { customer_id, solution_id } => {
+                write!(f, "{customer_id}/{solution_id}/test/token")
+            }
+        }
     }
 }
 
@@ -202,8 +230,18 @@ pub(crate) fn oldest_pending(limit: usize) -> Query {
     }
 }
 
+/// What was used, as far as the projection of the ledger has come.
 pub(crate) fn counter(counter: &Counter) -> Key {
+    count("counters", counter)
+}
+
+/// What was used of an action with a hard limit: added to in the commit that takes the event.
+pub(crate) fn spent(counter: &Counter) -> Key {
+    count("spent", counter)
+}
+
+fn count(kind: &str, counter: &Counter) -> Key {
     let Counter { customer_id, solution_id, action, period } = counter;
-    let partition = format!("counters/{customer_id}/{solution_id}");
+    let partition = format!("{kind}/{customer_id}/{solution_id}");
     Key::new(Table::UsageTracking, partition, format!("{action}/{period}"))
 }

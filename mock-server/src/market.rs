@@ -135,6 +135,9 @@ fn found(tx: &mut Transaction<'_>, seeds: &KeySeeds, now: Timestamp) -> Result<(
     let keys = Keys::open(seeds).ok_or(StartError::DamagedKeys)?;
     let world = built_in(now);
     for solution in &world.solutions {
+        if let Some(flaw) = solution.flaw() {
+            return Err(StartError::Catalogue(format!("{}: {flaw}", solution.id)));
+        }
         tx.put(&facts::solution(&solution.id), solution)?;
         let hash = Hash::of(&keys.test_secret_key(&solution.id));
         let api_key = ApiKey { hash, solution_id: solution.id.clone() };

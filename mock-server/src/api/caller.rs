@@ -14,7 +14,7 @@ use super::problem::Failure;
 use super::tokens;
 use crate::domain::credential::{Hash, Kind, LIVE_PREFIXES};
 use crate::domain::jwt::{self, TokenType};
-use crate::facts::{self, ApiKey};
+use crate::facts::{self, ApiKey, Principal};
 use crate::market::Market;
 use crate::store::transact;
 
@@ -23,6 +23,14 @@ pub(crate) enum Reader {
     /// The solution.
     Solution(SolutionKey),
     /// The customer.
+    Customer(SolutionToken),
+}
+
+/// Somebody who may send usage.
+pub(crate) enum UsageSender {
+    /// The solution's backend: any usage of its solution.
+    Solution(SolutionKey),
+    /// The customer's browser: the customer's own, of actions that clients may report.
     Customer(SolutionToken),
 }
 
@@ -153,6 +161,36 @@ impl FromRequestParts<Arc<Market>> for Reader {
                 SolutionToken::verify(market, token).await.map(Reader::Customer)
             }
             other => Err(other.is_not("a solution's secret key or a customer's solution token")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Market>> for UsageSender {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
+        match Presented::of(parts)? {
+            Presented::SolutionToken(token) => {
+                SolutionToken::verify(market, token).await.map(UsageSender::Customer)
+            }
+            Presented::SecretKey(_) => {
+                SolutionKey::from_request_parts(parts, market).await.map(UsageSender::Solution)
+            }
+            other => Err(other.is_not("a solution's secret key or a customer's solution token")),
+        }
+    }
+}
+
+impl UsageSender {
+    pub(crate) fn principal(&self) -> Principal {
+        match self {
+            UsageSender::Solution(key) => {
+                Principal::SecretKey { solution_id: key.solution_id.clone() }
+            }
+            UsageSender::Customer(SolutionToken { claims }) => Principal::SolutionToken {
+                customer_id: claims.sub.clone(),
+                solution_id: claims.aud.clone(),
+            },
         }
     }
 }

@@ -65,7 +65,11 @@ pub(crate) async fn quotas_of(
             action: allowance.action.clone(),
             period: period.name.clone(),
         };
-        let used = tx.number(&facts::counter(&counter)).await?;
+        let counted = match solution.is_hard(&allowance.action, allowance.window) {
+            true => facts::spent(&counter),
+            false => facts::counter(&counter),
+        };
+        let used = tx.number(&counted).await?;
         quotas.push(quota(allowance, u64::try_from(used).unwrap_or(0), &period));
     }
     Ok(quotas)

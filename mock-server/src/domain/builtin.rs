@@ -1,9 +1,9 @@
 //! The world a new database begins with: three solutions of different shape and a customer in every
 //! tier. The ids are fixed, so that documentation and tests can name them.
 
-use cloudnestle_marketplace::model::{Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
 
-use super::catalogue::{Action, Allowance, Customer, Plan, Solution, Subscription};
+use super::catalogue::{Action, Allowance, Customer, Plan, Solution, Source, Subscription};
 
 /// Everything a new database begins with.
 pub(crate) struct BuiltIn {
@@ -44,19 +44,30 @@ pub(crate) fn built_in(now: Timestamp) -> BuiltIn {
     }
 }
 
-/// A daily quota, and a second action that is counted without a limit.
+/// A daily quota that is soft and one that is hard, an action that is counted without a limit, and
+/// one that browsers may report.
 fn faiss_search() -> Solution {
-    let searches = |limit| vec![allowance("search", limit, Window::Day)];
+    let daily = |searches, exports| {
+        vec![
+            allowance("search", searches, Window::Day),
+            Allowance { policy: QuotaPolicy::Hard, ..allowance("export", exports, Window::Day) },
+        ]
+    };
     Solution {
         id: "sol_faiss_search".to_owned(),
         name: "FAISS Search".to_owned(),
         time_zone: "Asia/Kolkata".to_owned(),
-        actions: vec![action("search", "request"), action("index", "megabyte")],
+        actions: vec![
+            action("search", "request"),
+            action("index", "megabyte"),
+            action("export", "file"),
+            Action { source: Source::Client, ..action("view", "page") },
+        ],
         plans: vec![
-            plan(Tier::Anonymous, &[], searches(Some(10))),
-            plan(Tier::Registered, &["search"], searches(Some(100))),
-            plan(Tier::Pro, &["search", "index"], searches(Some(10_000))),
-            plan(Tier::Enterprise, &["search", "index", "private_index"], searches(None)),
+            plan(Tier::Anonymous, &[], daily(Some(10), Some(0))),
+            plan(Tier::Registered, &["search"], daily(Some(100), Some(5))),
+            plan(Tier::Pro, &["search", "index"], daily(Some(10_000), Some(200))),
+            plan(Tier::Enterprise, &["search", "index", "private_index"], daily(None, None)),
         ],
     }
 }
@@ -103,7 +114,7 @@ fn customer(id: &str, name: Option<&str>) -> Customer {
 }
 
 fn action(name: &str, unit: &str) -> Action {
-    Action { name: name.to_owned(), unit: unit.to_owned() }
+    Action { name: name.to_owned(), unit: unit.to_owned(), source: Source::Server }
 }
 
 fn plan(tier: Tier, entitlements: &[&str], allowances: Vec<Allowance>) -> Plan {
@@ -112,7 +123,7 @@ fn plan(tier: Tier, entitlements: &[&str], allowances: Vec<Allowance>) -> Plan {
 }
 
 fn allowance(action: &str, limit: Option<u64>, window: Window) -> Allowance {
-    Allowance { action: action.to_owned(), limit, window }
+    Allowance { action: action.to_owned(), limit, window, policy: QuotaPolicy::Soft }
 }
 
 #[cfg(test)]
@@ -124,8 +135,7 @@ mod tests {
         let world = built_in(Timestamp::from_millis(0));
         for solution in &world.solutions {
             assert!(jiff::tz::TimeZone::get(&solution.time_zone).is_ok(), "{}", solution.time_zone);
-            let mut limited = solution.plans.iter().flat_map(|plan| &plan.allowances);
-            assert!(limited.all(|allowance| solution.has_action(&allowance.action)));
+            assert_eq!(solution.flaw(), None, "{}", solution.id);
         }
         for subscription in &world.subscriptions {
             assert!(world.customers.iter().any(|c| c.id == subscription.customer_id));

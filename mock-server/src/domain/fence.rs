@@ -48,9 +48,9 @@ impl Fence {
     }
 }
 
-/// The first number of a range whose numbers are consecutive and begin above zero, or the place of
-/// the entry that breaks the row.
-pub(crate) fn first_number(items: &[Entry]) -> Result<u64, usize> {
+/// Whether the numbers of a range are consecutive and begin above zero, or the place of the entry that
+/// breaks the row.
+pub(crate) fn numbered(items: &[Entry]) -> Result<(), usize> {
     let first = items.first().map(Entry::number).filter(|first| *first > 0).ok_or(0usize)?;
     let numbers = items.iter().map(Entry::number).enumerate();
     for (place, number) in numbers {
@@ -59,7 +59,7 @@ pub(crate) fn first_number(items: &[Entry]) -> Result<u64, usize> {
             return Err(place);
         }
     }
-    Ok(first)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,9 +110,9 @@ mod tests {
     fn a_range_has_consecutive_numbers_above_zero() {
         let range = |numbers: &[u64]| {
             let entry = |&number| Entry::Lost { number, reason: LossReason::Damaged };
-            first_number(&numbers.iter().map(entry).collect::<Vec<_>>())
+            numbered(&numbers.iter().map(entry).collect::<Vec<_>>())
         };
-        assert_eq!(range(&[4, 5, 6]), Ok(4));
+        assert_eq!(range(&[4, 5, 6]), Ok(()));
         assert_eq!(range(&[4, 5, 7]), Err(2));
         assert_eq!(range(&[4, 4]), Err(1));
         assert_eq!(range(&[4, 3]), Err(1));

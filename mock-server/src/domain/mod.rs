@@ -9,6 +9,7 @@ pub(crate) mod credential;
 pub(crate) mod fence;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+pub(crate) mod limit;
 pub(crate) mod quota;
 pub(crate) mod refresh;
 pub(crate) mod sealed;

@@ -3,7 +3,7 @@
 //! A window begins at midnight of the solution's time zone. Days have 23 or 25 hours where clocks
 //! change, so everything here is civil date arithmetic; nothing adds 24 hours.
 
-use cloudnestle_marketplace::model::{Quota, QuotaPolicy, Timestamp, Window};
+use cloudnestle_marketplace::model::{Quota, Timestamp, Window};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -46,6 +46,12 @@ pub(crate) fn period(
     Ok(Period { name, ends_at })
 }
 
+/// When the day that contains `at` began.
+pub(crate) fn day_began(zone: &TimeZone, at: Timestamp) -> Result<Timestamp, OutsideCalendar> {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).map_err(|_| OutsideCalendar)?;
+    midnight(zone.to_datetime(at).date(), zone)
+}
+
 /// When `date` begins in `zone`: its first moment, where clocks skip midnight.
 fn midnight(date: Date, zone: &TimeZone) -> Result<Timestamp, OutsideCalendar> {
     let begin = date
@@ -65,12 +71,14 @@ pub(crate) fn quota(allowance: &Allowance, used: u64, period: &Period) -> Quota 
         remaining: allowance.limit.map(|limit| limit.saturating_sub(used)),
         window: allowance.window,
         resets_at: period.ends_at,
-        policy: QuotaPolicy::Soft,
+        policy: allowance.policy,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cloudnestle_marketplace::model::QuotaPolicy;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -160,8 +168,12 @@ mod tests {
     fn what_remains_never_goes_below_zero_and_no_limit_has_no_remainder() {
         let zone = TimeZone::UTC;
         let today = period(Window::Day, &zone, at("2026-11-22T00:00:00Z")).expect("a day");
-        let mut allowance =
-            Allowance { action: "search".to_owned(), limit: Some(100), window: Window::Day };
+        let mut allowance = Allowance {
+            action: "search".to_owned(),
+            limit: Some(100),
+            window: Window::Day,
+            policy: QuotaPolicy::Soft,
+        };
         assert_eq!(quota(&allowance, 40, &today).remaining, Some(60));
         assert_eq!(quota(&allowance, 140, &today).remaining, Some(0));
         allowance.limit = None;

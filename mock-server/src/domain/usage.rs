@@ -10,7 +10,7 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::catalogue::Solution;
+use super::catalogue::{Solution, Source};
 use super::quota::{COUNTED_WINDOWS, OutsideCalendar, period};
 
 /// How late an event may arrive (api.md): a month, and a long weekend of being offline.
@@ -36,11 +36,22 @@ pub(crate) struct Grant {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// Who sends usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender<'a> {
+    /// The solution's backend.
+    Solution,
+    /// A customer's browser. It is believed for its own customer and what solutions let clients
+    /// report.
+    Customer(&'a str),
+}
+
 /// Whether an event of `solution` counts. `grant` is the token it names, if that was ever issued.
 /// An event that is malformed is refused alone: a range that were refused for it could never be
 /// sent.
 pub(crate) fn judge(
     event: &UsageEvent,
+    sender: Sender<'_>,
     solution: &Solution,
     grant: Option<&Grant>,
     now: Timestamp,
@@ -48,8 +59,16 @@ pub(crate) fn judge(
     if let Some((code, _)) = event.malformed() {
         return Err(code);
     }
-    if !solution.has_action(&event.action) {
+    let Some(action) = solution.action(&event.action) else {
         return Err(Code::ActionUnknown);
+    };
+    if let Sender::Customer(id) = sender {
+        if event.customer_id != id {
+            return Err(Code::TokenNotForCustomer);
+        }
+        if action.source != Source::Client {
+            return Err(Code::ActionNotForClients);
+        }
     }
     if !UsageEvent::QUANTITY.contains(&event.quantity) {
         return Err(Code::QuantityInvalid);
@@ -137,7 +156,13 @@ mod tests {
             id: "sol_a".to_owned(),
             name: "A".to_owned(),
             time_zone: "Asia/Kolkata".to_owned(),
-            actions: vec![Action { name: "search".to_owned(), unit: "request".to_owned() }],
+            actions: [("search", Source::Server), ("view", Source::Client)]
+                .map(|(name, source)| Action {
+                    name: name.to_owned(),
+                    unit: "request".to_owned(),
+                    source,
+                })
+                .into(),
             plans: vec![Plan { tier: Tier::Pro, entitlements: vec![], allowances: vec![] }],
         }
     }
@@ -168,7 +193,7 @@ mod tests {
     fn verdict(change: impl FnOnce(&mut UsageEvent)) -> Result<(), Code> {
         let mut event = event();
         change(&mut event);
-        judge(&event, &solution(), Some(&grant()), NOW)
+        judge(&event, Sender::Solution, &solution(), Some(&grant()), NOW)
     }
 
     #[test]
@@ -185,10 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_is_believed_for_itself_and_what_the_solution_lets_it_report() {
+        let verdict = |sender, action: &str| {
+            let event = UsageEvent { action: action.to_owned(), ..event() };
+            judge(&event, sender, &solution(), Some(&grant()), NOW)
+        };
+        assert_eq!(verdict(Sender::Solution, "view"), Ok(()));
+        assert_eq!(verdict(Sender::Customer("cus_a"), "view"), Ok(()));
+        let not_for_clients = Err(Code::ActionNotForClients);
+        assert_eq!(verdict(Sender::Customer("cus_a"), "search"), not_for_clients);
+        assert_eq!(verdict(Sender::Customer("cus_b"), "view"), Err(Code::TokenNotForCustomer));
+    }
+
+    #[test]
     fn an_event_must_lie_within_the_life_of_its_token_and_a_minute() {
         let at = |grant: &Grant, moment| {
             let event = UsageEvent { occurred_at: moment, ..event() };
-            judge(&event, &solution(), Some(grant), NOW)
+            judge(&event, Sender::Solution, &solution(), Some(grant), NOW)
         };
         let minute = Duration::from_secs(60);
         let millisecond = Duration::from_millis(1);
@@ -210,9 +248,12 @@ mod tests {
     #[test]
     fn a_token_of_another_solution_or_of_nobody_covers_nothing() {
         let other = Grant { solution_id: "sol_b".to_owned(), ..grant() };
-        let verdict = judge(&event(), &solution(), Some(&other), NOW);
+        let verdict = judge(&event(), Sender::Solution, &solution(), Some(&other), NOW);
         assert_eq!(verdict, Err(Code::TokenNotForCustomer));
-        assert_eq!(judge(&event(), &solution(), None, NOW), Err(Code::TokenNotForCustomer));
+        assert_eq!(
+            judge(&event(), Sender::Solution, &solution(), None, NOW),
+            Err(Code::TokenNotForCustomer)
+        );
     }
 
     #[test]
@@ -224,7 +265,7 @@ mod tests {
         };
         let at = |moment| {
             let event = UsageEvent { occurred_at: moment, ..event() };
-            judge(&event, &solution(), Some(&long), NOW)
+            judge(&event, Sender::Solution, &solution(), Some(&long), NOW)
         };
         let millisecond = Duration::from_millis(1);
         assert_eq!(at(NOW - MAX_AGE), Ok(()));

@@ -60,6 +60,9 @@ pub enum StartError {
     /// The keys in the database are not keys. Take another database.
     #[error("the keys in the database are damaged")]
     DamagedKeys,
+    /// A solution can't be offered as it is declared.
+    #[error("a solution can't be offered as it is declared: {0}")]
+    Catalogue(String),
     /// Tokens name the URL as their issuer, so it must be one.
     #[error("the public URL must be http(s)://host[:port], without a path, not {0:?}")]
     PublicUrl(String),

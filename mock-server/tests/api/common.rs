@@ -105,12 +105,18 @@ impl TestServer {
         self.call("POST /api/track-usage", &self.key(FAISS), body).await
     }
 
-    /// How much of the FAISS search's quota a customer has used.
+    /// How many searches of the FAISS search a customer has used.
     pub(crate) async fn used(&self, customer_id: &str) -> u64 {
+        self.quota(customer_id, "search").await["used"].as_u64().expect("a number")
+    }
+
+    /// A customer's quota for an action of the FAISS search.
+    pub(crate) async fn quota(&self, customer_id: &str, action: &str) -> Value {
         let path = format!("GET /api/quotas/{customer_id}/{FAISS}");
         let answer = self.call(&path, &self.key(FAISS), Value::Null).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        answer.body["quotas"][0]["used"].as_u64().expect("a number")
+        let quotas = answer.body["quotas"].as_array().expect("quotas");
+        quotas.iter().find(|quota| quota["action"] == action).expect("a quota").clone()
     }
 }
 
@@ -164,11 +170,25 @@ pub(crate) fn search(server: &MockServer, pair: &TokenPair, id: u64) -> Value {
     })
 }
 
+/// An event of so many exports by the token's customer, now.
+pub(crate) fn export(server: &MockServer, pair: &TokenPair, id: u64, quantity: u64) -> Value {
+    let mut event = search(server, pair, id);
+    event["action"] = json!("export");
+    event["quantity"] = json!(quantity);
+    event
+}
+
 /// A range of a producer, numbered from `first`.
 pub(crate) fn range(producer: &str, epoch: u64, first: u64, events: Vec<Value>) -> Value {
     let items: Vec<_> =
         (first..).zip(events).map(|(n, e)| json!({"number": n, "event": e})).collect();
     json!({"producer": producer, "epoch": epoch, "items": items})
+}
+
+/// The codes of an answer to usage; empty for what was not rejected.
+pub(crate) fn codes(answer: &Answer) -> Vec<&str> {
+    let results = answer.body["results"].as_array().unwrap_or_else(|| panic!("{answer:?}"));
+    results.iter().map(|result| result["code"].as_str().unwrap_or_default()).collect()
 }
 
 /// The statuses of an answer to usage.

@@ -3,10 +3,12 @@
 
 mod bodies;
 mod browsers;
+mod clients;
 mod common;
 mod control;
 mod faults;
 mod idempotency;
+mod limits;
 mod page;
 mod problems;
 mod tiers;

@@ -1,8 +1,10 @@
 //! A numbered range of a producer's log.
 //!
-//! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, and the
-//! note of what the counters still have to learn. So a range that is sent again, because its answer
-//! was lost or because it was cut differently, finds its fence and counts nothing twice.
+//! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, what it
+//! takes of hard quotas, and the note of what the counters still have to learn. So a range that is
+//! sent again, because its answer was lost or because it was cut differently, finds its fence and
+//! counts nothing twice. For the same reason a range that takes of more hard quotas than a commit has
+//! room for is taken in parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +13,13 @@ use cloudnestle_marketplace::model::{
     Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
 };
 
-use super::{Taken, admit, grants};
+use super::Taken;
+use super::admission::{Admission, Rules};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
-use crate::domain::fence::{Fence, Refusal, first_number};
+use crate::domain::fence::{Fence, Refusal, numbered};
+use crate::domain::quota::period;
 use crate::domain::usage::additions;
 use crate::facts::{self, LedgerLine, LedgerPage, PendingProjection, Principal};
 use crate::market::Market;
@@ -25,6 +29,9 @@ const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
 const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
+/// How many hard quotas one commit takes of. A body has a megabyte and so at most four pages; with
+/// them, the fence, the note and the idempotency keys that leaves 44 of a commit's 100 writes.
+const MAX_LIMITS: usize = 40;
 
 /// Takes what is new of a range. What is not new is answered as it was the first time, except that
 /// what was counted is a duplicate: a client that lost the answer still learns what was rejected.
@@ -34,21 +41,61 @@ pub(super) async fn take(
     solution: &Solution,
     range: &UsageRange,
 ) -> Result<Taken, Failure> {
-    let first = check(range)?;
-    let now = market.world.now();
+    check(range)?;
     let zone = time_zone(solution)?;
+    let rules = Rules { principal, solution, zone: &zone, now: market.world.now() };
+    let mut taken = Taken { fence: None, results: Vec::with_capacity(range.items.len()) };
+    let mut rest = range.items.as_slice();
+    while !rest.is_empty() {
+        let (part, later) = rest.split_at(room_for(rest, rules)?);
+        let Taken { fence, results } = take_part(market, rules, range, part).await?;
+        taken.fence = fence;
+        taken.results.extend(results);
+        rest = later;
+    }
+    Ok(taken)
+}
+
+/// How many of the entries one commit can take: all, unless they take of many hard quotas.
+fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
+    let Rules { solution, zone, .. } = rules;
+    let mut counters = BTreeSet::new();
+    for (place, entry) in entries.iter().enumerate() {
+        let Entry::Event { event, .. } = entry else { continue };
+        for window in solution.hard_windows(&event.action) {
+            // What lies outside of the calendar is rejected and takes of nothing.
+            if let Ok(period) = period(window, zone, event.occurred_at) {
+                counters.insert((&event.customer_id, &event.action, period.name));
+            }
+        }
+        if counters.len() > MAX_LIMITS {
+            return Ok(place);
+        }
+    }
+    Ok(entries.len())
+}
+
+/// One commit.
+async fn take_part(
+    market: &Market,
+    rules: Rules<'_>,
+    range: &UsageRange,
+    entries: &[Entry],
+) -> Result<Taken, Failure> {
+    let Rules { principal, solution, zone, now } = rules;
+    let first = entries.first().map_or(0, Entry::number);
     let pending = facts::pending(&market.world.id("pnd"));
     let fence_key = facts::fence(principal, &range.producer);
 
     transact(&*market.store, async |tx| {
         let fence: Fence = tx.get(&fence_key).await?.unwrap_or_default();
         let admission = fence
-            .admit(range.epoch, first, range.items.len())
+            .admit(range.epoch, first, entries.len())
             .map_err(|refusal| refused(refusal, fence))?;
-        let (old, new) = range.items.split_at(admission.seen);
+        let (old, new) = entries.split_at(admission.seen);
 
         let mut results = told_again(tx, principal, &range.producer, old).await?;
-        let lines = judge_all(tx, principal, solution, new, now).await?;
+        let lines = judge_all(tx, rules, new).await?;
         results.extend(lines.iter().map(|line| line.result.clone()));
 
         if admission.fence != fence {
@@ -56,7 +103,7 @@ pub(super) async fn take(
         }
         let counted = lines.iter().filter(|line| line.result.status == EventStatus::Accepted);
         let events = counted.filter_map(|line| line.event.as_ref());
-        let additions = additions(events, solution, &zone).map_err(|_| Code::Internal)?;
+        let additions = additions(events, solution, zone).map_err(|_| Code::Internal)?;
         if !additions.is_empty() {
             let note = PendingProjection { additions: additions.into_iter().collect() };
             tx.create(&pending, &note)?;
@@ -83,8 +130,8 @@ fn events_of(entries: &[Entry]) -> impl Iterator<Item = &UsageEvent> {
     })
 }
 
-/// The first number of a range that has the form of one.
-fn check(range: &UsageRange) -> Result<u64, Failure> {
+/// Whether a range has the form of one.
+fn check(range: &UsageRange) -> Result<(), Failure> {
     if range.producer.is_empty() || range.producer.len() > 64 {
         return Err(Failure::field("producer", "A producer's id has 1 to 64 bytes."));
     }
@@ -100,7 +147,7 @@ fn check(range: &UsageRange) -> Result<u64, Failure> {
         let detail = format!("A range has at most {MAX_KEYS} idempotency keys.");
         return Err(Failure::new(Code::RequestTooLarge, detail));
     }
-    first_number(&range.items).map_err(|place| {
+    numbered(&range.items).map_err(|place| {
         let detail = "Numbers begin at 1 and are consecutive.";
         Failure::field(format!("items[{place}].number"), detail)
     })
@@ -150,13 +197,11 @@ async fn told_again(
 /// Judges entries in their order, keeping the idempotency keys of those that count.
 async fn judge_all(
     tx: &mut Transaction<'_>,
-    principal: &Principal,
-    solution: &Solution,
+    rules: Rules<'_>,
     entries: &[Entry],
-    now: Timestamp,
 ) -> Result<Vec<LedgerLine>, Failure> {
     let well_formed = events_of(entries).filter(|event| event.malformed().is_none());
-    let grants = grants(tx, well_formed).await?;
+    let mut admission = Admission::of(tx, rules, well_formed).await?;
     let mut lines = Vec::with_capacity(entries.len());
     for entry in entries {
         let number = Some(entry.number());
@@ -165,14 +210,16 @@ async fn judge_all(
                 result: EventResult { number, status: EventStatus::Lost, code: None },
                 event: None,
                 lost: Some(*reason),
+                late: false,
             },
             Entry::Event { event, .. } => {
-                let (status, code) = admit(tx, principal, solution, event, &grants, now).await?;
+                let (status, code) = admission.admit(tx, event).await?;
                 let is_kept = event.malformed().is_none();
                 LedgerLine {
                     result: EventResult { number, status, code },
                     event: is_kept.then(|| event.clone()),
                     lost: None,
+                    late: admission.is_late(event),
                 }
             }
         });

@@ -1,5 +1,6 @@
 //! Usage: taken once each, judged, kept in a ledger, and counted.
 
+mod admission;
 mod ingest;
 pub(crate) mod projection;
 mod single;
@@ -12,29 +13,28 @@ use std::sync::Arc;
 use axum::extract::State;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{
-    CustomerQuota, EventResult, EventStatus, Timestamp, TrackUsage, TrackUsageResult, UsageEvent,
+    CustomerQuota, EventResult, TrackUsage, TrackUsageResult, UsageEvent,
 };
 
-use super::caller::SolutionKey;
+use super::caller::UsageSender;
 use super::json::Json;
 use super::problem::Failure;
 use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use crate::domain::catalogue::Solution;
-use crate::domain::refresh::Family;
-use crate::domain::usage::{Grant, deed_fingerprint, judge};
-use crate::facts::{self, IdempotencyRecord, IssuedToken, Principal};
+use crate::domain::usage::Sender;
+use crate::facts::{self, Principal};
 use crate::market::Market;
-use crate::store::{StoreError, Transaction, transact};
+use crate::store::transact;
 
 /// `POST /api/track-usage`
 pub(crate) async fn track(
     State(market): State<Arc<Market>>,
-    caller: SolutionKey,
+    sender: UsageSender,
     Json(request): Json<TrackUsage>,
 ) -> Result<Json<TrackUsageResult>, Failure> {
-    let principal = Principal::secret_key(&caller.solution_id);
-    let solution = solution(&market, &caller.solution_id).await?;
+    let principal = sender.principal();
+    let solution = solution(&market, principal.solution_id()).await?;
     let (taken, touched) = match &request {
         TrackUsage::Range(range) => (
             ingest::take(&market, &principal, &solution, range).await?,
@@ -45,7 +45,7 @@ pub(crate) async fn track(
         }
     };
     projection::run(&*market.store).await?;
-    let quotas = quotas_touched(&market, &solution, &touched).await?;
+    let quotas = quotas_touched(&market, &principal, &solution, &touched).await?;
     Ok(Json(TrackUsageResult { fence: taken.fence, results: taken.results, quotas }))
 }
 
@@ -60,66 +60,20 @@ async fn solution(market: &Market, id: &str) -> Result<Solution, Failure> {
     solution.ok_or(Failure::from(Code::NotFound))
 }
 
-/// The tokens that events name, as far as they were ever issued. Tokens do not change and a family
-/// is revoked once, so nothing here needs to be a condition of the commit.
-async fn grants<'e>(
-    tx: &mut Transaction<'_>,
-    events: impl Iterator<Item = &'e UsageEvent>,
-) -> Result<BTreeMap<&'e str, Grant>, StoreError> {
-    let mut grants = BTreeMap::new();
-    for id in events.map(|event| event.token_id.as_str()).collect::<BTreeSet<_>>() {
-        let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(id)).await? else {
-            continue;
-        };
-        let family: Option<Family> = tx.peek(&facts::family(&issued.family_id)).await?;
-        let grant = Grant {
-            customer_id: issued.customer_id,
-            solution_id: issued.solution_id,
-            issued_at: issued.issued_at,
-            expires_at: issued.expires_at,
-            revoked_at: family.and_then(|family| family.revoked_at),
-        };
-        grants.insert(id, grant);
-    }
-    Ok(grants)
-}
-
-/// Whether an event counts. Its idempotency key, if it has one, is used up when it does.
-async fn admit(
-    tx: &mut Transaction<'_>,
-    principal: &Principal,
-    solution: &Solution,
-    event: &UsageEvent,
-    grants: &BTreeMap<&str, Grant>,
-    now: Timestamp,
-) -> Result<(EventStatus, Option<Code>), StoreError> {
-    if let Err(code) = judge(event, solution, grants.get(event.token_id.as_str()), now) {
-        return Ok((EventStatus::Rejected, Some(code)));
-    }
-    let Some(name) = &event.idempotency_key else {
-        return Ok((EventStatus::Accepted, None));
-    };
-    // A key that was used by an earlier entry of this very range is read back here.
-    let key = facts::idempotency(principal, name);
-    let record = IdempotencyRecord { fingerprint: deed_fingerprint(event) };
-    match tx.get::<IdempotencyRecord>(&key).await? {
-        None => {
-            tx.put(&key, &record)?;
-            Ok((EventStatus::Accepted, None))
-        }
-        Some(before) if before == record => Ok((EventStatus::Duplicate, None)),
-        Some(_) => Ok((EventStatus::Rejected, Some(Code::IdempotencyMismatch))),
-    }
-}
-
-/// The quotas of the actions and customers that were sent, by customer.
+/// The quotas of the actions and customers that were sent, by customer, as far as the sender may
+/// know them.
 async fn quotas_touched(
     market: &Market,
+    principal: &Principal,
     solution: &Solution,
     events: &[&UsageEvent],
 ) -> Result<Vec<CustomerQuota>, Failure> {
     let mut touched: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for event in events {
+    let may_know = |event: &&&UsageEvent| match principal.sender() {
+        Sender::Solution => true,
+        Sender::Customer(id) => event.customer_id == id,
+    };
+    for event in events.iter().filter(may_know) {
         touched.entry(&event.customer_id).or_default().insert(&event.action);
     }
     let now = market.world.now();

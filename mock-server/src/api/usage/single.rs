@@ -3,7 +3,8 @@
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
-use super::{Taken, admit, grants};
+use super::Taken;
+use super::admission::{Admission, Rules};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
@@ -37,8 +38,9 @@ pub(super) async fn take(
             }
             return Ok(taken(EventStatus::Duplicate, None));
         }
-        let grants = grants(tx, std::iter::once(event)).await?;
-        let (status, code) = admit(tx, principal, solution, event, &grants, now).await?;
+        let rules = Rules { principal, solution, zone: &zone, now };
+        let mut admission = Admission::of(tx, rules, std::iter::once(event)).await?;
+        let (status, code) = admission.admit(tx, event).await?;
         if status != EventStatus::Accepted {
             return Ok(taken(status, code));
         }
@@ -46,6 +48,7 @@ pub(super) async fn take(
             fingerprint: fingerprint.clone(),
             received_at: now,
             event: event.clone(),
+            late: admission.is_late(event),
         };
         tx.put(&key, &kept)?;
         let additions =

@@ -8,11 +8,12 @@ use cloudnestle_marketplace::model::{Entry, TrackUsage, UsageEvent, UsageRange};
 use futures_util::future::BoxFuture;
 
 use super::*;
+use crate::api::caller::SolutionKey;
 use crate::api::tokens;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
 use crate::facts::PendingProjection;
-use crate::store::{Item, Key, Memory, Query, Sqlite, Store, Write};
+use crate::store::{Item, Key, Memory, Query, Sqlite, Store, StoreError, Write};
 use crate::world::World;
 
 const SOLUTION: &str = "sol_faiss_search";
@@ -84,8 +85,8 @@ async fn range(market: &Market) -> TrackUsage {
 }
 
 async fn send(market: &Arc<Market>, usage: &TrackUsage) -> Result<TrackUsageResult, Failure> {
-    let caller = SolutionKey { solution_id: SOLUTION.to_owned() };
-    track(State(market.clone()), caller, Json(usage.clone())).await.map(|Json(result)| result)
+    let sender = UsageSender::Solution(SolutionKey { solution_id: SOLUTION.to_owned() });
+    track(State(market.clone()), sender, Json(usage.clone())).await.map(|Json(result)| result)
 }
 
 #[tokio::test]
@@ -151,7 +152,7 @@ async fn a_server_that_starts_counts_what_the_last_one_left_uncounted() {
     {
         let market = market(Arc::new(Sqlite::open(&file).expect("a store"))).await;
         let TrackUsage::Range(range) = range(&market).await else { panic!("a range") };
-        let principal = Principal::secret_key(SOLUTION);
+        let principal = Principal::SecretKey { solution_id: SOLUTION.to_owned() };
         let solution = solution(&market, SOLUTION).await.expect("a solution");
         ingest::take(&market, &principal, &solution, &range).await.expect("a commit");
     }

@@ -1,0 +1,172 @@
+//! Whether an event counts, and what it takes of a hard quota.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::{EventStatus, Tier, Timestamp, UsageEvent};
+use jiff::tz::TimeZone;
+
+use crate::api::problem::Failure;
+use crate::domain::catalogue::{Solution, Subscription};
+use crate::domain::limit::limits;
+use crate::domain::quota::day_began;
+use crate::domain::refresh::Family;
+use crate::domain::usage::{Counter, Grant, deed_fingerprint, judge};
+use crate::facts::{self, IdempotencyRecord, IssuedToken, Principal};
+use crate::store::{StoreError, Transaction};
+
+/// What became of an event.
+pub(super) type Verdict = (EventStatus, Option<Code>);
+
+/// Under whose rules events are judged, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub principal: &'a Principal,
+    pub solution: &'a Solution,
+    pub zone: &'a TimeZone,
+    pub now: Timestamp,
+}
+
+/// Judges the events of one attempt of a transaction, one after the other.
+pub(super) struct Admission<'a> {
+    rules: Rules<'a>,
+    /// When today began. What occurred before is late.
+    today: Timestamp,
+    grants: BTreeMap<&'a str, Grant>,
+    tiers: BTreeMap<&'a str, Option<Tier>>,
+    /// What is used of hard quotas, with what this attempt adds.
+    spent: BTreeMap<Counter, i64>,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) async fn of(
+        tx: &mut Transaction<'_>,
+        rules: Rules<'a>,
+        events: impl Iterator<Item = &'a UsageEvent>,
+    ) -> Result<Admission<'a>, Failure> {
+        Ok(Admission {
+            rules,
+            today: day_began(rules.zone, rules.now).map_err(|_| Code::Internal)?,
+            grants: grants(tx, events).await?,
+            tiers: BTreeMap::new(),
+            spent: BTreeMap::new(),
+        })
+    }
+
+    /// Whether the event's day had ended.
+    pub(super) fn is_late(&self, event: &UsageEvent) -> bool {
+        event.occurred_at < self.today
+    }
+
+    /// Whether an event counts. When it does, its idempotency key is used up, if it has one, and so
+    /// is what it takes of hard quotas.
+    pub(super) async fn admit(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        event: &'a UsageEvent,
+    ) -> Result<Verdict, Failure> {
+        let Rules { principal, solution, now, .. } = self.rules;
+        let grant = self.grants.get(event.token_id.as_str());
+        if let Err(code) = judge(event, principal.sender(), solution, grant, now) {
+            return Ok(rejected(code));
+        }
+        // A key that was used by an earlier entry of this very range is read back here.
+        let named = event.idempotency_key.as_ref().map(|name| facts::idempotency(principal, name));
+        if let Some(key) = &named {
+            match tx.get::<IdempotencyRecord>(key).await? {
+                None => {}
+                Some(before) if before.fingerprint == deed_fingerprint(event) => {
+                    return Ok((EventStatus::Duplicate, None));
+                }
+                Some(_) => return Ok(rejected(Code::IdempotencyMismatch)),
+            }
+        }
+        if !self.spend(tx, event).await? {
+            return Ok(rejected(Code::QuotaExceeded));
+        }
+        if let Some(key) = &named {
+            tx.put(key, &IdempotencyRecord { fingerprint: deed_fingerprint(event) })?;
+        }
+        Ok((EventStatus::Accepted, None))
+    }
+
+    /// Takes what the event uses from each of its hard quotas, or nothing if one has too little left.
+    ///
+    /// What is left is read without a condition, because the addition has one: if others were faster
+    /// and the limit would be exceeded, the commit is refused and the attempt made again.
+    async fn spend(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        event: &'a UsageEvent,
+    ) -> Result<bool, Failure> {
+        let Rules { solution, zone, .. } = self.rules;
+        let UsageEvent { customer_id, action, occurred_at, .. } = event;
+        if solution.hard_windows(action).next().is_none() {
+            return Ok(true);
+        }
+        let tier = self.tier(tx, customer_id).await?;
+        let limits = limits(solution, tier, customer_id, action, *occurred_at, zone)
+            .map_err(|_| Code::Internal)?;
+        // `judge` has bounded the quantity.
+        let amount = event.quantity as i64;
+        for limit in &limits {
+            let used = match self.spent.get(&limit.counter) {
+                Some(used) => *used,
+                None => tx.number(&facts::spent(&limit.counter)).await?,
+            };
+            self.spent.insert(limit.counter.clone(), used);
+            if !limit.allows(used, amount) {
+                return Ok(false);
+            }
+        }
+        for limit in limits {
+            let within = i64::MIN..=limit.ceiling();
+            tx.add_within(&facts::spent(&limit.counter), amount, within)?;
+            *self.spent.entry(limit.counter).or_default() += amount;
+        }
+        Ok(true)
+    }
+
+    /// The tier the customer has; `None` for who has not subscribed.
+    async fn tier(
+        &mut self,
+        tx: &Transaction<'_>,
+        customer_id: &'a str,
+    ) -> Result<Option<Tier>, StoreError> {
+        if let Some(known) = self.tiers.get(customer_id) {
+            return Ok(*known);
+        }
+        let key = facts::subscription(customer_id, &self.rules.solution.id);
+        let tier = tx.peek::<Subscription>(&key).await?.map(|subscription| subscription.tier);
+        self.tiers.insert(customer_id, tier);
+        Ok(tier)
+    }
+}
+
+fn rejected(code: Code) -> Verdict {
+    (EventStatus::Rejected, Some(code))
+}
+
+/// The tokens that events name, as far as they were ever issued. Tokens do not change and a family
+/// is revoked once, so nothing here needs to be a condition of the commit.
+async fn grants<'e>(
+    tx: &mut Transaction<'_>,
+    events: impl Iterator<Item = &'e UsageEvent>,
+) -> Result<BTreeMap<&'e str, Grant>, StoreError> {
+    let mut grants = BTreeMap::new();
+    for id in events.map(|event| event.token_id.as_str()).collect::<BTreeSet<_>>() {
+        let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(id)).await? else {
+            continue;
+        };
+        let family: Option<Family> = tx.peek(&facts::family(&issued.family_id)).await?;
+        let grant = Grant {
+            customer_id: issued.customer_id,
+            solution_id: issued.solution_id,
+            issued_at: issued.issued_at,
+            expires_at: issued.expires_at,
+            revoked_at: family.and_then(|family| family.revoked_at),
+        };
+        grants.insert(id, grant);
+    }
+    Ok(grants)
+}

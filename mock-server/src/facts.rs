@@ -3,6 +3,7 @@
 //! | table | partition | sort | holds |
 //! |---|---|---|---|
 //! | marketplace | `keys` | `1` | [`KeySeeds`] |
+//! | marketplace | `audit/` day | `aud_…` | [`AuditEntry`] |
 //! | solutions | `sol_…` | `solution` | [`Solution`] |
 //! | users | `cus_…` | `customer` | [`Customer`] |
 //! | subscriptions | `cus_…` | `sol_…` | [`Subscription`] |
@@ -31,13 +32,39 @@
 use std::fmt;
 
 use cloudnestle_marketplace::model::{
-    EventResult, LossReason, Secret, Timestamp, UsageEvent, UsageRange,
+    EventResult, LossReason, Secret, Tier, Timestamp, UsageEvent, UsageRange,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credential::Hash;
 use crate::domain::usage::{Counter, Sender};
 use crate::store::{Key, Query, Table};
+
+/// What somebody did who may do more than others. Never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AuditEntry {
+    pub at: Timestamp,
+    pub actor: Actor,
+    /// The call it was done by.
+    pub request_id: String,
+    #[serde(flatten)]
+    pub deed: AuditedDeed,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Actor {
+    /// Whoever holds the admin key.
+    AdminKey,
+}
+
+/// What was done, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub(crate) enum AuditedDeed {
+    ChangedTier { customer_id: String, solution_id: String, from: Tier, to: Tier },
+}
 
 /// A secret key of a solution.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,6 +171,12 @@ impl fmt::Display for Principal {
 
 pub(crate) fn keys() -> Key {
     Key::new(Table::Marketplace, "keys", "1")
+}
+
+/// Entries are kept by the day (in UTC) and in the order in which they were made.
+pub(crate) fn audit_entry(at: Timestamp, id: &str) -> Key {
+    let day: String = at.to_string().chars().take_while(|c| *c != 'T').collect();
+    Key::new(Table::Marketplace, format!("audit/{day}"), id)
 }
 
 pub(crate) fn solution(id: &str) -> Key {

@@ -1,6 +1,7 @@
 //! The HTTP API: one file per resource. Each call is parsed, authorised, decided by the domain and
 //! answered; no rule of the business is here.
 
+mod audit;
 pub(crate) mod caller;
 mod context;
 #[allow(dead_code, reason = "the first list is about to come")]

@@ -6,11 +6,12 @@ use axum::extract::State;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::UserTier;
 
+use super::audit::Audit;
 use super::caller::Admin;
 use super::json::Json;
 use super::problem::Failure;
 use crate::domain::catalogue::{Solution, Subscription};
-use crate::facts;
+use crate::facts::{self, Actor, AuditedDeed};
 use crate::market::Market;
 use crate::store::transact;
 
@@ -18,6 +19,7 @@ use crate::store::transact;
 pub(crate) async fn change(
     State(market): State<Arc<Market>>,
     _: Admin,
+    audit: Audit,
     Json(request): Json<UserTier>,
 ) -> Result<Json<UserTier>, Failure> {
     let UserTier { customer_id, solution_id, tier } = &request;
@@ -33,6 +35,13 @@ pub(crate) async fn change(
         if subscription.tier == *tier {
             return Ok(());
         }
+        let deed = AuditedDeed::ChangedTier {
+            customer_id: customer_id.clone(),
+            solution_id: solution_id.clone(),
+            from: subscription.tier,
+            to: *tier,
+        };
+        audit.record(tx, &market, Actor::AdminKey, deed)?;
         subscription.tier = *tier;
         Ok(tx.put(&key, &subscription)?)
     })

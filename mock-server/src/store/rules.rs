@@ -14,7 +14,7 @@ pub(super) struct Found {
 }
 
 /// What becomes of an item.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change<'w> {
     Nothing,
     Removed,
@@ -24,8 +24,8 @@ pub(super) enum Change<'w> {
 
 impl Change<'_> {
     /// As much of the item as it leaves; of what is not changed, nothing is known here.
-    pub(super) fn leaves(&self) -> Option<Found> {
-        match *self {
+    pub(super) fn leaves(self) -> Option<Found> {
+        match self {
             Change::Nothing | Change::Removed => None,
             Change::Document { version, .. } => Some(Found { version, number: None }),
             Change::Counter { version, number } => Some(Found { version, number: Some(number) }),

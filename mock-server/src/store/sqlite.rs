@@ -3,9 +3,10 @@
 //! A commit is answered after it is on the disk (`synchronous=FULL`), so it survives the death of
 //! the process and the loss of power. All commits go through one thread, which makes one transaction
 //! of those that wait; reads go through connections of their own and wait for nobody. One process
-//! has the file at a time. What is not promised: that a commit whose future is dropped doesn't
-//! happen.
+//! has the file at a time, and remembers what it has read of it. What is not promised: that a commit
+//! whose future is dropped doesn't happen, and that what others write into the file is seen.
 
+mod cache;
 mod file;
 mod readers;
 #[cfg(test)]
@@ -15,12 +16,13 @@ mod writer;
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use self::{readers::Readers, writer::Writer};
+use self::{cache::Cache, readers::Readers, writer::Writer};
 use super::{Item, Key, Query, Store, StoreError, Write, rules::check_bounds};
 
 /// A store in one file. Dropping it waits until what was accepted is written.
@@ -30,6 +32,7 @@ pub struct Sqlite {
     // the write-ahead log into the file; only after that may others have it.
     readers: Readers,
     writer: Writer,
+    cache: Arc<Cache>,
     turn: Mutex<()>,
     _lock: File,
 }
@@ -72,8 +75,15 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(failed)?;
         let lock = file::lock(&path)?;
         let connection = file::open(&path)?;
-        let writer = Writer::start(connection).map_err(failed)?;
-        Ok(Sqlite { readers: Readers::new(path), writer, turn: Mutex::default(), _lock: lock })
+        let cache = Arc::new(Cache::default());
+        let writer = Writer::start(connection, cache.clone()).map_err(failed)?;
+        Ok(Sqlite {
+            readers: Readers::new(path),
+            cache,
+            writer,
+            turn: Mutex::default(),
+            _lock: lock,
+        })
     }
 }
 
@@ -81,7 +91,17 @@ impl Store for Sqlite {
     // Reads run on the calling thread: they take microseconds, less than handing them to another.
 
     fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        Box::pin(async move { self.readers.get(key) })
+        Box::pin(async move {
+            let began = match self.cache.get(&key) {
+                Ok((version, value)) => return Ok(Some(Item { key, version, value })),
+                Err(began) => began,
+            };
+            let found = self.readers.get(key)?;
+            if let Some(item) = &found {
+                self.cache.keep(began, item);
+            }
+            Ok(found)
+        })
     }
 
     fn query(&self, query: Query) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {

@@ -131,6 +131,33 @@ async fn a_transaction_that_cannot_be_committed_fails_for_all_and_the_next_succe
     assert_eq!(version(&store, "after").await, Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_was_answered_finds_what_was_written_however_many_read_it() {
+    let (_folder, path) = somewhere();
+    let store = Arc::new(Sqlite::open(&path).unwrap());
+    let reading = |store: Arc<Sqlite>| async move {
+        while version(&store, "over").await.is_none() {
+            // What is found here, while it changes, must not be what is remembered afterwards.
+            version(&store, "busy").await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let readers: Vec<_> = (0..3).map(|_| tokio::spawn(reading(store.clone()))).collect();
+    for _ in 0..300 {
+        for made in 1..=3 {
+            store.commit(put("busy", Expect::Any)).await.unwrap();
+            assert_eq!(version(&store, "busy").await, Some(made));
+        }
+        let delete = Write::Delete { key: key("busy"), expect: Expect::Version(3) };
+        store.commit(vec![delete]).await.unwrap();
+        assert_eq!(version(&store, "busy").await, None);
+    }
+    store.commit(put("over", Expect::Any)).await.unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_commit_that_was_accepted_outlives_its_caller_and_the_store() {
     let (_folder, path) = somewhere();

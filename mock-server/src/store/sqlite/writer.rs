@@ -2,14 +2,22 @@
 //! that they share the wait for the next sync, and the work on items that several of them change: the
 //! more at once, the less each costs.
 
-use std::{collections::BTreeMap, io, iter, sync::mpsc, thread};
+use std::{
+    collections::BTreeMap,
+    io, iter,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::super::{
-    Key, StoreError, Write,
-    rules::{Change, Found, judge},
+use super::{
+    super::{
+        Key, StoreError, Write,
+        rules::{Change, Found, judge},
+    },
+    cache::Cache,
 };
 
 /// The most commits of one transaction: bounds how long the first of them waits for the others.
@@ -29,11 +37,11 @@ struct Commit {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, cache: Arc<Cache>) -> io::Result<Self> {
         let (queue, commits) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_all(connection, &commits))?;
+            .spawn(move || write_all(connection, &commits, &cache))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -58,10 +66,14 @@ impl Drop for Writer {
 }
 
 /// Ends when the queue is empty and its sender dropped.
-fn write_all(mut connection: Connection, commits: &mpsc::Receiver<Commit>) {
+fn write_all(mut connection: Connection, commits: &mpsc::Receiver<Commit>, cache: &Cache) {
     while let Ok(first) = commits.recv() {
         let group: Vec<_> = iter::once(first).chain(commits.try_iter()).take(MAX_GROUP).collect();
-        answer(write_group(&mut connection, &group), group);
+        let outcome = write_group(&mut connection, &group, cache);
+        if outcome.is_err() {
+            cache.clear();
+        }
+        answer(outcome, group);
     }
 }
 
@@ -86,6 +98,7 @@ fn answer(outcome: Result<Vec<Result<(), StoreError>>, StoreError>, group: Vec<C
 fn write_group(
     connection: &mut Connection,
     group: &[Commit],
+    cache: &Cache,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut draft = Draft::default();
@@ -99,6 +112,7 @@ fn write_group(
     }
     draft.write(&transaction)?;
     transaction.commit()?;
+    cache.publish(draft.changes());
     Ok(verdicts)
 }
 
@@ -143,8 +157,12 @@ impl<'g> Draft<'g> {
         Ok(found)
     }
 
-    fn write(self, file: &Connection) -> rusqlite::Result<()> {
-        self.items.into_iter().try_for_each(|(key, item)| apply(file, key, item.change))
+    fn write(&self, file: &Connection) -> rusqlite::Result<()> {
+        self.changes().try_for_each(|(key, change)| apply(file, key, change))
+    }
+
+    fn changes(&self) -> impl Iterator<Item = (&'g Key, Change<'g>)> {
+        self.items.iter().map(|(key, item)| (*key, item.change))
     }
 }
 

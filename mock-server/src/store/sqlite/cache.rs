@@ -1,0 +1,180 @@
+//! Items that were read lately: keys, solutions, tokens and counters are asked for in every call, and
+//! reading one from the file costs more than all else that is done with it.
+//!
+//! Every commit goes through the one writer of this process, which tells the cache what it has changed:
+//! after it is on the disk, and before anybody hears of it. So whoever was answered finds what was
+//! written. What a read found is kept only if nothing was committed since the read began.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::super::{Item, Key, Value, rules::Change};
+
+/// The most bytes of the items of one generation. Two of them, with their overhead, leave the server
+/// below its 15 MB.
+const GENERATION_BYTES: usize = 1024 * 1024;
+/// What an item takes beside its strings: the map's entry and three allocations.
+const OVERHEAD_BYTES: usize = 160;
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    groups: u64,
+    /// Items that were asked for since the last generation ended.
+    young: HashMap<Key, (u64, Value)>,
+    /// Those that were asked for in the one before. What nobody asks for during two is forgotten.
+    old: HashMap<Key, (u64, Value)>,
+    young_bytes: usize,
+}
+
+/// When a read began, in groups of commits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(u64);
+
+impl Cache {
+    /// The item, if it is here; if not, the moment to [`keep`](Self::keep) what is read from now on.
+    pub(super) fn get(&self, key: &Key) -> Result<(u64, Value), Moment> {
+        let mut state = self.state();
+        if let Some(kept) = state.young.get(key) {
+            return Ok(kept.clone());
+        }
+        match state.old.remove_entry(key) {
+            Some((key, kept)) => {
+                state.insert(key, kept.clone());
+                Ok(kept)
+            }
+            None => Err(Moment(state.groups)),
+        }
+    }
+
+    /// Keeps what a read found that began at `since`.
+    pub(super) fn keep(&self, since: Moment, item: &Item) {
+        let mut state = self.state();
+        if since.0 == state.groups {
+            state.insert(item.key.clone(), (item.version, item.value.clone()));
+        }
+    }
+
+    /// Takes note of what a group of commits has made of items.
+    pub(super) fn publish<'a>(&self, changes: impl Iterator<Item = (&'a Key, Change<'a>)>) {
+        let mut state = self.state();
+        state.groups += 1;
+        for (key, change) in changes {
+            state.change(key, change);
+        }
+    }
+
+    /// Forgets everything: whether a group of commits happened is unknown.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        *state = State { groups: state.groups + 1, ..State::default() };
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn insert(&mut self, key: Key, kept: (u64, Value)) {
+        let bytes = size(&key, &kept.1);
+        if self.young_bytes + bytes > GENERATION_BYTES {
+            self.old = mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += bytes;
+        self.young.insert(key, kept);
+    }
+
+    /// Changes an item that is kept.
+    fn change(&mut self, key: &Key, change: Change<'_>) {
+        if change == Change::Nothing {
+            return;
+        }
+        self.old.remove(key);
+        let Some((key, kept)) = self.young.remove_entry(key) else { return };
+        self.young_bytes -= size(&key, &kept.1);
+        match change {
+            Change::Nothing | Change::Removed => {}
+            Change::Document { version, bytes } => {
+                self.insert(key, (version, Value::Bytes(bytes.to_vec())));
+            }
+            Change::Counter { version, number } => {
+                self.insert(key, (version, Value::Number(number)));
+            }
+        }
+    }
+}
+
+fn size(key: &Key, value: &Value) -> usize {
+    let value = match value {
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Number(_) => 0,
+    };
+    key.partition.len() + key.sort.len() + value + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::Table, *};
+
+    fn item(sort: &str, bytes: usize) -> Item {
+        let key = Key::new(Table::Users, "partition", sort);
+        Item { key, version: 1, value: Value::Bytes(vec![0; bytes]) }
+    }
+
+    fn read(cache: &Cache, item: &Item) {
+        if let Err(began) = cache.get(&item.key) {
+            cache.keep(began, item);
+        }
+    }
+
+    #[test]
+    fn a_read_that_a_commit_overtook_is_not_kept() {
+        let cache = Cache::default();
+        let item = item("a", 1);
+        let began = cache.get(&item.key).expect_err("nothing is kept yet");
+        cache.publish([(&item.key, Change::Document { version: 2, bytes: b"new" })].into_iter());
+        cache.keep(began, &item);
+        assert!(cache.get(&item.key).is_err());
+        read(&cache, &item);
+        assert_eq!(cache.get(&item.key).ok(), Some((1, item.value)));
+    }
+
+    #[test]
+    fn what_is_kept_changes_with_the_file() {
+        let cache = Cache::default();
+        let item = item("a", 1);
+        read(&cache, &item);
+        cache.publish([(&item.key, Change::Counter { version: 2, number: 7 })].into_iter());
+        assert_eq!(cache.get(&item.key).ok(), Some((2, Value::Number(7))));
+        cache.publish([(&item.key, Change::Removed)].into_iter());
+        assert!(cache.get(&item.key).is_err());
+        read(&cache, &item);
+        cache.clear();
+        assert!(cache.get(&item.key).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_and_what_is_not_makes_room() {
+        let cache = Cache::default();
+        let (wanted, unwanted) = (item("wanted", 10), item("unwanted", 10));
+        read(&cache, &wanted);
+        read(&cache, &unwanted);
+        for n in 0..100 {
+            read(&cache, &item(&n.to_string(), GENERATION_BYTES / 10));
+            assert!(cache.get(&wanted.key).is_ok(), "{n}");
+        }
+        assert!(cache.get(&unwanted.key).is_err());
+        let state = cache.state();
+        assert!(state.young.len() + state.old.len() < 25);
+    }
+}

@@ -44,12 +44,20 @@ struct Arguments {
     /// the server listens
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+
+    /// Print the API as an OpenAPI document, and end
+    #[arg(long)]
+    openapi: bool,
 }
 
 // One thread serves a laptop, starts faster than many and takes less memory.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
+    if arguments.openapi {
+        println!("{:#}", MockServer::openapi());
+        return Ok(());
+    }
     tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).init();
     let mut builder = MockServer::builder().listen(arguments.listen).port(arguments.port);
     if !arguments.memory {

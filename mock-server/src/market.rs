@@ -105,7 +105,7 @@ impl Market {
 }
 
 /// A solution of the built-in world.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SolutionInfo {
     /// `sol_…`
@@ -119,7 +119,7 @@ pub struct SolutionInfo {
 }
 
 /// A customer of the built-in world.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct CustomerInfo {
     /// `cus_…`

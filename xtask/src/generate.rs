@@ -7,13 +7,15 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use cloudnestle_marketplace::Code;
 
+use crate::shell::{cargo_command, output};
+
 /// Every generated file: where it lies, and what it must say.
-fn files() -> Vec<(&'static str, String)> {
-    vec![("docs/errors.md", errors())]
+fn files() -> Result<Vec<(&'static str, String)>> {
+    Ok(vec![("docs/errors.md", errors()), ("docs/openapi.json", openapi()?)])
 }
 
 pub(crate) fn write() -> Result<()> {
-    for (path, content) in files() {
+    for (path, content) in files()? {
         fs::write(path, content).with_context(|| format!("{path} can't be written"))?;
         println!("{path}");
     }
@@ -21,13 +23,25 @@ pub(crate) fn write() -> Result<()> {
 }
 
 pub(crate) fn check() -> Result<()> {
-    for (path, content) in files() {
+    for (path, content) in files()? {
         if fs::read_to_string(path).unwrap_or_default() != content {
             bail!("{path} is not what the code makes of it: run `cargo xtask generate`");
         }
         println!("{path} is up to date");
     }
     Ok(())
+}
+
+/// The API, as the server tells of it.
+fn openapi() -> Result<String> {
+    output(&mut cargo_command(&[
+        "run",
+        "--quiet",
+        "--locked",
+        "--package=cloudnestle-mock-server",
+        "--",
+        "--openapi",
+    ]))
 }
 
 /// The catalogue of errors, a heading a code, so that each can be linked to.

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, header};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret};
 
+use super::openapi::Argument;
 use super::problem::Failure;
 use super::tokens;
 use crate::domain::credential::{Hash, Kind, LIVE_PREFIXES};
@@ -99,6 +100,13 @@ pub(crate) fn bearer(header: &[u8]) -> Option<&str> {
     let (scheme, credential) = std::str::from_utf8(header).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(credential.trim())
 }
+
+impl Argument for Admin {}
+impl Argument for Reader {}
+impl Argument for SolutionKey {}
+impl Argument for Session {}
+impl Argument for SolutionToken {}
+impl Argument for UsageSender {}
 
 impl FromRequestParts<Arc<Market>> for SolutionKey {
     type Rejection = Failure;

@@ -19,6 +19,8 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::Page;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Failure;
 use crate::domain::keys::{Keys, SEAL_BYTES};
@@ -106,6 +108,16 @@ impl Default for Limit {
         Limit(50)
     }
 }
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        let limit = ObjectBuilder::new().schema_type(Type::Integer);
+        let limit = limit.minimum(Some(1usize)).maximum(Some(Limit::MAX));
+        limit.default(Some(Limit::default().0.into())).into()
+    }
+}
+
+impl ToSchema for Limit {}
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

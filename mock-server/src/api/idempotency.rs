@@ -15,7 +15,10 @@ use cloudnestle_marketplace::model::Timestamp;
 use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required, Type};
 
+use super::openapi::{Argument, Shape};
 use super::problem::Failure;
 use crate::domain::sealed::Sealed;
 use crate::facts;
@@ -38,6 +41,19 @@ pub(crate) struct Deed {
     fingerprint: String,
     forgotten_at: Timestamp,
     answer: Sealed,
+}
+
+impl Argument for IdempotencyKey {
+    fn describe(shape: &mut Shape) {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]+$"));
+        let schema = schema.min_length(Some(1)).max_length(Some(MAX_KEY_BYTES));
+        let description = "The caller's own name for what it is about to do: made again under the same \
+                           name within a day, the call has no further effect and the same answer.";
+        let key = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
+        let key = key.required(Required::False).description(Some(description));
+        shape.parameters.push(key.schema(Some(schema)).build());
+        shape.codes.extend([Code::RequestInvalid, Code::IdempotencyMismatch]);
+    }
 }
 
 impl FromRequestParts<Arc<Market>> for IdempotencyKey {

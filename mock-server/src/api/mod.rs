@@ -10,6 +10,7 @@ mod encoding;
 mod idempotency;
 mod json;
 pub(crate) mod layers;
+pub(crate) mod openapi;
 mod page;
 pub(crate) mod problem;
 #[allow(dead_code, reason = "the first list is about to come")]

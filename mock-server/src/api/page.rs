@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Html;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::API_VERSION;
 
-use super::routes::{Route, about, api};
+use super::openapi::concrete;
+use super::routes::{Route, groups};
 use crate::market::Market;
 
 const STYLE: &str = include_str!("page.css");
@@ -18,18 +19,17 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// `GET /`
-pub(crate) async fn read(State(market): State<Arc<Market>>) -> Response {
+pub(crate) async fn read(
+    State(market): State<Arc<Market>>,
+) -> ([(HeaderName, HeaderValue); 1], Html<String>) {
     let policy = HeaderValue::from_static(POLICY);
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(render(&market.url))).into_response()
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(render(&market.url)))
 }
 
 fn render(url: &str) -> String {
-    let mut routes = api();
-    #[cfg(feature = "control")]
-    routes.extend(crate::control::routes());
-    routes.extend(about());
-
-    let calls: String = routes.iter().map(|route| call(route, url)).collect();
+    let groups = groups();
+    let routes = groups.iter().flat_map(|(_, routes)| routes);
+    let calls: String = routes.map(|route| call(route, url)).collect();
     let codes: String = Code::ALL.iter().filter(|code| code.status() != 0).map(row).collect();
     let url = escape(url);
     format!(
@@ -63,8 +63,7 @@ fn call(route: &Route, url: &str) -> String {
         some => some.iter().map(|caller| caller.name()).collect::<Vec<_>>().join(" or "),
     };
     // curl takes braces for a pattern.
-    let concrete =
-        path.replace("{customer_id}", "cus_ravi").replace("{solution_id}", "sol_faiss_search");
+    let concrete = concrete(path);
     let mut call = String::new();
     // Writing to a string can't fail.
     let _ = write!(

@@ -1,17 +1,25 @@
-//! The table of routes. The router and the API page are both made of it, so neither can say what
-//! the other doesn't know.
+//! The table of routes. The router, the OpenAPI document and the API page are all made of it, so none
+//! can say what the others don't know.
+//!
+//! The types of a handler describe its call: bodies derive `ToSchema`, a new kind of argument or
+//! answer implements [`openapi::Argument`] or [`openapi::Answer`]. What the types can't say, the codes
+//! the call itself answers with, is named in the table by [`Route::fails`].
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
 use axum::routing::{self, MethodRouter};
+use cloudnestle_marketplace::Code;
+use cloudnestle_marketplace::model::Jwks;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::json::Json;
+use super::openapi::{self, Described, Shape};
 use super::{context, encoding, layers, page, quotas, tiers, tokens, usage, version};
 use crate::market::Market;
 
@@ -23,11 +31,14 @@ pub(crate) struct Route {
     pub summary: &'static str,
     /// What to add to `curl $URL/path` to try it.
     pub example: &'static str,
+    /// The codes the call itself answers with, beside those of its arguments and callers.
+    pub fails: &'static [Code],
+    shape: fn() -> Shape,
     handler: MethodRouter<Arc<Market>>,
 }
 
 /// What a caller must hold. A route without any is open to everybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Credential {
     SecretKey,
     AdminKey,
@@ -48,13 +59,73 @@ impl Credential {
             Credential::ControlToken => "control token",
         }
     }
+
+    /// How a token of this kind looks.
+    pub(crate) fn format(self) -> &'static str {
+        match self {
+            Credential::SecretKey => "cnsk_test_…",
+            Credential::AdminKey => "cnak_test_…",
+            Credential::Session | Credential::SolutionToken => "JWT",
+            #[cfg(feature = "control")]
+            Credential::ControlToken => "cnct_test_…",
+        }
+    }
+
+    /// Who holds it.
+    pub(crate) fn holder(self) -> &'static str {
+        match self {
+            Credential::SecretKey => "A solution's backend. Never in a browser.",
+            Credential::AdminKey => "The marketplace's own people and programs.",
+            Credential::Session => "A customer, signed in to the marketplace.",
+            Credential::SolutionToken => {
+                "A customer, for one solution: the access token of a pair."
+            }
+            #[cfg(feature = "control")]
+            Credential::ControlToken => "Who started this server; it is printed there.",
+        }
+    }
+
+    /// What a caller who does not hold a good one is answered.
+    pub(crate) fn codes(self) -> &'static [Code] {
+        use Code::*;
+        match self {
+            Credential::SecretKey | Credential::AdminKey | Credential::Session => {
+                &[CredentialMissing, CredentialInvalid, CredentialLive, Forbidden]
+            }
+            Credential::SolutionToken => &[
+                CredentialMissing,
+                CredentialInvalid,
+                CredentialLive,
+                TokenMalformed,
+                TokenSignatureInvalid,
+                TokenKeyUnknown,
+                TokenWrongIssuer,
+                TokenNotYetValid,
+                TokenExpired,
+                TokenRevoked,
+                Forbidden,
+            ],
+            #[cfg(feature = "control")]
+            Credential::ControlToken => &[CredentialMissing, CredentialInvalid, Forbidden],
+        }
+    }
 }
 
-#[cfg(feature = "control")]
 impl Route {
     /// The route's name in fault plans and journals: `POST /api/track-usage`.
+    #[cfg(feature = "control")]
     pub(crate) fn operation(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+
+    /// What the types of the handler say of the call.
+    pub(crate) fn shape(&self) -> Shape {
+        (self.shape)()
+    }
+
+    /// Names the codes the call itself answers with.
+    pub(crate) fn fails(self, fails: &'static [Code]) -> Route {
+        Route { fails, ..self }
     }
 }
 
@@ -65,13 +136,15 @@ pub(crate) fn api() -> Vec<Route> {
     vec![
         post("/api/generate-token", &[Session], tokens::generate,
             "A token pair for a solution the customer has subscribed to.",
-            r#"-H "Authorization: Bearer $SESSION" --json '{"solution_id": "sol_faiss_search"}'"#),
+            r#"-H "Authorization: Bearer $SESSION" --json '{"solution_id": "sol_faiss_search"}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound]),
         post("/api/validate-token", &[SecretKey], tokens::validate,
             "Whether a token is good, and who it speaks for. A bad token is a 200 with `valid: false`.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"token": "'$CLOUDNESTLE_TOKEN'"}'"#),
         post("/api/refresh-token", &[], tokens::refresh,
             "The next pair for a refresh token, which is used up by it. Holding it is the proof.",
-            r#"--json "$CLOUDNESTLE_TOKEN_PAIR""#),
+            r#"--json "$CLOUDNESTLE_TOKEN_PAIR""#)
+            .fails(&[Code::RefreshTokenInvalid, Code::RefreshTokenReused, Code::Forbidden]),
         delete("/api/revoke-token", &[SecretKey], tokens::revoke,
             "Ends a token and everything it can be refreshed to, at once.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"token": "'$CLOUDNESTLE_TOKEN'"}'"#),
@@ -80,13 +153,16 @@ pub(crate) fn api() -> Vec<Route> {
             r#"-H "Authorization: Bearer $CLOUDNESTLE_TOKEN""#),
         put("/api/user-tier", &[AdminKey], tiers::change,
             "Gives a subscriber another tier, at once.",
-            r#"-X PUT -H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "tier": "pro"}'"#),
+            r#"-X PUT -H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "tier": "pro"}'"#)
+            .fails(&[Code::NotFound, Code::SubscriptionMissing, Code::TierNotOffered]),
         get("/api/quotas/{customer_id}/{solution_id}", &[SecretKey, SolutionToken], quotas::read,
             "What the customer may use of the solution, has used, and when it begins anew.",
-            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
+            .fails(&[Code::NotFound]),
         post("/api/track-usage", &[SecretKey, SolutionToken], usage::track,
             "Counts usage: one event, or a numbered range of a producer's log. Each counts once, however often it is sent. A solution token counts only what the solution lets clients report.",
-            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"event": {"id": "evt_'$(date +%s)'", "customer_id": "cus_ravi", "token_id": "'$TOKEN_ID'", "action": "search", "quantity": 1, "occurred_at": "'$(date -u +%FT%TZ)'"}}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"event": {"id": "evt_'$(date +%s)'", "customer_id": "cus_ravi", "token_id": "'$TOKEN_ID'", "action": "search", "quantity": 1, "occurred_at": "'$(date -u +%FT%TZ)'"}}'"#)
+            .fails(&[Code::SequenceGap, Code::EpochSuperseded, Code::IdempotencyMismatch]),
         get("/.well-known/jwks.json", &[], jwks,
             "The keys that solution tokens are signed with.",
             ""),
@@ -98,7 +174,21 @@ pub(crate) fn api() -> Vec<Route> {
 pub(crate) fn about() -> Vec<Route> {
     vec![
         get("/healthz", &[], health, "Whether the server answers.", ""),
+        get("/openapi.json", &[], openapi::read, "This API as an OpenAPI 3.1 document.", ""),
         get("/", &[], page::read, "This page.", ""),
+    ]
+}
+
+/// The group of those calls that have versions.
+pub(crate) const MARKETPLACE: &str = "Marketplace";
+
+/// All calls, by what they are for.
+pub(crate) fn groups() -> Vec<(&'static str, Vec<Route>)> {
+    vec![
+        (MARKETPLACE, api()),
+        #[cfg(feature = "control")]
+        ("Control", crate::control::routes()),
+        ("Server", about()),
     ]
 }
 
@@ -121,14 +211,21 @@ pub(crate) fn collect(routes: Vec<Route>) -> Router<Arc<Market>> {
     routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler))
 }
 
-async fn jwks(State(market): State<Arc<Market>>) -> impl IntoResponse {
+async fn jwks(State(market): State<Arc<Market>>) -> ([(HeaderName, HeaderValue); 1], Json<Jwks>) {
     // Five minutes: the SDK fetches anew when it meets a key it doesn't know.
     let cached = HeaderValue::from_static("public, max-age=300");
     ([(header::CACHE_CONTROL, cached)], Json(market.keys.signing().jwks(market.world.now())))
 }
 
-async fn health() -> impl IntoResponse {
-    Json(serde_json::json!({"status": "ok"}))
+/// That the server answers.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
 }
 
 macro_rules! of_method {
@@ -142,11 +239,12 @@ macro_rules! of_method {
             example: &'static str,
         ) -> Route
         where
-            H: Handler<T, Arc<Market>>,
+            H: Handler<T, Arc<Market>> + Described<T>,
             T: 'static,
         {
             let handler = routing::$name(handler);
-            Route { method: $method, path, callers, summary, example, handler }
+            let (fails, shape) = (&[] as &[Code], H::shape as fn() -> Shape);
+            Route { method: $method, path, callers, summary, example, fails, shape, handler }
         }
     };
 }

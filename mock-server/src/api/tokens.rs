@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{
     Claims, GenerateToken, RefreshToken, RevokeToken, Secret, Tier, Timestamp, TokenPair,
@@ -72,7 +72,7 @@ pub(crate) async fn revoke(
     State(market): State<Arc<Market>>,
     caller: SolutionKey,
     Json(request): Json<RevokeToken>,
-) -> Result<StatusCode, Failure> {
+) -> Result<NoContent, Failure> {
     let token =
         jwt::read_access(&market.keys, &market.url, request.token.expose(), market.world.now())
             .map_err(|code| Failure::field("token", code.reason()))?;
@@ -93,7 +93,7 @@ pub(crate) async fn revoke(
         Ok(())
     })
     .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// The claims of a token that is good now, here and for `audience`, or why it isn't.

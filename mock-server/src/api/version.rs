@@ -16,7 +16,7 @@ use super::problem::Failure;
 pub(super) const VERSION: HeaderName = HeaderName::from_static("cloudnestle-version");
 
 /// Every version there is, from the oldest to the newest.
-const VERSIONS: &[&str] = &["2026-11-01"];
+pub(super) const VERSIONS: &[&str] = &["2026-11-01"];
 
 /// A version that a caller may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

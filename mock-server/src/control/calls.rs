@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Jwks, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::Json;
 use crate::api::problem::Failure;
@@ -21,7 +22,7 @@ use crate::world::{Fault, FaultReport, JournalEntry};
 
 type TheMarket = State<Arc<Market>>;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct WorldAnswer {
     url: String,
     admin_key: Secret,
@@ -39,14 +40,14 @@ pub(super) async fn world(State(market): TheMarket) -> Json<WorldAnswer> {
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateSession {
     customer_id: String,
 }
 
 /// A customer who is signed in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SessionAnswer {
     pub(super) session: Secret,
     expires_at: Timestamp,
@@ -84,14 +85,14 @@ pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<Sessio
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ClockAnswer {
     now: Timestamp,
     /// How far it is ahead of the machine's clock.
     offset_ms: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MoveClock {
     set: Option<Timestamp>,
@@ -148,12 +149,12 @@ pub(super) fn plan(market: &Market, fault: Fault) -> Result<(), Failure> {
 }
 
 /// `DELETE /mock/faults`
-pub(super) async fn clear_faults(State(market): TheMarket) -> StatusCode {
+pub(super) async fn clear_faults(State(market): TheMarket) -> NoContent {
     market.world.faults.clear();
-    StatusCode::NO_CONTENT
+    NoContent
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Outage {
     on: bool,
@@ -173,7 +174,7 @@ pub(super) async fn set_outage(
     Json(outage)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct JournalAnswer {
     entries: Vec<JournalEntry>,
 }
@@ -184,7 +185,7 @@ pub(super) async fn journal(State(market): TheMarket) -> Json<JournalAnswer> {
 }
 
 /// `DELETE /mock/journal`
-pub(super) async fn clear_journal(State(market): TheMarket) -> StatusCode {
+pub(super) async fn clear_journal(State(market): TheMarket) -> NoContent {
     market.world.journal.clear();
-    StatusCode::NO_CONTENT
+    NoContent
 }

@@ -96,6 +96,16 @@ impl MockServer {
         Builder { listen: Ipv4Addr::LOCALHOST.into(), port: 0, db: None, public_url: None }
     }
 
+    /// The API as an OpenAPI 3.1 document, as `GET /openapi.json` answers it.
+    ///
+    /// ```
+    /// # use cloudnestle_mock_server::MockServer;
+    /// assert_eq!(MockServer::openapi()["paths"]["/healthz"]["get"]["operationId"], "getHealthz");
+    /// ```
+    pub fn openapi() -> &'static serde_json::Value {
+        &crate::api::openapi::DOCUMENT
+    }
+
     /// Where it can be reached, and the `iss` of its tokens: no slash at the end.
     pub fn url(&self) -> &str {
         &self.market.url

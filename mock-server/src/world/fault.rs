@@ -28,7 +28,7 @@ const MAX_DELAY_MS: u64 = 10 * 60 * 1000;
 /// let slow = Fault::on("GET /.well-known/jwks.json").delay(Duration::from_millis(50));
 /// # let _ = (unknown_result, busy, slow);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The operation, as the API page names it: `POST /api/track-usage`.
@@ -46,7 +46,7 @@ pub struct Fault {
 }
 
 /// When a connection is reset: the client gets no answer either way, and can't tell which it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reset {
     /// The call has no effect.
@@ -184,7 +184,7 @@ fn code_of_status(status: u16) -> Code {
 }
 
 /// What became of a fault plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FaultReport {
     /// The faults no call has met yet, in their order.
     pub left: Vec<Fault>,
@@ -193,7 +193,7 @@ pub struct FaultReport {
 }
 
 /// A fault that a call has met.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct UsedFault {
     /// What was planned.
     #[serde(flatten)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 const CAPACITY: usize = 10_000;
 
 /// One call of the API. Calls of `/mock`, of the API page and of `/healthz` are not in the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct JournalEntry {
     /// Counts the calls, from 1.

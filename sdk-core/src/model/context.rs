@@ -4,6 +4,7 @@ use super::Timestamp;
 
 /// What a customer has subscribed to, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Tier {
@@ -22,6 +23,7 @@ pub enum Tier {
 
 /// Who a token speaks for, and what they may do: the answer of `GET /api/user-context`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserContext {
     /// The customer, `cus_…`.
     pub customer_id: String,
@@ -46,6 +48,7 @@ pub struct UserContext {
 
 /// `PUT /api/user-tier`: a customer gets another tier of a solution. The answer repeats it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserTier {
     /// The customer, who has a subscription to the solution.
     pub customer_id: String,
@@ -57,6 +60,7 @@ pub struct UserTier {
 
 /// How much of an action a customer may use in a window of time, and has used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quota {
     /// The action, by the name the solution gave.
     pub action: String,
@@ -79,6 +83,7 @@ pub struct Quota {
 
 /// A customer's quotas in a solution: the answer of `GET /api/quotas/{customer_id}/{solution_id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quotas {
     /// One for each limited action.
     pub quotas: Vec<Quota>,
@@ -86,6 +91,7 @@ pub struct Quotas {
 
 /// The length of a quota's window. Windows begin at midnight of the solution's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Window {
@@ -100,6 +106,7 @@ pub enum Window {
 
 /// What happens when a quota is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum QuotaPolicy {

@@ -8,6 +8,8 @@ mod code;
 mod context;
 mod id;
 mod jwt;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod page;
 mod problem;
 mod secret;

@@ -4,6 +4,7 @@ use super::Code;
 
 /// An error of the API: RFC 9457 `application/problem+json`, with what a program needs to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// A URI that names this kind of problem: the catalogue entry.
     #[serde(rename = "type", default)]

@@ -4,6 +4,7 @@ use super::{Code, Secret, Timestamp, UserContext};
 
 /// What a customer hands to a solution: a short-lived access token and what renews it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenPair {
     /// An Ed25519-signed JWT whose audience is the solution.
     pub access_token: Secret,
@@ -52,6 +53,7 @@ pub struct Claims {
 
 /// The marketplace's public keys: `GET /.well-known/jwks.json` (RFC 7517).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Jwks {
     /// The keys in use, and those that are about to be or have lately been.
     pub keys: Vec<Jwk>,
@@ -59,6 +61,7 @@ pub struct Jwks {
 
 /// One public key (RFC 8037).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Jwk {
     /// `OKP`.
     pub kty: String,
@@ -81,6 +84,7 @@ pub struct Jwk {
 
 /// `POST /api/generate-token`: the signed-in customer asks for a pair for one solution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GenerateToken {
     /// The solution to open.
     pub solution_id: String,
@@ -88,6 +92,7 @@ pub struct GenerateToken {
 
 /// `POST /api/validate-token`: a solution's backend asks about a token it was handed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValidateToken {
     /// The access token in question.
     pub token: Secret,
@@ -96,6 +101,7 @@ pub struct ValidateToken {
 /// The answer of `POST /api/validate-token`. A bad *subject* token is a 200 with `valid: false`; a
 /// bad *caller* key is a 401, so that nobody retries the wrong thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenValidation {
     /// Whether the token is good now.
     pub valid: bool,
@@ -109,6 +115,7 @@ pub struct TokenValidation {
 
 /// `POST /api/refresh-token`: exchanges a refresh token for the next pair. Holding it is the proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefreshToken {
     /// The refresh token to use up.
     pub refresh_token: Secret,
@@ -116,6 +123,7 @@ pub struct RefreshToken {
 
 /// `DELETE /api/revoke-token`: ends a token and the family it was refreshed from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevokeToken {
     /// The access token to end.
     pub token: Secret,

@@ -8,6 +8,7 @@ use super::{Code, Quota, Timestamp};
 /// One thing a customer did, as it is billed. Fields this release does not know are ignored, so
 /// that an older server takes a newer SDK's spool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageEvent {
     /// `evt_…`, made by the client; counts once however often it arrives.
     pub id: String,
@@ -86,6 +87,7 @@ pub enum TrackUsage {
 /// Consecutive entries of a producer's log. The server keeps the last number it accepted (the
 /// *fence*): what is at or below it is skipped, so a range may be resent or split freely.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageRange {
     /// The producer, `prd_…`: one log, written by one process.
     pub producer: String,
@@ -134,6 +136,7 @@ impl Entry {
 
 /// Why an event that was given a number can't be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LossReason {
@@ -150,6 +153,7 @@ pub enum LossReason {
 
 /// The answer of `POST /api/track-usage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TrackUsageResult {
     /// The last number the server has accepted from this producer; absent for a single event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +167,7 @@ pub struct TrackUsageResult {
 
 /// What became of one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventResult {
     /// Its number in the producer's log; absent for a single event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,6 +181,7 @@ pub struct EventResult {
 
 /// What the server did with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventStatus {
@@ -194,6 +200,7 @@ pub enum EventStatus {
 
 /// A quota, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomerQuota {
     /// Whose.
     pub customer_id: String,

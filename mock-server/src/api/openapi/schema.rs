@@ -1,0 +1,34 @@
+//! What the schemas that are derived from Rust types need to be those of the wire.
+
+use serde_json::{Value, json};
+
+/// Corrects a schema and all within it.
+pub(super) fn correct(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = without_rust(description);
+            }
+            // `Unknown` is what a reader makes of a word it does not know. Nobody sends it.
+            if let Some(Value::Array(words)) = fields.get_mut("enum") {
+                words.retain(|word| word != "unknown");
+            }
+            // Every `int64` that begins at 0 is a `u64`.
+            if fields.get("format") == Some(&json!("int64")) && fields.contains_key("minimum") {
+                fields.entry("maximum").or_insert(json!(u64::MAX));
+            }
+            fields.values_mut().for_each(correct);
+        }
+        Value::Array(items) => items.iter_mut().for_each(correct),
+        _ => {}
+    }
+}
+
+/// Documentation of Rust, as a reader of the API takes it: without examples in Rust and links to
+/// items, and a paragraph on one line.
+fn without_rust(text: &str) -> String {
+    let prose: String = text.split("```").step_by(2).collect();
+    let prose = prose.replace("[`", "`").replace("`]", "`").replace("`None`", "`null`");
+    let paragraphs = prose.split("\n\n").map(|paragraph| paragraph.trim().replace('\n', " "));
+    paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
+}

@@ -1,0 +1,110 @@
+//! Schemas of the types whose form on the wire a derive can't see.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::schema::{
+    KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, Type,
+};
+use utoipa::openapi::{RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Code, Entry, LossReason, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange};
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+fn named<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+impl PartialSchema for Secret {
+    fn schema() -> RefOr<Schema> {
+        text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).into()
+    }
+}
+
+impl ToSchema for Secret {}
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        text()
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("A moment in UTC, to the millisecond (RFC 3339)."))
+            .examples(["2026-11-22T10:00:00Z"])
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {}
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let names = Code::ALL.iter().filter(|code| code.status() != 0).map(|code| code.as_str());
+        let description =
+            "What went wrong: a stable name that programs may match on. More may come.";
+        text().enum_values(Some(names)).description(Some(description)).into()
+    }
+}
+
+impl ToSchema for Code {}
+
+impl PartialSchema for TrackUsage {
+    fn schema() -> RefOr<Schema> {
+        let event = ObjectBuilder::new()
+            .description(Some(
+                "What a shell script sends. The event's `id` is its idempotency key.",
+            ))
+            .property("event", named::<UsageEvent>())
+            .required("event");
+        let description = "A numbered range from a producer, or a single event.";
+        let either = OneOfBuilder::new().item(named::<UsageRange>()).item(event);
+        either.description(Some(description)).into()
+    }
+}
+
+impl ToSchema for TrackUsage {
+    fn schemas(schemas: &mut Schemas) {
+        schemas.push((UsageRange::name().into(), UsageRange::schema()));
+        UsageRange::schemas(schemas);
+    }
+}
+
+impl PartialSchema for Entry {
+    fn schema() -> RefOr<Schema> {
+        let event = numbered("The event the number stands for.")
+            .property("event", named::<UsageEvent>())
+            .required("event");
+        let lost = numbered("The loss report: the event of this number can't be sent.")
+            .property("lost", named::<LossReason>())
+            .required("lost");
+        let description = "One number of a producer's log.";
+        OneOfBuilder::new().item(event).item(lost).description(Some(description)).into()
+    }
+}
+
+fn numbered(description: &str) -> ObjectBuilder {
+    let number: Object = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1usize))
+        .maximum(Some(u64::MAX as usize))
+        .description(Some("Its number; a producer's first is 1."))
+        .build();
+    ObjectBuilder::new()
+        .description(Some(description))
+        .property("number", number)
+        .required("number")
+}
+
+impl ToSchema for Entry {
+    fn name() -> Cow<'static, str> {
+        "Entry".into()
+    }
+    fn schemas(schemas: &mut Schemas) {
+        schemas.push((UsageEvent::name().into(), UsageEvent::schema()));
+        UsageEvent::schemas(schemas);
+        schemas.push((LossReason::name().into(), LossReason::schema()));
+    }
+}

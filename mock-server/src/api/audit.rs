@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use cloudnestle_marketplace::Code;
 
 use super::layers::RequestId;
+use super::openapi::Argument;
 use super::problem::Failure;
 use crate::facts::{self, Actor, AuditEntry, AuditedDeed};
 use crate::market::Market;
@@ -18,6 +19,8 @@ pub(crate) struct Audit {
     key: Key,
     request_id: String,
 }
+
+impl Argument for Audit {}
 
 impl FromRequestParts<Arc<Market>> for Audit {
     type Rejection = Failure;

@@ -38,6 +38,8 @@ pub enum Need {
     GetUserContext,
     TrackUsage,
     Refresh,
+    RevokeToken,
+    Quotas,
     Flush,
     Close,
     Stats,
@@ -99,6 +101,8 @@ pub struct Step {
     pub deed: Deed,
     /// The name of the token it is done with.
     pub token: Option<String>,
+    /// `quotas`: the customer's id.
+    pub customer: Option<String>,
     /// `track_usage`: the action.
     pub action: Option<String>,
     /// `track_usage`: how much of it; 1 unless set.
@@ -137,6 +141,10 @@ pub enum Deed {
     TrackUsage,
     /// The program renews a pair. The new one goes by the same name, or by that of `keep_as`.
     Refresh,
+    /// The program ends a token.
+    RevokeToken,
+    /// The program asks for the quotas of `customer`.
+    Quotas,
     /// The program waits until usage is answered for.
     Flush,
     /// The program closes the SDK within `millis`.
@@ -163,7 +171,18 @@ impl Deed {
     /// Whether the program does it, and gets an answer.
     pub fn is_the_programs(self) -> bool {
         use Deed::*;
-        matches!(self, ValidateUser | GetUserContext | TrackUsage | Refresh | Flush | Close | Stats)
+        matches!(
+            self,
+            ValidateUser
+                | GetUserContext
+                | TrackUsage
+                | Refresh
+                | RevokeToken
+                | Quotas
+                | Flush
+                | Close
+                | Stats
+        )
     }
 }
 
@@ -176,9 +195,9 @@ pub struct Answer {
     pub tier: Option<Tier>,
     pub verified: Option<String>,
     pub freshness: Option<String>,
-    /// Of a context: how much of an action is used.
+    /// Of a context or quotas: how much of an action is used.
     pub used: BTreeMap<String, u64>,
-    /// Of a context: how much of an action is left.
+    /// Of a context or quotas: how much of an action is left.
     pub remaining: BTreeMap<String, u64>,
     pub tracked: Option<u64>,
     pub delivered: Option<u64>,

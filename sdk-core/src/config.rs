@@ -210,7 +210,8 @@ fn variable(name: &str) -> Result<String> {
     }
 }
 
-fn is_id(text: &str, prefix: &str) -> bool {
+/// Whether a text looks like an id with that prefix. Nothing in one means anything in a path.
+pub(crate) fn is_id(text: &str, prefix: &str) -> bool {
     let rest = text.strip_prefix(prefix).unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (1..=64).contains(&rest.len()) && rest.chars().all(plain)

@@ -102,7 +102,13 @@ impl Error {
         self.0.without_answer
     }
 
-    pub(crate) fn from_problem(problem: Problem, retry_after: Option<Duration>) -> Self {
+    /// Whether to try again, if the answer said so; else what it is by the catalogue.
+    pub(crate) fn retryable(mut self, said: Option<bool>) -> Self {
+        self.0.retryable = said.unwrap_or(self.0.retryable);
+        self
+    }
+
+    pub(crate) fn from_problem(problem: Problem) -> Self {
         let mut error = Error::because(
             problem.code,
             if problem.detail.is_empty() { problem.title } else { problem.detail },
@@ -112,7 +118,7 @@ impl Error {
         error.0.docs_url = Some(problem.doc_url).filter(|url| !url.is_empty());
         error.0.field = problem.field;
         error.0.fence = problem.fence;
-        error.after(retry_after)
+        error
     }
 
     /// The catalogue's stable name for it; programs match on this.
@@ -120,7 +126,7 @@ impl Error {
         self.0.code
     }
 
-    /// Whether the same call may succeed later. The SDK has already tried as often as its retry
+    /// Whether the same call may succeed later: by the catalogue, unless the answer said otherwise. The SDK has already tried as often as its retry
     /// policy allows; a caller that loops SHOULD wait first.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_channel::mpsc;
 use futures_util::Stream;
@@ -21,6 +22,12 @@ pub enum Event {
     Offline,
     /// The marketplace answers again.
     Online,
+    /// A limit of the marketplace is used up: calls that count against it wait, or are
+    /// [`Code::RateLimited`] where that is longer than they have.
+    RateLimited {
+        /// Until it begins anew.
+        wait: Duration,
+    },
     /// A pair was renewed.
     TokenRefreshed,
     /// Usage arrived.

@@ -74,6 +74,13 @@ impl<T: Send + Sync + 'static> Memory<T> {
         Answer { value, verified, freshness: Freshness::Fresh, age: Duration::ZERO }
     }
 
+    /// Refuses the token from now on, without asking.
+    pub(crate) fn refuse(&self, token: &str, code: Code) {
+        let (asked, said) = (self.host.monotonic(), Said::No(code));
+        let ends_at = Timestamp::from_millis(i64::MAX);
+        keep(&self.known, token, Known { said, asked, fresh_until: Duration::MAX, ends_at });
+    }
+
     /// Asks, and remembers what is said. Callers who ask about the same token at the same time ask
     /// once. When nobody answers, recalls what was said before, or else takes the token at its word
     /// (`as_issued`, and when that was) for as long as an answer would be believed.
@@ -97,7 +104,8 @@ impl<T: Send + Sync + 'static> Memory<T> {
             Ok(known) => return known.answer(now, Freshness::Fresh),
             Err(error) => error,
         };
-        if !error.is_retryable() {
+        // By its code: a server that asks not to be asked again has not refused the token.
+        if !error.code().is_retryable() {
             return Err(error);
         }
         if let Some(recalled) = self.known.get(token).and_then(|known| known.offline(now, wall)) {
@@ -243,6 +251,19 @@ mod tests {
         let known = learn(revoked, MINUTE, START).unwrap_or_else(|_| panic!("a verdict"));
         let recalled = known.offline(600 * MINUTE, START + 600 * MINUTE).unwrap();
         assert_eq!(recalled.unwrap_err().code(), Code::TokenRevoked);
+    }
+
+    #[cfg(feature = "native")]
+    #[test]
+    fn a_token_that_the_program_revoked_is_refused_for_good_even_without_asking() {
+        let host = crate::host::native("http://localhost").unwrap();
+        let clock = Arc::new(Clock::new(host.clone(), None));
+        let reach = Arc::new(Reach::new(host.clone(), Arc::default()));
+        let memory = Memory::<()>::new(host, clock, reach);
+        memory.refuse("token", Code::TokenRevoked);
+        let known = memory.known.get("token").unwrap();
+        let said = known.fresh(600 * MINUTE, START + 600 * MINUTE).unwrap();
+        assert_eq!(said.unwrap_err().code(), Code::TokenRevoked);
     }
 
     #[test]

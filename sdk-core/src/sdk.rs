@@ -10,7 +10,7 @@ use crate::events::{Announcer, Events};
 use crate::host::cache::TokenCache;
 use crate::http::{Clock, HttpClient, RetryPolicy};
 use crate::memory::Memory;
-use crate::model::{TokenPair, UserContext};
+use crate::model::{Quota, TokenPair, UserContext};
 use crate::reach::Reach;
 use crate::usage::{CloseReport, Receipt, Uplink, Usage, UsageStats, UsageTracker};
 
@@ -156,6 +156,49 @@ impl MarketplaceSdk {
         self.parts.refresher.refresh(pair).await
     }
 
+    /// Ends a token and everything it can be refreshed to, for example when a user signs out. From
+    /// then on this SDK refuses it without asking; the marketplace refuses it at once, and other
+    /// processes within 5 s.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.revoke_token(token).await?;
+    ///
+    /// let error = sdk.validate_user(token).await.unwrap_err();
+    /// assert_eq!(error.code().as_str(), "token_revoked");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::RequestInvalid`](crate::Code::RequestInvalid) for what is no token of the marketplace,
+    /// [`Code::Forbidden`](crate::Code::Forbidden) for one of another solution. After any other error
+    /// the token may be revoked or not; revoking it again does no harm.
+    pub async fn revoke_token(&self, token: &str) -> Result<()> {
+        self.parts.auth.revoke(token).await?;
+        self.parts.context.refuse(token);
+        Ok(())
+    }
+
+    /// What a customer may use of the solution, has used, and when it begins anew: for a page of your
+    /// own, or a job that runs without the user. Asks the marketplace each time.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// for quota in sdk.quotas("cus_asha").await? {
+    ///     println!("{}: {:?} left until {}", quota.action, quota.remaining, quota.resets_at);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`](crate::Code::Forbidden) when the customer has no subscription to the
+    /// solution, [`Code::RequestInvalid`](crate::Code::RequestInvalid) for what is no customer's id.
+    pub async fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
+        self.parts.context.quotas(customer_id).await
+    }
+
     /// Sends what is in the spool now, and completes when the marketplace has answered for all of
     /// it; gives up after 10 s.
     ///
@@ -212,10 +255,15 @@ impl MarketplaceSdk {
         let cap = (!config.is_test).then_some(CLOCK_CAP);
         let clock = Arc::new(Clock::new(host.clone(), cap));
         let solution = config.solution.clone();
-        let http =
-            HttpClient::new(host.clone(), clock.clone(), config.url, solution, RetryPolicy::CALL);
-        let http = Arc::new(http);
         let announcer = Arc::new(Announcer::default());
+        let http = Arc::new(HttpClient::new(
+            host.clone(),
+            clock.clone(),
+            announcer.clone(),
+            config.url,
+            solution,
+            RetryPolicy::CALL,
+        ));
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
         let auth = Arc::new(AuthManager {
             host: host.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Step, Validation};
 use cloudnestle_marketplace::{
-    Builder, Error, MarketplaceSdk, Secret, TokenPair, Usage, UsageStats, ValidationMode,
+    Builder, Error, MarketplaceSdk, Quota, Secret, TokenPair, Usage, UsageStats, ValidationMode,
 };
 use futures_util::future::join_all;
 
@@ -86,12 +86,8 @@ impl Program {
                         customer_id: Some(context.customer_id.clone()),
                         tier: Some(context.tier),
                         freshness: Some(in_words(context.freshness())),
-                        used: context.quotas.iter().map(|q| (q.action.clone(), q.used)).collect(),
-                        remaining: context
-                            .quotas
-                            .iter()
-                            .filter_map(|q| Some((q.action.clone(), q.remaining?)))
-                            .collect(),
+                        used: used(&context.quotas),
+                        remaining: remaining(&context.quotas),
                         ..Answer::default()
                     }),
                 )
@@ -116,6 +112,22 @@ impl Program {
                     self.pairs.insert(name.clone(), renewed.clone());
                 }
                 compare(step, renewed.map(|_| Answer::default()))
+            }
+            Deed::RevokeToken => {
+                let revoked = self.sdk.revoke_token(self.token(step)?).await;
+                compare(step, revoked.map(|()| Answer::default()))
+            }
+            Deed::Quotas => {
+                let customer = step.customer.as_deref().context("`customer` is missing")?;
+                let quotas = self.sdk.quotas(customer).await;
+                compare(
+                    step,
+                    quotas.map(|quotas| Answer {
+                        used: used(&quotas),
+                        remaining: remaining(&quotas),
+                        ..Answer::default()
+                    }),
+                )
             }
             Deed::Flush => compare(step, self.sdk.flush().await.map(|()| Answer::default())),
             Deed::Close => {
@@ -193,6 +205,14 @@ fn accounts(usage: UsageStats) -> Answer {
         lost: Some(usage.lost),
         ..Answer::default()
     }
+}
+
+fn used(quotas: &[Quota]) -> BTreeMap<String, u64> {
+    quotas.iter().map(|quota| (quota.action.clone(), quota.used)).collect()
+}
+
+fn remaining(quotas: &[Quota]) -> BTreeMap<String, u64> {
+    quotas.iter().filter_map(|quota| Some((quota.action.clone(), quota.remaining?))).collect()
 }
 
 fn in_words(value: impl Debug) -> String {

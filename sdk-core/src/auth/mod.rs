@@ -14,8 +14,8 @@ use crate::host::{Algorithm, Host};
 use crate::http::{Call, Clock, HttpClient};
 use crate::memory::Memory;
 use crate::model::{
-    Claims, Code, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken, UserContext,
-    ValidateToken,
+    Claims, Code, RevokeToken, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken,
+    UserContext, ValidateToken,
 };
 
 pub(crate) use keys::Keys;
@@ -111,6 +111,15 @@ impl AuthManager {
         Ok(user)
     }
 
+    /// Ends a token and everything it can be refreshed to.
+    pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
+        let request = RevokeToken { token: Secret::new(token) };
+        let call = Call::delete("/api/revoke-token", &request)?.bearer(&self.secret_key);
+        self.http.call::<()>(call, self.deadline).await?;
+        self.memory.refuse(token, Code::TokenRevoked);
+        Ok(())
+    }
+
     async fn verify(&self, token: &str) -> Result<Claims> {
         let unverified = UnverifiedToken::parse(token, UnverifiedToken::ACCESS)?;
         let key = self.keys.get(unverified.kid()).await?;
@@ -127,6 +136,7 @@ impl AuthManager {
         let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.deadline);
         async move {
             let call = Call::post("/api/validate-token", &request)?.bearer(&secret_key);
+            let call = call.without_effect();
             match http.call(call, deadline).await? {
                 TokenValidation { valid: true, user: Some(user), .. } => Ok(user_in(user)),
                 TokenValidation { valid: true, user: None, .. } => {

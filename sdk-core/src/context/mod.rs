@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::auth::{AuthManager, ValidationMode};
-use crate::error::Result;
+use crate::config::is_id;
+use crate::error::{Error, Result};
 use crate::http::{Call, HttpClient};
 use crate::memory::Memory;
-use crate::model::{Secret, UserContext};
+use crate::model::{Code, Quota, Quotas, Secret, UserContext};
 
 pub(crate) struct ContextManager {
     pub(crate) http: Arc<HttpClient>,
@@ -29,6 +30,23 @@ impl ContextManager {
             true => self.memory.ask(token, ends_at, self.question(token)).await,
             false => self.memory.ask_or_recall(token, ends_at, None, || self.question(token)).await,
         }
+    }
+
+    /// Knows from now on that the token was revoked.
+    pub(crate) fn refuse(&self, token: &str) {
+        self.memory.refuse(token, Code::TokenRevoked);
+    }
+
+    /// A customer's quotas, asked for each time.
+    pub(crate) async fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
+        let AuthManager { expected, secret_key, .. } = &*self.auth;
+        if !is_id(customer_id, "cus_") {
+            return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
+        }
+        let path = format!("/api/quotas/{customer_id}/{}", expected.solution_id);
+        let call = Call::get(&path).bearer(secret_key);
+        let Quotas { quotas } = self.http.call(call, self.deadline).await?;
+        Ok(quotas)
     }
 
     fn question(&self, token: &str) -> impl Future<Output = Result<UserContext>> + Send + use<> {

@@ -118,13 +118,47 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Why there is no answer. Whether the request had its effect is unknown.
+/// Why there is no answer. Unless the request [never left](SendStage), nobody knows whether it had
+/// its effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SendError(
+#[error("{words}")]
+#[non_exhaustive]
+pub struct SendError {
+    /// How far the request came.
+    pub stage: SendStage,
     /// In words, without the URL's query and without headers.
-    pub String,
-);
+    pub words: String,
+}
+
+impl SendError {
+    /// An error of a request that came so far.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::host::{SendError, SendStage};
+    ///
+    /// let error = SendError::new(SendStage::Connect, "connection refused");
+    /// assert_eq!(error.to_string(), "connection refused");
+    /// ```
+    pub fn new(stage: SendStage, words: impl Into<String>) -> Self {
+        SendError { stage, words: words.into() }
+    }
+}
+
+/// How far a request came that has no answer. A host that can't tell says [`Answer`](Self::Answer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendStage {
+    /// The server's name has no address.
+    Lookup,
+    /// There is no connection: nobody listens, or TLS did not come about.
+    Connect,
+    /// It was sent on a connection that was kept from earlier requests and turned out to be closed,
+    /// before anything of the answer came. The SDK sends it again at once: the next attempt has
+    /// another connection.
+    StaleConnection,
+    /// The answer did not come, or not whole.
+    Answer,
+}
 
 /// `future`, unless `limit` is over first.
 pub(crate) async fn timeout<T>(

@@ -1,5 +1,8 @@
 //! The primitives of a machine with sockets, files and threads: tokio, reqwest over rustls, ring.
 
+use std::cell::Cell;
+use std::error::Error as _;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,14 +11,20 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use ring::rand::SecureRandom;
 use tokio::runtime::{Handle, Runtime};
+use tower::util::MapRequestLayer;
 
 use super::disk::DiskFiles;
-use super::{Algorithm, Files, Host, Request, Response, SendError};
+use super::{Algorithm, Files, Host, Request, Response, SendError, SendStage};
 use crate::error::{Error, Result};
 use crate::model::{Code, Timestamp};
 
 /// The largest answer that is read; the marketplace's largest are far below.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+tokio::task_local! {
+    /// Whether the request of this task has begun a connection of its own.
+    static CONNECTS: Cell<bool>;
+}
 
 /// The SDK on a machine of its own. It brings its own runtime with one thread, so that it works
 /// under any executor, and so that uploads go on when the program's own runtime is busy or gone.
@@ -41,6 +50,11 @@ impl NativeHost {
             .tls_backend_preconfigured(tls_config(tls)?)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .connector_layer(MapRequestLayer::new(|destination| {
+                // A connection may also be begun in the background, where there is no request.
+                let _ = CONNECTS.try_with(|connects| connects.set(true));
+                destination
+            }))
             .build()
             .map_err(|error| Error::new(Code::ConfigInvalid).caused_by(error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,7 +127,7 @@ impl Host for NativeHost {
             let mut task = task;
             match (&mut task.0).await {
                 Ok(answer) => answer,
-                Err(_) => Err(SendError("the request was abandoned".into())),
+                Err(_) => Err(SendError::new(SendStage::Answer, "the request was abandoned")),
             }
         }
         .boxed()
@@ -166,36 +180,63 @@ async fn send(
     request: Request,
 ) -> std::result::Result<Response, SendError> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| SendError("not an HTTP method".into()))?;
+        .map_err(|_| SendError::new(SendStage::Lookup, "not an HTTP method"))?;
     let mut outgoing = client.request(method, &request.url).body(request.body);
     for (name, value) in request.headers {
         outgoing = outgoing.header(name, value);
     }
-    let mut incoming = outgoing.send().await.map_err(in_words)?;
+    let sending = async {
+        let answer = outgoing.send().await;
+        answer.map_err(|error| {
+            SendError::new(stage(&error, !CONNECTS.with(Cell::get)), in_words(error))
+        })
+    };
+    let mut incoming = CONNECTS.scope(Cell::new(false), sending).await?;
     let status = incoming.status().as_u16();
     let headers = incoming
         .headers()
         .iter()
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect();
+    let cut = |error| SendError::new(SendStage::Answer, in_words(error));
     let mut body = Vec::new();
-    while let Some(chunk) = incoming.chunk().await.map_err(in_words)? {
+    while let Some(chunk) = incoming.chunk().await.map_err(cut)? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(SendError("the answer is larger than any the marketplace gives".into()));
+            let words = "the answer is larger than any the marketplace gives";
+            return Err(SendError::new(SendStage::Answer, words));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Response { status, headers, body })
 }
 
-/// The whole chain of causes, without the URL: "error sending request" alone helps nobody.
-fn in_words(error: reqwest::Error) -> SendError {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
+/// How far a request came; `reused`: on a connection kept from earlier ones.
+fn stage(error: &reqwest::Error, reused: bool) -> SendStage {
+    if error.is_connect() {
+        // The connector's error for this has no type of its own.
+        let lookup = causes(error).any(|cause| cause.to_string() == "dns error");
+        return if lookup { SendStage::Lookup } else { SendStage::Connect };
     }
-    SendError(words)
+    let was_closed = causes(error).any(|cause| {
+        let by_hyper = cause.downcast_ref().is_some_and(hyper::Error::is_incomplete_message);
+        by_hyper || cause.downcast_ref().is_some_and(|io: &io::Error| is_closed(io.kind()))
+    });
+    if reused && was_closed { SendStage::StaleConnection } else { SendStage::Answer }
+}
+
+fn is_closed(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | UnexpectedEof)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| {
+        (*cause).source()
+    })
+}
+
+/// The whole chain of causes, without the URL: "error sending request" alone helps nobody.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    causes(&error).fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
 }

@@ -44,7 +44,7 @@ impl Clock {
 }
 
 /// `Sun, 22 Nov 2026 22:00:00 GMT` (RFC 9110, the one form that is still written).
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     let moment = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
 }
@@ -52,6 +52,25 @@ fn http_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "native")]
+    fn offset(cap: Option<Duration>, date: &str) -> i64 {
+        let clock = Clock::new(crate::host::native("http://localhost").unwrap(), cap);
+        let sent = Timestamp::from_secs(1_795_384_800); // Sun, 22 Nov 2026 22:00:00 GMT
+        clock.observe(sent, sent + Duration::from_millis(200), Some(date));
+        clock.offset_ms()
+    }
+
+    #[cfg(feature = "native")]
+    #[test]
+    fn the_clock_is_corrected_by_the_server_up_to_a_cap_and_without_one_against_a_test_server() {
+        let (cap, hour) = (Some(Duration::from_secs(600)), "Sun, 22 Nov 2026 23:00:00 GMT");
+        assert_eq!(offset(cap, hour), 600_000);
+        assert_eq!(offset(cap, "Sun, 22 Nov 2026 21:00:00 GMT"), -600_000);
+        assert_eq!(offset(None, hour), 3_600_400); // half a second more, half the way less
+        assert_eq!(offset(None, "Sun, 22 Nov 2026 22:00:01 GMT"), 1_400);
+        assert_eq!(offset(None, "Sun, 22 Nov 2026 22:00:00 GMT"), 0, "within what can be measured");
+    }
 
     #[test]
     fn the_date_of_an_answer_is_read() {

@@ -4,6 +4,11 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::host::Host;
 
+/// The longest wait that a call is made to wait by the marketplace: the bound of OpenAI's SDKs is one
+/// minute in JavaScript, two in Python. Whoever asks for more gets no second attempt, and the caller
+/// gets the error, which says how long.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// How often and how long a call is tried again. backon gives the delays; the waiting and the
 /// randomness are the host's, so that a simulation can hold both.
 #[derive(Clone, Copy, Debug)]

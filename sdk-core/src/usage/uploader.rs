@@ -199,6 +199,7 @@ impl Pipeline {
     async fn send(&self, uplink: &Uplink, range: &Range) -> Result<TrackUsageResult> {
         let wire = range.wire(&self.producer.id, self.producer.epoch);
         let call = Call::post("/api/track-usage", &wire)?.bearer(&uplink.secret_key);
+        let call = call.without_effect(); // the fence counts it once
         let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
         if result.fence.is_none_or(|fence| fence < range.last()) {
             let words = "The answer leaves usage unanswered.";

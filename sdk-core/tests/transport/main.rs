@@ -1,5 +1,7 @@
 //! The corners of HTTP that a well-behaved server never shows: proxies, garbage, silence.
 
+mod retries;
+mod script;
 mod stage;
 
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,86 @@
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::host::Request;
+use crate::model::{API_VERSION, Code, Secret};
+
+const USER_AGENT: &str = concat!("cloudnestle-marketplace-rust/", env!("CARGO_PKG_VERSION"));
+
+/// A call of the API, before it is sent.
+pub(crate) struct Call<'a> {
+    method: &'static str,
+    path: &'a str,
+    bearer: Option<&'a Secret>,
+    body: Vec<u8>,
+    /// Whether it has an effect that must not happen twice.
+    has_effect: bool,
+    /// The same for each attempt, so that the marketplace knows them for one.
+    idempotency_key: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: &'a str) -> Self {
+        let (method, body) = ("GET", Vec::new());
+        Call { method, path, bearer: None, body, has_effect: false, idempotency_key: None }
+    }
+
+    /// A call that has an effect, unless it is said that it has [none](Self::without_effect).
+    pub(crate) fn post(path: &'a str, body: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))?;
+        Ok(Call { method: "POST", body, has_effect: true, ..Call::get(path) })
+    }
+
+    pub(crate) fn delete(path: &'a str, body: &impl Serialize) -> Result<Self> {
+        Ok(Call { method: "DELETE", ..Call::post(path, body)? })
+    }
+
+    pub(crate) fn bearer(mut self, credential: &'a Secret) -> Self {
+        self.bearer = Some(credential);
+        self
+    }
+
+    /// For questions that are too long for a path, and for usage, whose fence counts it once.
+    pub(crate) fn without_effect(mut self) -> Self {
+        self.has_effect = false;
+        self
+    }
+
+    /// Gives a call that has an effect its key.
+    pub(super) fn keyed(mut self, key: impl FnOnce() -> String) -> Self {
+        self.idempotency_key = self.has_effect.then(key);
+        self
+    }
+
+    /// What calls have in common that are of one kind: `GET /api/quotas`, without the ids.
+    pub(super) fn operation(&self) -> String {
+        let named = self.path.split('/').take(3).collect::<Vec<_>>().join("/");
+        format!("{} {named}", self.method)
+    }
+
+    pub(super) fn credential(&self) -> Option<&Secret> {
+        self.bearer
+    }
+
+    /// The request to the marketplace at `base_url`, by a program of `solution`.
+    pub(super) fn request(&self, base_url: &str, solution: &str) -> Request {
+        let mut headers = vec![
+            ("accept", "application/json".to_owned()),
+            ("user-agent", USER_AGENT.to_owned()),
+            ("cloudnestle-version", API_VERSION.to_owned()),
+            // So that a key of another solution is refused, and not what it is used for.
+            ("cloudnestle-solution", solution.to_owned()),
+        ];
+        if !self.body.is_empty() {
+            headers.push(("content-type", "application/json".to_owned()));
+        }
+        if let Some(credential) = self.bearer {
+            headers.push(("authorization", format!("Bearer {}", credential.expose())));
+        }
+        if let Some(key) = &self.idempotency_key {
+            headers.push(("idempotency-key", key.clone()));
+        }
+        let url = format!("{base_url}{}", self.path);
+        Request { method: self.method, url, headers, body: self.body.clone() }
+    }
+}

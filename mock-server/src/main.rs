@@ -36,6 +36,10 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
+    /// The most connections at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    max_connections: usize,
+
     /// What to say on standard error: error, warn, info or debug (each request)
     #[arg(long, value_name = "LEVEL", default_value = "warn", env = "CLOUDNESTLE_LOG")]
     log: tracing::level_filters::LevelFilter,
@@ -59,7 +63,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).init();
-    let mut builder = MockServer::builder().listen(arguments.listen).port(arguments.port);
+    let mut builder = MockServer::builder()
+        .listen(arguments.listen)
+        .port(arguments.port)
+        .max_connections(arguments.max_connections);
     if !arguments.memory {
         builder = builder.db(&arguments.db);
     }

@@ -1,6 +1,8 @@
 //! The binary: what it says when it starts, and how it ends.
 #![cfg(all(unix, feature = "control"))]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -84,4 +86,34 @@ fn two_cannot_have_one_database() {
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("in use"), "{said}");
+}
+
+/// As many as there are file descriptors for, up to 10,000: most of a server's life is waiting.
+#[test]
+fn thousands_of_idle_connections_cost_little_and_hinder_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (child, ready) = start(folder.path(), &["--memory", "--max-connections", "9000"]);
+    let address = ready["url"].as_str().and_then(|url| url.strip_prefix("http://")).expect("a URL");
+    let before = resident_kilobytes(&child);
+    let mut idle: Vec<_> = (0..10_000).map_while(|_| TcpStream::connect(address).ok()).collect();
+    idle.truncate(idle.len() - 10); // some descriptors for what follows
+
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("a connection");
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).expect("an answer");
+    assert!(heard.starts_with("HTTP/1.0 200"), "{heard}");
+    if let (Some(before), Some(after)) = (before, resident_kilobytes(&child)) {
+        let each = (after - before) / idle.len().min(9_000);
+        println!("{} connections, {before} kB before and {after} kB after", idle.len());
+        assert!(each <= 16, "{each} kB for each connection");
+    }
+    terminate(child);
+}
+
+/// Where the system tells.
+fn resident_kilobytes(child: &Child) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

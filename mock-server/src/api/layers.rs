@@ -48,8 +48,16 @@ pub(crate) async fn frame(
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
-    let mut response = problem::render(response, &id, &market.url);
+    finish(&market, id, response)
+}
 
+/// The answer to what never became a call.
+pub(crate) fn refuse(market: &Market, code: Code) -> Response {
+    finish(market, market.world.id("req"), Failure::from(code).into_response())
+}
+
+fn finish(market: &Market, id: String, response: Response) -> Response {
+    let mut response = problem::render(response, &id, &market.url);
     tracing::debug!(status = response.status().as_u16(), id, "answered");
     let headers = response.headers_mut();
     headers.entry(VERSION).or_insert(Version::NEWEST.header());

@@ -1,88 +1,94 @@
-//! Connections. This is written by hand, and not left to `axum::serve`, because a fault plan must be
-//! able to reset a connection: to answer nothing, and let the client see it break.
+//! Who gets a connection: as many as there is room for. Where there is none left, those go that have
+//! been idle, the oldest first.
 
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tower::ServiceExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
 
-/// An answer with this extension is never sent; its connection is reset instead.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection is reset on purpose")]
-pub(crate) struct ResetConnection;
+use super::converse::Host;
+use super::wire::Phase;
 
-/// How long a client may take to send its headers, and how long an idle connection is kept: longer
-/// than reqwest keeps it (90 s), so that no call goes out on a connection we are just closing.
-const HEADER_LIMIT: Duration = Duration::from_secs(100);
-/// The most bytes of a request's line and headers: a token of 8 KB and room for the rest.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How long calls under way may go on when the server is stopped.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How many may wait to be accepted: what Linux allows. Of more than that some would try again only
+/// after a second.
+const BACKLOG: u32 = 4096;
 /// How long to wait when the process has no file descriptor left.
 const BREATHER: Duration = Duration::from_millis(50);
 
-/// Accepts and serves connections until `ended` is closed.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut ended: watch::Receiver<()>) {
-    let mut connections = JoinSet::new();
+/// Begins to listen, as [`TcpListener::bind`] does, but lets more wait.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that is started again need not wait for the last one's connections to be forgotten.
+    // (On Windows it would mean that two may have the port.)
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts and serves connections until the host has ended.
+pub(super) async fn serve(listener: TcpListener, host: Host, max_connections: usize) {
+    let mut ended = host.ended.clone();
+    let mut connections = Connections::default();
     loop {
+        if connections.tasks.len() >= max_connections {
+            connections.make_room().await;
+        }
+        let is_full = connections.tasks.len() >= max_connections; // and all of them are busy
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone(), ended.clone()));
-                }
+            accepted = listener.accept(), if !is_full => match accepted {
+                Ok((stream, _)) => connections.begin(&host, stream),
                 Err(error) => {
                     tracing::warn!(%error, "can't accept a connection");
+                    connections.make_room().await;
                     tokio::time::sleep(BREATHER).await;
                 }
             },
-            Some(_) = connections.join_next() => {} // or the set would grow with each connection
+            Some(_) = connections.tasks.join_next() => {} // or the set would grow with each connection
             _ = ended.changed() => break,
         }
     }
     drop(listener);
-    let all_done = async { while connections.join_next().await.is_some() {} };
+    let Connections { mut tasks, .. } = connections;
+    let all_done = async { while tasks.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(FAREWELL, all_done).await;
-    connections.shutdown().await;
+    tasks.shutdown().await;
 }
 
-/// One connection, from its first request to its last.
-async fn converse(stream: TcpStream, router: Router, mut ended: watch::Receiver<()>) {
-    let _ = stream.set_nodelay(true); // without it, it is only slower
-    let service = service_fn(|request: Request<Incoming>| {
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async {
-            let Ok(response) = answer.await;
-            match response.extensions().get::<ResetConnection>() {
-                Some(reset) => Err(*reset),
-                None => Ok(response),
-            }
-        }
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The oldest first; among them some that have ended.
+    by_age: VecDeque<(AbortHandle, Arc<Phase>)>,
+}
 
-    let outcome = tokio::select! {
-        outcome = &mut connection => outcome,
-        _ = ended.changed() => {
-            Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+impl Connections {
+    fn begin(&mut self, host: &Host, stream: TcpStream) {
+        let phase = Arc::new(Phase::default());
+        let task = self.tasks.spawn(host.clone().converse(stream, phase.clone()));
+        self.by_age.push_back((task, phase));
+        if self.by_age.len() > 2 * self.tasks.len() {
+            self.by_age.retain(|(task, _)| !task.is_finished());
         }
-    };
-    // The service fails for one reason alone; whatever else went wrong is the client's affair.
-    if outcome.is_err_and(|error| error.is_user()) {
-        let stream = connection.into_parts().io.into_inner();
-        let _ = stream.set_zero_linger(); // closing sends RST, and drops what was not sent yet
+    }
+
+    /// Closes the older half of the connections that are idle.
+    async fn make_room(&mut self) {
+        self.by_age.retain(|(task, _)| !task.is_finished());
+        let idle = self.by_age.iter().filter(|(_, phase)| phase.is_idle());
+        let older_half: Vec<_> = idle.clone().take(idle.count().div_ceil(2)).collect();
+        for (task, _) in &older_half {
+            task.abort();
+        }
+        // Each of them ends as soon as it gets its turn; others that end make room just as well.
+        for _ in 0..older_half.len() {
+            let _ended = self.tasks.join_next().await;
+        }
     }
 }

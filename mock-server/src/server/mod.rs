@@ -1,6 +1,8 @@
 //! A running server, and how it is started.
 
 mod accept;
+mod converse;
+mod wire;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloudnestle_marketplace::model::Secret;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::converse::Host;
 use crate::api::routes::router;
 use crate::api::usage::projection;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
@@ -19,7 +21,7 @@ use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
 use crate::world::{NoRandomness, World};
 
 #[cfg(feature = "control")]
-pub(crate) use accept::ResetConnection;
+pub(crate) use converse::ResetConnection;
 
 /// A marketplace that listens on a port of this machine, until it is dropped or stopped.
 pub struct MockServer {
@@ -36,6 +38,7 @@ pub struct Builder {
     port: u16,
     db: Option<PathBuf>,
     public_url: Option<String>,
+    max_connections: usize,
 }
 
 /// Why a server did not start.
@@ -93,7 +96,13 @@ impl MockServer {
     /// # }
     /// ```
     pub fn builder() -> Builder {
-        Builder { listen: Ipv4Addr::LOCALHOST.into(), port: 0, db: None, public_url: None }
+        Builder {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            db: None,
+            public_url: None,
+            max_connections: 10_000,
+        }
     }
 
     /// The API as an OpenAPI 3.1 document, as `GET /openapi.json` answers it.
@@ -175,11 +184,18 @@ impl Builder {
         self
     }
 
+    /// The most connections at a time; 10,000 unless set. Where there is no room left, the oldest of
+    /// those that are idle are closed; if none is idle, whoever comes waits.
+    pub fn max_connections(mut self, connections: usize) -> Builder {
+        self.max_connections = connections.max(1);
+        self
+    }
+
     /// Starts it. When this returns, it answers.
     pub async fn start(self) -> Result<MockServer, StartError> {
         let address = SocketAddr::new(self.listen, self.port);
         let failed = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = accept::listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let url = match self.public_url {
             Some(url) => check_url(url)?,
@@ -195,8 +211,8 @@ impl Builder {
         projection::run(&*market.store).await?;
 
         let (running, ended) = watch::channel(());
-        let router = router(market.clone());
-        let accepting = tokio::spawn(accept::serve(listener, router, ended));
+        let host = Host { market: market.clone(), router: router(market.clone()), ended };
+        let accepting = tokio::spawn(accept::serve(listener, host, self.max_connections));
         Ok(MockServer { market, running, accepting })
     }
 }

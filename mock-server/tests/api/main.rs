@@ -5,6 +5,7 @@ mod bodies;
 mod browsers;
 mod clients;
 mod common;
+mod connections;
 mod control;
 mod faults;
 mod idempotency;

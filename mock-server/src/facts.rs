@@ -126,8 +126,9 @@ pub(crate) struct IdempotencyRecord {
     pub fingerprint: String,
 }
 
-/// Accepted usage that the counters don't show yet. Committed with the ledger, and taken off in the
-/// very commits that add to the counters: each addition happens once, wherever a process dies.
+/// Accepted usage that the counters don't show yet, because the commit that took it had no room for
+/// more. Taken off in the very commits that add to the counters: each addition happens once, wherever
+/// a process dies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PendingProjection {
     pub additions: Vec<(Counter, i64)>,

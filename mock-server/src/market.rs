@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cloudnestle_marketplace::model::{Secret, Tier, Timestamp};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::StartError;
 use crate::domain::builtin::{BuiltIn, built_in};
@@ -21,6 +22,8 @@ use crate::world::World;
 /// What every request is answered from. There may be many in a process; they share nothing.
 pub(crate) struct Market {
     pub store: Arc<dyn Store>,
+    /// The turn of who brings the counters up to date.
+    pub projecting: Mutex<()>,
     pub world: World,
     pub keys: Keys,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
@@ -55,6 +58,7 @@ impl Market {
             #[cfg(feature = "control")]
             control_token: Kind::ControlToken.secret(world.random.bytes()),
             store,
+            projecting: Mutex::default(),
             world,
             keys,
             url,

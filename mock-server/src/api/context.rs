@@ -28,7 +28,7 @@ pub(crate) async fn read(
 /// The context of a verified token. Its tier is the one of now, which may not be the one the token
 /// was issued with.
 pub(crate) async fn context_of(market: &Market, claims: &Claims) -> Result<UserContext, Failure> {
-    projection::run(&*market.store).await?;
+    projection::catch_up(market).await?;
     let now = market.world.now();
     transact(&*market.store, async |tx| {
         let tier = subscribed_tier(tx, &claims.sub, &claims.aud).await?;

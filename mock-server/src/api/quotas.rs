@@ -35,7 +35,7 @@ pub(crate) async fn read(
         let detail = "The quotas are another solution's, or another customer's.";
         return Err(Failure::new(Code::Forbidden, detail));
     }
-    projection::run(&*market.store).await?;
+    projection::catch_up(&market).await?;
     let now = market.world.now();
     let quotas = transact(&*market.store, async |tx| {
         let tier = subscribed_tier(tx, &customer_id, &solution_id).await?;
@@ -46,8 +46,8 @@ pub(crate) async fn read(
     Ok(Json(Quotas { quotas }))
 }
 
-/// A customer's quotas in a solution, as far as the counters have come: [`projection::run`] brings
-/// them up to date.
+/// A customer's quotas in a solution, as far as the counters have come: [`projection::catch_up`]
+/// brings them up to date.
 pub(crate) async fn quotas_of(
     tx: &mut Transaction<'_>,
     customer_id: &str,

@@ -208,7 +208,7 @@ impl Builder {
         };
         let market = Arc::new(Market::open(store, World::real()?, url, address).await?);
         // What an earlier process accepted and did not live to count.
-        projection::run(&*market.store).await?;
+        projection::catch_up(&market).await?;
 
         let (running, ended) = watch::channel(());
         let host = Host { market: market.clone(), router: router(market.clone()), ended };

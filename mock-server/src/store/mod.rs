@@ -107,7 +107,7 @@ pub struct Item {
 }
 
 /// Part of a partition, in the order of sort keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The table.
     pub table: Table,

@@ -105,7 +105,17 @@ impl Store for Sqlite {
     }
 
     fn query(&self, query: Query) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
-        Box::pin(async move { self.readers.query(query) })
+        Box::pin(async move {
+            let began = match self.cache.is_empty(&query) {
+                Ok(()) => return Ok(Vec::new()),
+                Err(began) => began,
+            };
+            let found = self.readers.query(&query)?;
+            if found.is_empty() {
+                self.cache.keep_empty(began, query);
+            }
+            Ok(found)
+        })
     }
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -34,7 +34,7 @@ use serde::{
     de::{DeserializeOwned, IntoDeserializer, value::I64Deserializer},
 };
 
-use super::{Expect, Item, Key, Query, Store, StoreError, Value, Write};
+use super::{Expect, Item, Key, MAX_WRITES, Query, Store, StoreError, Value, Write};
 
 /// How often a decision is made before the caller hears of the conflict. Far more than it takes: of
 /// 128 tasks that did nothing but change one item of a file the unluckiest needed 16.
@@ -75,7 +75,7 @@ where
 ///
 /// Documents are JSON, and a counter reads as an integer. Reads see what the transaction itself has
 /// written, except for [`query`](Self::query). An item that was read with [`get`](Self::get) counts
-/// as a write ([`MAX_WRITES`](super::MAX_WRITES)), since the commit has to check it.
+/// as a write ([`MAX_WRITES`]), since the commit has to check it.
 pub struct Transaction<'s> {
     store: &'s dyn Store,
     /// What the commit relies on, as it was first seen.
@@ -186,6 +186,12 @@ impl<'s> Transaction<'s> {
             .ok_or(StoreError::Refused("what it adds to a counter is more than 64 bits hold"))?;
         *bounds = both(bounds, &within);
         Ok(())
+    }
+
+    /// How many more items the commit has room for.
+    pub fn room(&self) -> usize {
+        let only_seen = self.seen.keys().filter(|key| !self.writes.contains_key(key)).count();
+        MAX_WRITES.saturating_sub(self.writes.len() + only_seen)
     }
 
     /// The item as this transaction will leave it, `stored` being how it found it.

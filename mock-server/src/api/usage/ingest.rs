@@ -1,7 +1,7 @@
 //! A numbered range of a producer's log.
 //!
 //! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, what it
-//! takes of hard quotas, and the note of what the counters still have to learn. So a range that is
+//! takes of hard quotas, and what it adds to the counters. So a range that is
 //! sent again, because its answer was lost or because it was cut differently, finds its fence and
 //! counts nothing twice. For the same reason a range that takes of more hard quotas than a commit has
 //! room for is taken in parts.
@@ -13,15 +13,15 @@ use cloudnestle_marketplace::model::{
     Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
 };
 
-use super::Taken;
 use super::admission::{Admission, Rules};
+use super::{Taken, projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
 use crate::domain::fence::{Fence, Refusal, numbered};
 use crate::domain::quota::period;
 use crate::domain::usage::additions;
-use crate::facts::{self, LedgerLine, LedgerPage, PendingProjection, Principal};
+use crate::facts::{self, LedgerLine, LedgerPage, Principal};
 use crate::market::Market;
 use crate::store::{MAX_ITEM_BYTES, StoreError, Transaction, transact};
 
@@ -30,7 +30,8 @@ const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
 /// How many hard quotas one commit takes of. A body has a megabyte and so at most four pages; with
-/// them, the fence, the note and the idempotency keys that leaves 44 of a commit's 100 writes.
+/// them, the fence and the idempotency keys that leaves 45 of a commit's 100 writes, of which notes of
+/// what there is no room to count take at least a few.
 const MAX_LIMITS: usize = 40;
 
 /// Takes what is new of a range. What is not new is answered as it was the first time, except that
@@ -84,7 +85,6 @@ async fn take_part(
 ) -> Result<Taken, Failure> {
     let Rules { principal, solution, zone, now } = rules;
     let first = entries.first().map_or(0, Entry::number);
-    let pending = facts::pending(&market.world.id("pnd"));
     let fence_key = facts::fence(principal, &range.producer);
 
     transact(&*market.store, async |tx| {
@@ -104,15 +104,12 @@ async fn take_part(
         let counted = lines.iter().filter(|line| line.result.status == EventStatus::Accepted);
         let events = counted.filter_map(|line| line.event.as_ref());
         let additions = additions(events, solution, zone).map_err(|_| Code::Internal)?;
-        if !additions.is_empty() {
-            let note = PendingProjection { additions: additions.into_iter().collect() };
-            tx.create(&pending, &note)?;
-        }
         for page in pages(lines, now)? {
             if let Some(last) = page.lines.last().and_then(|line| line.result.number) {
                 tx.create(&facts::ledger_page(principal, &range.producer, last), &page)?;
             }
         }
+        projection::project(tx, additions, || market.world.id("pnd"))?;
         Ok(Taken { fence: Some(admission.fence.number), results })
     })
     .await

@@ -44,7 +44,7 @@ pub(crate) async fn track(
             (single::take(&market, &principal, &solution, event).await?, vec![event])
         }
     };
-    projection::run(&*market.store).await?;
+    projection::catch_up(&market).await?;
     let quotas = quotas_touched(&market, &principal, &solution, &touched).await?;
     Ok(Json(TrackUsageResult { fence: taken.fence, results: taken.results, quotas }))
 }

@@ -3,13 +3,13 @@
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
-use super::Taken;
 use super::admission::{Admission, Rules};
+use super::{Taken, projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
 use crate::domain::usage::{additions, event_fingerprint};
-use crate::facts::{self, PendingProjection, Principal, SingleEvent};
+use crate::facts::{self, Principal, SingleEvent};
 use crate::market::Market;
 use crate::store::transact;
 
@@ -26,7 +26,6 @@ pub(super) async fn take(
     }
     let now = market.world.now();
     let zone = time_zone(solution)?;
-    let pending = facts::pending(&market.world.id("pnd"));
     let fingerprint = event_fingerprint(event);
 
     transact(&*market.store, async |tx| {
@@ -53,8 +52,7 @@ pub(super) async fn take(
         tx.put(&key, &kept)?;
         let additions =
             additions([event], solution, &zone).map_err(|_| Code::OccurredOutOfRange)?;
-        let note = PendingProjection { additions: additions.into_iter().collect() };
-        tx.create(&pending, &note)?;
+        projection::project(tx, additions, || market.world.id("pnd"))?;
         Ok(taken(EventStatus::Accepted, None))
     })
     .await

@@ -13,7 +13,7 @@ use crate::api::tokens;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
 use crate::facts::PendingProjection;
-use crate::store::{Item, Key, Memory, Query, Sqlite, Store, StoreError, Write};
+use crate::store::{Item, Key, MAX_WRITES, Memory, Query, Sqlite, Store, StoreError, Write};
 use crate::world::World;
 
 const SOLUTION: &str = "sol_faiss_search";
@@ -108,7 +108,7 @@ async fn wherever_a_process_dies_each_event_counts_once() {
             assert_eq!(result.fence, Some(3));
             assert_eq!(result.quotas[0].quota.used, 6, "died at commit {commits}");
             if survived {
-                assert_eq!(commits, 3, "the range is one commit, and its projection another");
+                assert_eq!(commits, 2, "the range and what it adds are one commit");
                 break;
             }
         }
@@ -116,32 +116,97 @@ async fn wherever_a_process_dies_each_event_counts_once() {
     }
 }
 
-#[tokio::test]
-async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
-    let counter = |n: usize| Counter {
+fn counter(n: usize) -> Counter {
+    Counter {
         customer_id: format!("cus_{n}"),
         solution_id: SOLUTION.to_owned(),
         action: "search".to_owned(),
         period: "day/2026-11-22".to_owned(),
+    }
+}
+
+/// More than a commit has room for.
+fn many() -> BTreeMap<Counter, i64> {
+    (0..250).map(|n| (counter(n), 1 + n as i64)).collect()
+}
+
+async fn count(store: &dyn Store, n: usize) -> i64 {
+    let key = facts::counter(&counter(n));
+    transact(store, async |tx| tx.number(&key).await).await.expect("a number")
+}
+
+#[tokio::test]
+async fn wherever_a_process_dies_what_is_more_than_a_commit_counts_once() {
+    for last_one_happens in [false, true] {
+        for commits in 1.. {
+            let store = Arc::new(Memory::new());
+            market(store.clone()).await;
+            let commits_left = AtomicUsize::new(commits);
+            let dying = Dying { store: store.clone(), commits_left, last_one_happens };
+            let dying = market(Arc::new(dying)).await;
+            let taken = transact(&*dying.store, async |tx| {
+                let ids = AtomicUsize::new(0);
+                let id = || format!("pnd_{}", ids.fetch_add(1, Ordering::SeqCst));
+                projection::project(tx, many(), id)
+            });
+            let taken = taken.await.is_ok();
+            let survived = taken && projection::catch_up(&dying).await.is_ok();
+
+            let after = market(store.clone()).await;
+            projection::catch_up(&after).await.expect("commits");
+            let is_taken = taken || last_one_happens;
+            for n in 0..250 {
+                let counted = if is_taken { 1 + n as i64 } else { 0 };
+                assert_eq!(count(&*store, n).await, counted, "died at commit {commits}");
+            }
+            if survived {
+                assert_eq!(commits, 5, "one commit, and one for each of three notes");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_commit_has_room_for_leaves_no_note() {
+    let store = Memory::new();
+    let few: BTreeMap<_, _> = many().into_iter().take(MAX_WRITES).collect();
+    let ids = AtomicUsize::new(0);
+    let id = || format!("pnd_{}", ids.fetch_add(1, Ordering::SeqCst));
+    let add = async |additions: &BTreeMap<Counter, i64>, others: usize| {
+        transact(&store, async |tx| {
+            for n in 0..others {
+                tx.put(&facts::customer(&format!("cus_{n}")), &n)?;
+            }
+            projection::project(tx, additions.clone(), id)
+        })
+        .await
+        .expect("a commit");
+        store.query(facts::oldest_pending(9)).await.expect("notes").len()
     };
+    assert_eq!(add(&few, 0).await, 0);
+    assert_eq!(count(&store, 0).await, 1);
+    assert_eq!(add(&few, 1).await, 2, "one more write, and there is room for notes alone");
+    assert_eq!(count(&store, 0).await, 1);
+}
+
+#[tokio::test]
+async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("market.db");
     let open = || Sqlite::open(&file).expect("a store");
     let note = facts::pending("pnd_a");
     {
         let store = open();
-        let additions = (0..250).map(|n| (counter(n), 1 + n as i64)).collect();
-        let pending = PendingProjection { additions };
+        let pending = PendingProjection { additions: many().into_iter().collect() };
         transact(&store, async |tx| tx.create(&note, &pending)).await.expect("a commit");
         assert!(!projection::step(&store, &note).await.expect("a commit"), "two steps are left");
     }
-    let store = open();
-    projection::run(&store).await.expect("commits");
-    projection::run(&store).await.expect("nothing to do");
+    let market = market(Arc::new(open())).await;
+    projection::catch_up(&market).await.expect("commits");
+    projection::catch_up(&market).await.expect("nothing to do");
     for n in 0..250 {
-        let key = facts::counter(&counter(n));
-        let count = transact(&store, async |tx| tx.number(&key).await).await.expect("a number");
-        assert_eq!(count, 1 + n as i64);
+        assert_eq!(count(&*market.store, n).await, 1 + n as i64);
     }
 }
 
@@ -150,11 +215,10 @@ async fn a_server_that_starts_counts_what_the_last_one_left_uncounted() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("market.db");
     {
-        let market = market(Arc::new(Sqlite::open(&file).expect("a store"))).await;
-        let TrackUsage::Range(range) = range(&market).await else { panic!("a range") };
-        let principal = Principal::SecretKey { solution_id: SOLUTION.to_owned() };
-        let solution = solution(&market, SOLUTION).await.expect("a solution");
-        ingest::take(&market, &principal, &solution, &range).await.expect("a commit");
+        let store = Sqlite::open(&file).expect("a store");
+        let pending = PendingProjection { additions: many().into_iter().collect() };
+        let note = facts::pending("pnd_a");
+        transact(&store, async |tx| tx.create(&note, &pending)).await.expect("a commit");
     }
     let server = crate::MockServer::builder().db(&file).start().await.expect("a server");
     server.stop().await;
@@ -163,4 +227,5 @@ async fn a_server_that_starts_counts_what_the_last_one_left_uncounted() {
     let pending =
         transact(&store, async |tx| tx.query::<PendingProjection>(facts::oldest_pending(1)).await);
     assert!(pending.await.expect("notes").is_empty());
+    assert_eq!(count(&store, 249).await, 250);
 }

@@ -11,13 +11,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::super::{Item, Key, Value, rules::Change};
+use super::super::{Item, Key, Query, Value, rules::Change};
 
 /// The most bytes of the items of one generation. Two of them, with their overhead, leave the server
 /// below its 15 MB.
 const GENERATION_BYTES: usize = 1024 * 1024;
 /// What an item takes beside its strings: the map's entry and three allocations.
 const OVERHEAD_BYTES: usize = 160;
+/// The most queries that are remembered to have found nothing.
+const MAX_EMPTY: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -32,6 +34,8 @@ struct State {
     /// Those that were asked for in the one before. What nobody asks for during two is forgotten.
     old: HashMap<Key, (u64, Value)>,
     young_bytes: usize,
+    /// The last query of a partition that found nothing.
+    empty: HashMap<String, Query>,
 }
 
 /// When a read began, in groups of commits.
@@ -59,6 +63,27 @@ impl Cache {
         let mut state = self.state();
         if since.0 == state.groups {
             state.insert(item.key.clone(), (item.version, item.value.clone()));
+        }
+    }
+
+    /// Whether the query is known to find nothing; if not, the moment to
+    /// [`keep_empty`](Self::keep_empty) that it does.
+    pub(super) fn is_empty(&self, query: &Query) -> Result<(), Moment> {
+        let state = self.state();
+        match state.empty.get(&query.partition) {
+            Some(empty) if empty == query => Ok(()),
+            _ => Err(Moment(state.groups)),
+        }
+    }
+
+    /// Keeps that a query found nothing that began at `since`.
+    pub(super) fn keep_empty(&self, since: Moment, query: Query) {
+        let mut state = self.state();
+        if since.0 == state.groups {
+            if state.empty.len() >= MAX_EMPTY {
+                state.empty.clear();
+            }
+            state.empty.insert(query.partition.clone(), query);
         }
     }
 
@@ -98,6 +123,10 @@ impl State {
     fn change(&mut self, key: &Key, change: Change<'_>) {
         if change == Change::Nothing {
             return;
+        }
+        let fills = |empty: &Query| empty.table == key.table && empty.sort.contains(&key.sort);
+        if self.empty.get(&key.partition).is_some_and(fills) {
+            self.empty.remove(&key.partition);
         }
         self.old.remove(key);
         let Some((key, kept)) = self.young.remove_entry(key) else { return };
@@ -161,6 +190,33 @@ mod tests {
         read(&cache, &item);
         cache.clear();
         assert!(cache.get(&item.key).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_partition_is_empty_until_something_is_written_there() {
+        let cache = Cache::default();
+        let query = Query {
+            table: Table::Users,
+            partition: "partition".to_owned(),
+            sort: "b".to_owned()..="c".to_owned(),
+            limit: 1,
+            descending: false,
+        };
+        let began = cache.is_empty(&query).expect_err("nobody has looked");
+        cache.keep_empty(began, query.clone());
+        let write = |sort| {
+            let key = item(sort, 0).key;
+            cache.publish([(&key, Change::Document { version: 1, bytes: b"" })].into_iter());
+        };
+        write("a");
+        assert!(cache.is_empty(&query).is_ok());
+        let wider = Query { sort: "a".to_owned()..="c".to_owned(), ..query.clone() };
+        assert!(cache.is_empty(&wider).is_err());
+        write("b");
+        let late = cache.is_empty(&query).expect_err("it has one");
+        write("d");
+        cache.keep_empty(late, query.clone());
+        assert!(cache.is_empty(&query).is_err(), "the read may have been overtaken");
     }
 
     #[test]

@@ -40,20 +40,20 @@ impl Readers {
         })
     }
 
-    pub(super) fn query(&self, query: Query) -> Result<Vec<Item>, StoreError> {
+    pub(super) fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         let Query { table, partition, sort, limit, descending } = query;
         let sql = format!(
             "SELECT version, number, bytes, sort FROM {}
              WHERE partition = ?1 AND sort BETWEEN ?2 AND ?3 ORDER BY sort {} LIMIT ?4",
             table.name(),
-            if descending { "DESC" } else { "ASC" }
+            if *descending { "DESC" } else { "ASC" }
         );
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::try_from(*limit).unwrap_or(i64::MAX);
         self.with(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             statement
-                .query_map((&partition, sort.start(), sort.end(), limit), |row| {
-                    let key = Key::new(table, &partition, row.get::<_, String>(3)?);
+                .query_map((partition, sort.start(), sort.end(), limit), |row| {
+                    let key = Key::new(*table, partition, row.get::<_, String>(3)?);
                     Ok(Item { key, version: version(row)?, value: value(row)? })
                 })?
                 .collect()

@@ -2,8 +2,8 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    EventStatus, Jwks, Page, Problem, QuotaPolicy, TokenPair, TokenValidation, TrackUsage,
-    TrackUsageResult, UserTier, Window,
+    EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem, QuotaPolicy, Revocations, RevokeUser,
+    TokenPair, TokenValidation, TrackUsage, TrackUsageResult, UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -23,6 +23,8 @@ fn what_is_written_is_what_was_read() {
     read::<TokenPair>("token_pair");
     read::<Jwks>("jwks");
     read::<UserTier>("user_tier");
+    read::<RevokeUser>("revoke_user");
+    assert_eq!(read::<Revocations>("revocations").changes.len(), 3);
     read::<TrackUsage>("usage_event");
     read::<TrackUsageResult>("track_usage_result");
     assert!(read::<TokenValidation>("token_validation").user.is_some());
@@ -53,6 +55,8 @@ fn what_a_newer_marketplace_says_is_survived() {
     assert_eq!(parse::<QuotaPolicy>(json!("elastic")), QuotaPolicy::Unknown);
     assert_eq!(parse::<EventStatus>(json!("pondered")), EventStatus::Unknown);
     assert_eq!(parse::<Code>(json!("token_bored")), Code::Unknown);
+    let change = json!({ "version": 1, "expires_at": "2026-11-22T22:15:00Z", "type": "moved", "to": "Pune" });
+    assert_eq!(parse::<FeedEntry>(change).change, FeedChange::Unknown);
     let more = json!({ "valid": false, "code": "token_expired", "since": "yesterday" });
     assert_eq!(parse::<TokenValidation>(more).code, Some(Code::TokenExpired));
 }

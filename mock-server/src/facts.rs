@@ -10,7 +10,11 @@
 //! | api_keys | half its hash | `key` | [`ApiKey`] |
 //! | api_tokens | `tok_…` | `token` | [`IssuedToken`] |
 //! | api_tokens | `fam_…` | `family` | [`Family`] |
+//! | api_tokens | `fam_…` | `token/` when it ends `/` `tok_…` | [`FamilyToken`] |
 //! | api_tokens | half its hash | `refresh` | [`KeptRefreshToken`] |
+//! | api_tokens | `user/cus_…/sol_…` | `not_before` | [`NotBefore`] |
+//! | api_tokens | `feed/sol_…` | `head` | [`FeedHead`] |
+//! | api_tokens | `feed/sol_…` | `change/` version | a [`FeedEntry`] |
 //! | idempotency_keys | a caller | hash of the key | [`Deed`] |
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
@@ -27,6 +31,8 @@
 //! [`KeySeeds`]: crate::domain::keys::KeySeeds
 //! [`Family`]: crate::domain::refresh::Family
 //! [`KeptRefreshToken`]: crate::domain::refresh::KeptRefreshToken
+//! [`FeedHead`]: crate::domain::feed::FeedHead
+//! [`FeedEntry`]: cloudnestle_marketplace::model::FeedEntry
 //! [`Fence`]: crate::domain::fence::Fence
 
 use std::fmt;
@@ -82,6 +88,19 @@ pub(crate) struct IssuedToken {
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
 }
+
+/// A token, where its family finds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FamilyToken {
+    pub token_id: String,
+    pub expires_at: Timestamp,
+}
+
+/// From when on a customer's tokens for a solution must have been issued to be good, in seconds since
+/// 1970. No token is issued with an earlier `iat` once this is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NotBefore(pub u64);
 
 /// A page of a producer's ledger: consecutive numbers, and what became of each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -212,6 +231,55 @@ pub(crate) fn refresh_token(hash: &Hash) -> Key {
 pub(crate) fn deed(caller: &str, idempotency_key: &str) -> Key {
     let hash = Hash::of(&Secret::new(idempotency_key));
     Key::new(Table::IdempotencyKeys, caller, hash.index())
+}
+
+/// A token of a family, where the family finds it when it ends.
+pub(crate) fn family_token(family_id: &str, token_id: &str, expires_at: Timestamp) -> Key {
+    let sort = format!("{}/{token_id}", token_sort(expires_at));
+    Key::new(Table::ApiTokens, family_id, sort)
+}
+
+/// The tokens of a family that are still alive, at most `limit` of them; who lives longest is first.
+pub(crate) fn living_tokens(family_id: &str, now: Timestamp, limit: usize) -> Query {
+    Query {
+        table: Table::ApiTokens,
+        partition: family_id.to_owned(),
+        sort: token_sort(now)..="token/~".to_owned(),
+        limit,
+        descending: true,
+    }
+}
+
+/// As many digits as a time has for the next 300 years, so that byte order is the order of time.
+fn token_sort(expires_at: Timestamp) -> String {
+    format!("token/{:013}", expires_at.as_millis().max(0))
+}
+
+pub(crate) fn not_before(customer_id: &str, solution_id: &str) -> Key {
+    Key::new(Table::ApiTokens, format!("user/{customer_id}/{solution_id}"), "not_before")
+}
+
+pub(crate) fn feed_head(solution_id: &str) -> Key {
+    Key::new(Table::ApiTokens, format!("feed/{solution_id}"), "head")
+}
+
+pub(crate) fn feed_change(solution_id: &str, version: u64) -> Key {
+    Key::new(Table::ApiTokens, format!("feed/{solution_id}"), feed_sort(version))
+}
+
+/// The oldest changes of a feed after a version.
+pub(crate) fn feed_changes(solution_id: &str, after: u64, limit: usize) -> Query {
+    Query {
+        table: Table::ApiTokens,
+        partition: format!("feed/{solution_id}"),
+        sort: feed_sort(after.saturating_add(1))..=feed_sort(u64::MAX),
+        limit,
+        descending: false,
+    }
+}
+
+fn feed_sort(version: u64) -> String {
+    format!("change/{version:020}")
 }
 
 pub(crate) fn fence(principal: &Principal, producer: &str) -> Key {

@@ -19,6 +19,15 @@ use crate::facts::{self, ApiKey};
 use crate::store::{Store, Transaction, transact};
 use crate::world::World;
 
+/// A stretch of time in which the database is known to have been one and the same. A file may have
+/// been replaced, or restored from a backup, while no server had it open, and nothing in it would
+/// tell; so each opening begins another generation.
+pub(crate) struct Generation {
+    /// `gen_…`
+    pub id: String,
+    pub began_at: Timestamp,
+}
+
 /// What every request is answered from. There may be many in a process; they share nothing.
 pub(crate) struct Market {
     pub store: Arc<dyn Store>,
@@ -28,6 +37,7 @@ pub(crate) struct Market {
     pub keys: Keys,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
+    pub generation: Generation,
     /// Where it listens.
     pub address: SocketAddr,
     #[cfg(feature = "control")]
@@ -57,6 +67,7 @@ impl Market {
         Ok(Market {
             #[cfg(feature = "control")]
             control_token: Kind::ControlToken.secret(world.random.bytes()),
+            generation: Generation { id: world.id("gen"), began_at: now },
             store,
             projecting: Mutex::default(),
             world,

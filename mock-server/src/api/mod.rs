@@ -16,6 +16,7 @@ pub(crate) mod problem;
 #[allow(dead_code, reason = "the first list is about to come")]
 pub(crate) mod query;
 mod quotas;
+mod revocations;
 pub(crate) mod routes;
 mod tiers;
 pub(crate) mod tokens;

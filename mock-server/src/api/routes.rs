@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::json::Json;
 use super::openapi::{self, Described, Shape};
-use super::{context, encoding, layers, page, quotas, tiers, tokens, usage, version};
+use super::{context, encoding, layers, page, quotas, revocations, tiers, tokens, usage, version};
 use crate::market::Market;
 
 /// One call of the API.
@@ -148,11 +148,18 @@ pub(crate) fn api() -> Vec<Route> {
         delete("/api/revoke-token", &[SecretKey], tokens::revoke,
             "Ends a token and everything it can be refreshed to, at once.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"token": "'$CLOUDNESTLE_TOKEN'"}'"#),
+        delete("/api/revoke-user", &[SecretKey], revocations::revoke_user,
+            "Ends every token that a customer has for the solution, at once.",
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"customer_id": "cus_visitor"}'"#)
+            .fails(&[Code::NotFound]),
+        get("/api/revocations", &[SecretKey], revocations::read,
+            "What has changed about the solution's tokens `after` a cursor: revoked ones, other tiers. For programs that judge tokens by themselves.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#),
         get("/api/user-context", &[SolutionToken], context::read,
             "Who the token speaks for: tier, entitlements, quotas.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_TOKEN""#),
         put("/api/user-tier", &[AdminKey], tiers::change,
-            "Gives a subscriber another tier, at once.",
+            "Gives a subscriber another tier: at once here, and by the revocation feed elsewhere.",
             r#"-X PUT -H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "tier": "pro"}'"#)
             .fails(&[Code::NotFound, Code::SubscriptionMissing, Code::TierNotOffered]),
         get("/api/quotas/{customer_id}/{solution_id}", &[SecretKey, SolutionToken], quotas::read,

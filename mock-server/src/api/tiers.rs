@@ -10,6 +10,7 @@ use super::audit::Audit;
 use super::caller::Admin;
 use super::json::Json;
 use super::problem::Failure;
+use super::revocations::publish_tier;
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::facts::{self, Actor, AuditedDeed};
 use crate::market::Market;
@@ -22,6 +23,7 @@ pub(crate) async fn change(
     audit: Audit,
     Json(request): Json<UserTier>,
 ) -> Result<Json<UserTier>, Failure> {
+    let now = market.world.now();
     let UserTier { customer_id, solution_id, tier } = &request;
     transact(&*market.store, async |tx| {
         let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
@@ -43,7 +45,8 @@ pub(crate) async fn change(
         };
         audit.record(tx, &market, Actor::AdminKey, deed)?;
         subscription.tier = *tier;
-        Ok(tx.put(&key, &subscription)?)
+        tx.put(&key, &subscription)?;
+        publish_tier(tx, &subscription, now).await
     })
     .await?;
     Ok(Json(request))

@@ -15,11 +15,12 @@ use super::context::context_of;
 use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
+use super::revocations::{end_family, seconds};
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::domain::credential::{Hash, Kind};
 use crate::domain::jwt::{self, ACCESS_SECS};
 use crate::domain::refresh::{FAMILY_LIFE, Family, KeptRefreshToken, Renewal, renewal};
-use crate::facts::{self, IssuedToken};
+use crate::facts::{self, FamilyToken, IssuedToken, NotBefore};
 use crate::market::Market;
 use crate::store::{Transaction, transact};
 
@@ -85,12 +86,10 @@ pub(crate) async fn revoke(
         let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(&claims.jti)).await? else {
             return Ok::<_, Failure>(());
         };
-        let key = facts::family(&issued.family_id);
-        if let Some(mut family) = tx.get::<Family>(&key).await? {
-            family.revoke(now);
-            tx.put(&key, &family)?;
+        match tx.get::<Family>(&facts::family(&issued.family_id)).await? {
+            Some(family) => end_family(tx, &issued.family_id, family, now).await,
+            None => Ok(()),
         }
-        Ok(())
     })
     .await?;
     Ok(NoContent)
@@ -108,9 +107,15 @@ pub(crate) async fn verify(
         Err(code) => return Ok(Err(code)),
     };
     let claims = token.claims();
-    let family = transact(&*market.store, async |tx| family_of(tx, &claims.jti).await).await?;
-    // A token of ours that we don't know was issued before the database was replaced.
-    let is_good = family.is_some_and(|family| family.revoked_at.is_none());
+    let is_good = transact(&*market.store, async |tx| {
+        // A token of ours that we don't know was issued before the database was replaced.
+        let family = family_of(tx, &claims.jti).await?;
+        let is_good = family.is_some_and(|family| family.revoked_at.is_none());
+        let key = facts::not_before(&claims.sub, &claims.aud);
+        let NotBefore(not_before) = tx.peek(&key).await?.unwrap_or_default();
+        Ok::<_, Failure>(is_good && claims.iat >= not_before)
+    })
+    .await?;
     Ok(if is_good { Ok(claims.clone()) } else { Err(Code::TokenRevoked) })
 }
 
@@ -171,7 +176,7 @@ pub(crate) async fn issue_in(
         ends_at: *now + FAMILY_LIFE,
         revoked_at: None,
     };
-    let access = claims(market, &family, token_id, tier, *now);
+    let access = claims(tx, market, &family, token_id, tier, *now).await?;
     keep_access(tx, family_id, &access)?;
     keep_refresh(tx, family_id, 0, refresh_token, &access)?;
     tx.create(&facts::family(family_id), &family)?;
@@ -206,10 +211,12 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
         let generation = kept.generation + 1;
         let successor = market.keys.successor(&kept.family_id, generation, &presented);
 
-        match renewal(&family, &kept, now) {
+        let key_of_end = facts::not_before(&family.customer_id, &family.solution_id);
+        let NotBefore(not_before) = tx.get(&key_of_end).await?.unwrap_or_default();
+        match renewal(&family, &kept, not_before, now) {
             Renewal::New => {
                 let tier = subscribed_tier(tx, &family.customer_id, &family.solution_id).await?;
-                let access = claims(market, &family, &token_id, tier, now);
+                let access = claims(tx, market, &family, &token_id, tier, now).await?;
                 keep_access(tx, &kept.family_id, &access)?;
                 keep_refresh(tx, &kept.family_id, generation, &successor, &access)?;
                 kept.renewed_at = Some(now);
@@ -225,8 +232,7 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
                 Ok(Renewed::Pair { access, refresh_token: successor })
             }
             Renewal::Reused => {
-                family.revoke(now);
-                tx.put(&family_key, &family)?;
+                end_family(tx, &kept.family_id, family, now).await?;
                 Ok(Renewed::Refused(Code::RefreshTokenReused))
             }
             Renewal::Ended => Ok::<_, Failure>(Renewed::Refused(Code::RefreshTokenInvalid)),
@@ -258,9 +264,19 @@ pub(crate) async fn subscribed_tier(
     }
 }
 
-fn claims(market: &Market, family: &Family, id: &str, tier: Tier, now: Timestamp) -> Claims {
-    let issued_at = u64::try_from(now.as_secs()).unwrap_or(0);
-    Claims {
+async fn claims(
+    tx: &mut Transaction<'_>,
+    market: &Market,
+    family: &Family,
+    id: &str,
+    tier: Tier,
+    now: Timestamp,
+) -> Result<Claims, Failure> {
+    let key = facts::not_before(&family.customer_id, &family.solution_id);
+    let NotBefore(not_before) = tx.get(&key).await?.unwrap_or_default();
+    // All tokens of this very second may have been revoked a moment ago; this one is of the next.
+    let issued_at = seconds(now).max(not_before);
+    Ok(Claims {
         iss: market.url.clone(),
         aud: family.solution_id.clone(),
         sub: family.customer_id.clone(),
@@ -269,7 +285,7 @@ fn claims(market: &Market, family: &Family, id: &str, tier: Tier, now: Timestamp
         exp: issued_at + ACCESS_SECS,
         nbf: None,
         tier,
-    }
+    })
 }
 
 fn keep_access(tx: &mut Transaction<'_>, family_id: &str, claims: &Claims) -> Result<(), Failure> {
@@ -280,7 +296,10 @@ fn keep_access(tx: &mut Transaction<'_>, family_id: &str, claims: &Claims) -> Re
         issued_at: Timestamp::from_secs(claims.iat as i64),
         expires_at: Timestamp::from_secs(claims.exp as i64),
     };
-    Ok(tx.create(&facts::issued_token(&claims.jti), &issued)?)
+    tx.create(&facts::issued_token(&claims.jti), &issued)?;
+    let (token_id, expires_at) = (claims.jti.clone(), issued.expires_at);
+    let key = facts::family_token(family_id, &token_id, expires_at);
+    Ok(tx.create(&key, &FamilyToken { token_id, expires_at })?)
 }
 
 fn keep_refresh(

@@ -6,6 +6,7 @@
 pub(crate) mod builtin;
 pub(crate) mod catalogue;
 pub(crate) mod credential;
+pub(crate) mod feed;
 pub(crate) mod fence;
 pub(crate) mod jwt;
 pub(crate) mod keys;

@@ -41,8 +41,11 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn revoke(&mut self, now: Timestamp) {
+    /// Whether that changed anything.
+    pub(crate) fn revoke(&mut self, now: Timestamp) -> bool {
+        let was_good = self.revoked_at.is_none();
         self.revoked_at.get_or_insert(now);
+        was_good
     }
 }
 
@@ -74,9 +77,16 @@ pub(crate) enum Renewal {
     Ended,
 }
 
-/// What to do with `presented`, a token of `family`, at `now`.
-pub(crate) fn renewal(family: &Family, presented: &KeptRefreshToken, now: Timestamp) -> Renewal {
-    if family.revoked_at.is_some() || family.ends_at <= now {
+/// What to do with `presented`, a token of `family`, at `now`. Of this customer and solution tokens
+/// issued before `not_before` (in seconds since 1970) have ended.
+pub(crate) fn renewal(
+    family: &Family,
+    presented: &KeptRefreshToken,
+    not_before: u64,
+    now: Timestamp,
+) -> Renewal {
+    let user_revoked = presented.access.iat < not_before;
+    if family.revoked_at.is_some() || family.ends_at <= now || user_revoked {
         return Renewal::Ended;
     }
     let Some(renewed_at) = presented.renewed_at else {
@@ -149,25 +159,33 @@ mod tests {
             (&older, 10, Again, "a straggler of the renewal"),
             (&older, 11, Reused, "a copy"),
         ] {
-            assert_eq!(renewal(&family(), presented, at(after_secs)), expected, "{story}");
+            assert_eq!(renewal(&family(), presented, 0, at(after_secs)), expected, "{story}");
         }
     }
 
     #[test]
     fn a_revoked_family_renews_nothing() {
         let mut family = family();
-        family.revoke(at(5));
-        family.revoke(at(9));
+        assert!(family.revoke(at(5)));
+        assert!(!family.revoke(at(9)));
         assert_eq!(family.revoked_at, Some(at(5)), "the first time counts");
         for presented in [token(7), token(6), token(5)] {
-            assert_eq!(renewal(&family, &presented, at(6)), Renewal::Ended);
+            assert_eq!(renewal(&family, &presented, 0, at(6)), Renewal::Ended);
         }
     }
 
     #[test]
+    fn a_token_from_before_its_user_was_revoked_renews_nothing() {
+        let mut presented = token(7);
+        presented.access.iat = 1_000_000;
+        assert_eq!(renewal(&family(), &presented, 1_000_000, at(6)), Renewal::New);
+        assert_eq!(renewal(&family(), &presented, 1_000_001, at(6)), Renewal::Ended);
+    }
+
+    #[test]
     fn a_clock_that_goes_back_makes_no_thief() {
-        assert_eq!(renewal(&family(), &token(5), at(0)), Renewal::Again);
+        assert_eq!(renewal(&family(), &token(5), 0, at(0)), Renewal::Again);
         let before = START - Duration::from_secs(3_600);
-        assert_eq!(renewal(&family(), &token(5), before), Renewal::Again);
+        assert_eq!(renewal(&family(), &token(5), 0, before), Renewal::Again);
     }
 }

@@ -6,6 +6,7 @@
 
 mod code;
 mod context;
+mod feed;
 mod id;
 mod jwt;
 #[cfg(feature = "openapi")]
@@ -19,6 +20,7 @@ mod usage;
 
 pub use code::Code;
 pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, UserTier, Window};
+pub use feed::{FeedChange, FeedEntry, Revocations};
 pub use id::new_id;
 pub use jwt::UnverifiedToken;
 pub use page::Page;
@@ -26,8 +28,8 @@ pub use problem::Problem;
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use token::{
-    Claims, GenerateToken, Jwk, Jwks, RefreshToken, RevokeToken, TokenHeader, TokenPair,
-    TokenValidation, ValidateToken,
+    Claims, GenerateToken, Jwk, Jwks, RefreshToken, RevokeToken, RevokeUser, TokenHeader,
+    TokenPair, TokenValidation, ValidateToken,
 };
 pub use usage::{
     CustomerQuota, Entry, EventResult, EventStatus, LossReason, TrackUsage, TrackUsageResult,

@@ -121,6 +121,14 @@ pub struct RefreshToken {
     pub refresh_token: Secret,
 }
 
+/// `DELETE /api/revoke-user`: ends every token that a customer has for the solution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RevokeUser {
+    /// The customer, `cus_…`.
+    pub customer_id: String,
+}
+
 /// `DELETE /api/revoke-token`: ends a token and the family it was refreshed from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

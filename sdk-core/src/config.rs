@@ -88,8 +88,7 @@ impl Builder {
         self
     }
 
-    /// How long asking the marketplace one thing may take, retries included; 5 s unless set. A token
-    /// that was never seen may ask two: for the keys, and about the token.
+    /// How long asking the marketplace one thing may take, retries included; 5 s unless set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self

@@ -200,7 +200,16 @@ impl MarketplaceSdk {
     }
 
     /// Sends what is in the spool now, and completes when the marketplace has answered for all of
-    /// it; gives up after 10 s.
+    /// it; gives up after 10 s, or at once where waiting does not mend what is wrong.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.track_usage(token, "search").await?;
+    /// sdk.flush().await?;
+    /// assert_eq!(sdk.stats().usage.pending, 0);
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// Why the last attempt failed. Nothing is lost: the uploader goes on trying.

@@ -82,6 +82,7 @@ impl AuthManager {
         {
             return answer;
         }
+        let started = self.host.monotonic();
         let claims = self.verify(token).await?;
         let issued_at = seconds(claims.iat);
         let user = user_of(claims);
@@ -90,10 +91,12 @@ impl AuthManager {
             ValidationMode::Local => {
                 Ok(self.memory.remember(token, user, Verified::Local, ends_at))
             }
-            ValidationMode::Online => self.memory.ask(token, ends_at, self.question(token)).await,
+            ValidationMode::Online => {
+                self.memory.ask(token, ends_at, self.question(token, started)).await
+            }
             ValidationMode::Connected => {
                 let as_issued = Some((user, issued_at));
-                let question = || self.question(token);
+                let question = || self.question(token, started);
                 self.memory.ask_or_recall(token, ends_at, as_issued, question).await
             }
         }
@@ -127,13 +130,31 @@ impl AuthManager {
         let good = self.host.verify(Algorithm::Ed25519, &key, signed, signature).await;
         let claims: Claims = unverified.claims(good)?;
         let Expected { issuer, solution_id } = &self.expected;
-        claims.check(issuer, Some(solution_id), self.clock.now())?;
-        Ok(claims)
+        match claims.check(issuer, Some(solution_id), self.clock.now()) {
+            Ok(()) => Ok(claims),
+            // By name: `localhost` for `127.0.0.1` is easily overlooked.
+            Err(Code::TokenWrongIssuer) => {
+                let iss = claims.iss;
+                let words = format!("The token was issued by {iss:?}; expected is {issuer:?}.");
+                Err(Error::because(Code::TokenWrongIssuer, words))
+            }
+            Err(code) => Err(code.into()),
+        }
     }
 
-    fn question(&self, token: &str) -> impl Future<Output = Result<User>> + Send + use<> {
+    /// What is left of the time for a call that began at `started`: the keys and the question share
+    /// it.
+    pub(crate) fn left(&self, started: Duration) -> Duration {
+        self.deadline.saturating_sub(self.host.monotonic().saturating_sub(started))
+    }
+
+    fn question(
+        &self,
+        token: &str,
+        started: Duration,
+    ) -> impl Future<Output = Result<User>> + Send + use<> {
         let (http, secret_key) = (self.http.clone(), self.secret_key.clone());
-        let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.deadline);
+        let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.left(started));
         async move {
             let call = Call::post("/api/validate-token", &request)?.bearer(&secret_key);
             let call = call.without_effect();

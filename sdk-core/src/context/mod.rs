@@ -24,11 +24,15 @@ impl ContextManager {
         if let Some(answer) = self.memory.fresh(token).filter(|_| !online) {
             return answer;
         }
+        let started = self.auth.host.monotonic();
         // A forged or expired token costs no request.
         let ends_at = self.auth.identify(token).await?.expires_at;
         match online {
-            true => self.memory.ask(token, ends_at, self.question(token)).await,
-            false => self.memory.ask_or_recall(token, ends_at, None, || self.question(token)).await,
+            true => self.memory.ask(token, ends_at, self.question(token, started)).await,
+            false => {
+                let question = || self.question(token, started);
+                self.memory.ask_or_recall(token, ends_at, None, question).await
+            }
         }
     }
 
@@ -49,8 +53,13 @@ impl ContextManager {
         Ok(quotas)
     }
 
-    fn question(&self, token: &str) -> impl Future<Output = Result<UserContext>> + Send + use<> {
-        let (http, bearer, deadline) = (self.http.clone(), Secret::new(token), self.deadline);
+    fn question(
+        &self,
+        token: &str,
+        started: Duration,
+    ) -> impl Future<Output = Result<UserContext>> + Send + use<> {
+        let (http, bearer) = (self.http.clone(), Secret::new(token));
+        let deadline = self.auth.left(started);
         async move { http.call(Call::get("/api/user-context").bearer(&bearer), deadline).await }
     }
 }

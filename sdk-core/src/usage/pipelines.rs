@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use event_listener::Event as Signal;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 
 use super::spool::{Producer, Spool};
 use super::tracker::UsageStats;
@@ -113,7 +113,8 @@ impl Pipelines {
     /// Completes when everything that is in the logs now is answered for.
     ///
     /// # Errors
-    /// [`Code::Closed`] when the logs are given up meanwhile.
+    /// [`Code::Closed`] when the logs are given up meanwhile; else why one of them can't be delivered,
+    /// if waiting does not mend that.
     pub(super) async fn delivered(&self) -> Result<()> {
         let leaving = self.leaving.listen();
         let running = {
@@ -123,16 +124,11 @@ impl Pipelines {
             }
             state.running.clone()
         };
-        running.iter().for_each(|pipeline| pipeline.hurry());
-        let delivered = async {
-            for pipeline in &running {
-                pipeline.delivered().await;
-            }
-        };
-        select(delivered.boxed(), leaving).await;
-        match self.has_left() {
-            true => Err(Error::new(Code::Closed)),
-            false => Ok(()),
+        // All of them, whatever becomes of one: `close` gives each its chance.
+        let delivered = join_all(running.iter().map(|pipeline| pipeline.delivered()));
+        match select(delivered, leaving).await {
+            Either::Left((results, _)) => results.into_iter().collect(),
+            Either::Right(_) => Err(Error::new(Code::Closed)),
         }
     }
 

@@ -67,7 +67,14 @@ struct Accounts {
     delivered: u64,
     rejected: u64,
     lost: u64,
-    last_error: Option<Error>,
+    failure: Option<Failure>,
+}
+
+/// Why the last attempt failed.
+struct Failure {
+    error: Error,
+    /// How often somebody had been in a hurry when it began.
+    hurries: u64,
 }
 
 impl Pipeline {
@@ -95,22 +102,32 @@ impl Pipeline {
         self.producer.log.clone()
     }
 
-    pub(super) fn hurry(&self) {
-        self.hurried.fetch_max(self.producer.log.last(), Ordering::Relaxed);
-        self.hurries.fetch_add(1, Ordering::Release);
-        self.hurry.notify(usize::MAX);
-    }
-
-    /// Completes when everything that is in the log now is answered for.
-    pub(super) async fn delivered(&self) {
+    /// Completes when everything that is in the log now is answered for, without lingering.
+    ///
+    /// # Errors
+    /// Why an attempt that began meanwhile has failed, if waiting does not mend it.
+    pub(super) async fn delivered(&self) -> Result<()> {
         let last = self.producer.log.last();
+        self.hurried.fetch_max(last, Ordering::Relaxed);
+        let hurries = self.hurries.fetch_add(1, Ordering::AcqRel) + 1;
+        self.hurry.notify(usize::MAX);
         loop {
             let progress = self.progress.listen();
             if self.answered() >= last {
-                return;
+                return Ok(());
+            }
+            if let Some(error) = self.blocked_since(hurries) {
+                return Err(error);
             }
             progress.await;
         }
+    }
+
+    fn blocked_since(&self, hurries: u64) -> Option<Error> {
+        let accounts = self.accounts();
+        let failure = accounts.failure.as_ref()?;
+        let is_blocked = failure.hurries >= hurries && !failure.error.is_retryable();
+        is_blocked.then(|| failure.error.clone())
     }
 
     pub(super) fn leave(&self) {
@@ -118,7 +135,7 @@ impl Pipeline {
     }
 
     pub(super) fn last_error(&self) -> Option<Error> {
-        self.accounts().last_error.clone()
+        Some(self.accounts().failure.as_ref()?.error.clone())
     }
 
     pub(super) fn stats(&self) -> UsageStats {
@@ -225,7 +242,7 @@ impl Pipeline {
             accounts.delivered += delivered;
             accounts.rejected += rejected;
             accounts.lost += lost;
-            accounts.last_error = None;
+            accounts.failure = None;
             self.answered.store(range.last(), Ordering::Release);
         }
         self.producer.trim(range.last());
@@ -250,11 +267,11 @@ impl Pipeline {
     /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt: not
     /// long if somebody has been in a hurry since `hurries` was read.
     async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
-        let last_code = self.last_error().map(|last| last.code());
-        self.accounts().last_error = Some(error.clone());
-        if last_code != Some(error.code()) {
-            uplink.announcer.announce(Event::UsageWaiting { error });
+        if self.last_error().map(|last| last.code()) != Some(error.code()) {
+            uplink.announcer.announce(Event::UsageWaiting { error: error.clone() });
         }
+        self.accounts().failure = Some(Failure { error, hurries });
+        self.progress.notify(usize::MAX);
         let least = limit.min(HURRIED_WAIT);
         uplink.host.sleep(least).await;
         let hurry = self.hurry.listen();

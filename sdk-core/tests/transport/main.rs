@@ -114,6 +114,46 @@ async fn silence_ends_with_the_deadline() {
 }
 
 #[tokio::test]
+async fn the_keys_and_the_question_share_one_deadline() {
+    let stage = Stage::set().await;
+    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
+    stage.answers("/api/validate-token", never.clone()).await;
+    stage.answers("/api/user-context", never).await;
+    stage.keys_come_after(Duration::from_millis(1500)).await;
+    let builder = stage.builder().deadline(Duration::from_secs(2));
+    let online = builder.clone().validation(ValidationMode::Online).build().unwrap();
+    let cold = builder.build().unwrap();
+
+    // With a deadline each they would need 3.5 s. Whoever is late because the machine is busy still
+    // comes first.
+    tokio::select! {
+        biased;
+        error = online.validate_user(&stage.token) => {
+            assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+        }
+        () = tokio::time::sleep(Duration::from_secs(3)) => panic!("two deadlines"),
+    }
+    tokio::select! {
+        biased;
+        error = cold.get_user_context(&stage.token) => {
+            assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+        }
+        () = tokio::time::sleep(Duration::from_secs(3)) => panic!("two deadlines"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_issuer_is_refused_by_an_error_that_names_both() {
+    let stage = Stage::set().await;
+    let issuer = stage.marketplace.uri().replace("127.0.0.1", "localhost");
+    let sdk = stage.builder().issuer(&issuer).build().unwrap();
+    let error = sdk.validate_user(&stage.token).await.unwrap_err();
+    assert_eq!(error.code(), Code::TokenWrongIssuer);
+    let words = error.to_string();
+    assert!(words.contains(&issuer) && words.contains(&stage.marketplace.uri()), "{words}");
+}
+
+#[tokio::test]
 async fn what_the_server_asks_to_wait_is_waited_at_least() {
     let stage = Stage::set().await;
     let busy = a_problem(429, "rate_limited").insert_header("retry-after", "1");
@@ -228,6 +268,44 @@ async fn a_rotated_key_raises_the_alarm_and_loses_nothing() {
     assert_eq!((report.usage.pending, report.usage.delivered), (1, 0));
     let Some(Event::UsageWaiting { error }) = events.next().await else { panic!("no alarm") };
     assert_eq!(error.code(), Code::CredentialInvalid);
+}
+
+#[tokio::test]
+async fn a_flush_that_waiting_does_not_help_ends_before_one_that_waits() {
+    let (silent, refusing) = (Stage::set().await, Stage::set().await);
+    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
+    silent.answers("/api/track-usage", never).await;
+    refusing.answers("/api/track-usage", a_problem(401, "credential_invalid")).await;
+    let (waiting, refused) = (silent.sdk(), refusing.sdk());
+    waiting.track_usage(&silent.token, "search").await.unwrap();
+    refused.track_usage(&refusing.token, "search").await.unwrap();
+
+    tokio::select! {
+        biased;
+        waited = waiting.flush() => panic!("the one that waits was first: {waited:?}"),
+        error = refused.flush() => assert_eq!(error.unwrap_err().code(), Code::CredentialInvalid),
+    }
+}
+
+#[tokio::test]
+async fn a_flush_is_answered_by_an_attempt_of_its_own() {
+    let stage = Stage::set().await;
+    Mock::given(path("/api/track-usage"))
+        .respond_with(a_problem(401, "credential_invalid"))
+        .up_to_n_times(2)
+        .mount(&stage.marketplace)
+        .await;
+    stage.answers("/api/track-usage", all_accepted(1..=1)).await;
+    let sdk = stage.sdk();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+
+    for _ in 0..2 {
+        let error = sdk.flush().await.unwrap_err();
+        assert_eq!(error.code(), Code::CredentialInvalid);
+    }
+    assert_eq!(stage.requests_to("/api/track-usage").await, 2, "it did not go on trying");
+    sdk.flush().await.unwrap(); // the key was mended
+    assert_eq!(sdk.stats().usage.delivered, 1);
 }
 
 #[tokio::test]

@@ -37,5 +37,6 @@ mod world;
 pub use control::ControlError;
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, StartError};
+pub use world::{Callers, RateLimit};
 #[cfg(feature = "control")]
 pub use world::{Fault, FaultReport, JournalEntry, Reset, UsedFault};

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::Parser;
-use cloudnestle_mock_server::MockServer;
+use cloudnestle_mock_server::{Callers, MockServer, RateLimit};
 use ready::Ready;
 
 /// The CloudNestle marketplace on a laptop: one binary, one file of state, a clock and faults that
@@ -39,6 +39,10 @@ struct Arguments {
     /// The most connections at a time
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     max_connections: usize,
+
+    /// How often each of some callers (key, token, open, sign_in) may call: a second, and at once
+    #[arg(long, value_name = "CALLERS=NUMBER[,NUMBER]", value_parser = rate_limit)]
+    rate_limit: Vec<(Callers, RateLimit)>,
 
     /// What to say on standard error: error, warn, info or debug (each request)
     #[arg(long, value_name = "LEVEL", default_value = "warn", env = "CLOUDNESTLE_LOG")]
@@ -73,6 +77,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(url) = arguments.public_url {
         builder = builder.public_url(url);
     }
+    for (callers, limit) in arguments.rate_limit {
+        builder = builder.rate_limit(callers, limit);
+    }
     let server = builder.start().await.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         std::process::exit(1);
@@ -88,6 +95,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     wait_for_end().await?;
     server.stop().await;
     Ok(())
+}
+
+/// Of `key=100` or `sign_in=1,60`.
+fn rate_limit(text: &str) -> Result<(Callers, RateLimit), String> {
+    let (name, limit) = text.split_once('=').ok_or("expected CALLERS=NUMBER")?;
+    let callers = Callers::ALL.into_iter().find(|callers| callers.name() == name);
+    let callers = callers.ok_or("the callers are key, token, open and sign_in")?;
+    let limit = limit.parse().map_err(|error| format!("{limit}: {error}"))?;
+    Ok((callers, limit))
 }
 
 /// Until the user, or the system, asks for the end.

@@ -14,6 +14,7 @@ use cloudnestle_marketplace::model::Timestamp;
 use futures_util::FutureExt;
 use tower_http::cors::{Any, CorsLayer, Vary};
 
+use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::problem::{self, Failure};
 use super::version::{VERSION, Version};
 use crate::market::Market;
@@ -127,8 +128,8 @@ pub(crate) fn cors() -> CorsLayer {
             header::RETRY_AFTER,
             VERSION,
             REQUEST_ID,
-            name("ratelimit"),
-            name("ratelimit-policy"),
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
         ])
         .max_age(PREFLIGHT_LIFE)
         // All of this is the same for everybody.

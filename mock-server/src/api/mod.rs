@@ -10,6 +10,7 @@ mod encoding;
 mod idempotency;
 mod json;
 pub(crate) mod layers;
+pub(crate) mod limits;
 pub(crate) mod openapi;
 mod page;
 pub(crate) mod problem;

@@ -20,7 +20,9 @@ use utoipa::ToSchema;
 
 use super::json::Json;
 use super::openapi::{self, Described, Shape};
-use super::{context, encoding, layers, page, quotas, revocations, tiers, tokens, usage, version};
+use super::{
+    context, encoding, layers, limits, page, quotas, revocations, tiers, tokens, usage, version,
+};
 use crate::market::Market;
 
 /// One call of the API.
@@ -201,7 +203,10 @@ pub(crate) fn groups() -> Vec<(&'static str, Vec<Route>)> {
 
 /// Everything, as one service: it needs no socket.
 pub(crate) fn router(market: Arc<Market>) -> Router {
-    let api = collect(api()).layer(from_fn(layers::guard)).layer(from_fn(version::layer));
+    let api = collect(api())
+        .layer(from_fn(layers::guard))
+        .layer(from_fn(version::layer))
+        .layer(from_fn_with_state(market.clone(), limits::layer));
     #[cfg(feature = "control")]
     let api = api.layer(from_fn_with_state(market.clone(), crate::control::rehearsal::layer));
     let router = api

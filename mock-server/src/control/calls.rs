@@ -1,5 +1,6 @@
 //! The calls of `/mock`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::domain::jwt::{self, SESSION_SECS, SessionClaims};
 use crate::facts;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::transact;
-use crate::world::{Fault, FaultReport, JournalEntry};
+use crate::world::{Callers, Fault, FaultReport, JournalEntry, RateLimit};
 
 type TheMarket = State<Arc<Market>>;
 
@@ -188,4 +189,43 @@ pub(super) async fn journal(State(market): TheMarket) -> Json<JournalAnswer> {
 pub(super) async fn clear_journal(State(market): TheMarket) -> NoContent {
     market.world.journal.clear();
     NoContent
+}
+
+/// How often each of some callers may call.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitOf {
+    callers: Callers,
+    /// Calls a second.
+    #[schema(value_type = u32, minimum = 1)]
+    per_second: NonZeroU32,
+    /// Calls at once; as many as a second's unless given.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    burst: Option<NonZeroU32>,
+}
+
+/// Every limit in force.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LimitsAnswer {
+    limits: Vec<LimitOf>,
+}
+
+/// `GET /mock/rate-limits`
+pub(super) async fn rate_limits(State(market): TheMarket) -> Json<LimitsAnswer> {
+    let limits = Callers::ALL.into_iter().map(|callers| {
+        let limit = market.world.rates.limit(callers);
+        LimitOf { callers, per_second: limit.per_second, burst: Some(limit.burst) }
+    });
+    Json(LimitsAnswer { limits: limits.collect() })
+}
+
+/// `POST /mock/rate-limits`
+pub(super) async fn set_rate_limit(
+    State(market): TheMarket,
+    Json(LimitOf { callers, per_second, burst }): Json<LimitOf>,
+) -> Json<LimitsAnswer> {
+    let limit = RateLimit { per_second, burst: burst.unwrap_or(per_second) };
+    market.world.rates.set(callers, limit, market.world.now());
+    rate_limits(State(market)).await
 }

@@ -9,7 +9,7 @@ use super::calls;
 use crate::api::problem::Failure;
 use crate::api::tokens;
 use crate::server::MockServer;
-use crate::world::{Fault, FaultReport, JournalEntry, OutOfRange};
+use crate::world::{Callers, Fault, FaultReport, JournalEntry, OutOfRange, RateLimit};
 
 /// Why the server did not do as a test asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +95,11 @@ impl MockServer {
     /// Forgets the fault plan.
     pub fn clear_faults(&self) {
         self.market.world.faults.clear();
+    }
+
+    /// Lets each of some callers call so often from now on. All their earlier calls are forgotten.
+    pub fn set_rate_limit(&self, callers: Callers, limit: RateLimit) {
+        self.market.world.rates.set(callers, limit, self.now());
     }
 
     /// Lets every call of the API have its connection reset, until switched off.

@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::converse::Host;
 use super::wire::Phase;
+use crate::api::limits::Peer;
 
 /// How long calls under way may go on when the server is stopped.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, host: Host, max_connections: us
         let is_full = connections.tasks.len() >= max_connections; // and all of them are busy
         tokio::select! {
             accepted = listener.accept(), if !is_full => match accepted {
-                Ok((stream, _)) => connections.begin(&host, stream),
+                Ok((stream, address)) => connections.begin(&host, stream, Peer(address.ip())),
                 Err(error) => {
                     tracing::warn!(%error, "can't accept a connection");
                     connections.make_room().await;
@@ -69,9 +70,9 @@ struct Connections {
 }
 
 impl Connections {
-    fn begin(&mut self, host: &Host, stream: TcpStream) {
+    fn begin(&mut self, host: &Host, stream: TcpStream, peer: Peer) {
         let phase = Arc::new(Phase::default());
-        let task = self.tasks.spawn(host.clone().converse(stream, phase.clone()));
+        let task = self.tasks.spawn(host.clone().converse(stream, peer, phase.clone()));
         self.by_age.push_back((task, phase));
         if self.by_age.len() > 2 * self.tasks.len() {
             self.by_age.retain(|(task, _)| !task.is_finished());

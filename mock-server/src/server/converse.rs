@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use super::wire::{Phase, Wire};
 use crate::api::layers;
+use crate::api::limits::Peer;
 use crate::market::Market;
 
 /// An answer with this extension is never sent; its connection is reset instead.
@@ -48,12 +49,13 @@ pub(super) struct Host {
 
 impl Host {
     /// Answers what a client asks, until either is done.
-    pub(super) async fn converse(mut self, stream: TcpStream, phase: Arc<Phase>) {
+    pub(super) async fn converse(mut self, stream: TcpStream, peer: Peer, phase: Arc<Phase>) {
         let _ = stream.set_nodelay(true); // without it, it is only slower
         let service = service_fn(|request: Request<Incoming>| {
             phase.call_begins();
-            let answer = self.router.clone().oneshot(request.map(Body::new));
-            let phase = phase.clone();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let (answer, phase) = (self.router.clone().oneshot(request), phase.clone());
             async move {
                 let Ok(response) = answer.await;
                 phase.call_ends();

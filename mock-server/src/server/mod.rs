@@ -18,7 +18,7 @@ use crate::api::routes::router;
 use crate::api::usage::projection;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
-use crate::world::{NoRandomness, World};
+use crate::world::{Callers, NoRandomness, RateLimit, World};
 
 #[cfg(feature = "control")]
 pub(crate) use converse::ResetConnection;
@@ -39,6 +39,7 @@ pub struct Builder {
     db: Option<PathBuf>,
     public_url: Option<String>,
     max_connections: usize,
+    rate_limits: Vec<(Callers, RateLimit)>,
 }
 
 /// Why a server did not start.
@@ -102,6 +103,7 @@ impl MockServer {
             db: None,
             public_url: None,
             max_connections: 10_000,
+            rate_limits: Vec::new(),
         }
     }
 
@@ -191,6 +193,14 @@ impl Builder {
         self
     }
 
+    /// How often some callers may call. Unless set, 50,000 times a second with the same key or token,
+    /// 5,000 from the same address without any, and 10 (or, after a pause, 100 at once) to register or
+    /// sign in.
+    pub fn rate_limit(mut self, callers: Callers, limit: RateLimit) -> Builder {
+        self.rate_limits.push((callers, limit));
+        self
+    }
+
     /// Starts it. When this returns, it answers.
     pub async fn start(self) -> Result<MockServer, StartError> {
         let address = SocketAddr::new(self.listen, self.port);
@@ -206,7 +216,11 @@ impl Builder {
             Some(path) => Arc::new(Sqlite::open(&path)?),
             None => Arc::new(Memory::new()),
         };
-        let market = Arc::new(Market::open(store, World::real()?, url, address).await?);
+        let world = World::real()?;
+        for (callers, limit) in self.rate_limits {
+            world.rates.set(callers, limit, world.now());
+        }
+        let market = Arc::new(Market::open(store, world, url, address).await?);
         // What an earlier process accepted and did not live to count.
         projection::catch_up(&market).await?;
 

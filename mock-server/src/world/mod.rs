@@ -1,4 +1,4 @@
-//! What a test wants to hold: the clock, randomness, faults, and a journal of what was asked.
+//! What a test wants to hold: the clock, randomness, rate limits, faults, and a journal of what was asked.
 //!
 //! Each server has a world of its own; nothing in it is global. Whoever needs the time or a new id
 //! asks the world, so that a test that moves the clock moves all of it.
@@ -9,6 +9,7 @@ mod fault;
 #[cfg(feature = "control")]
 mod journal;
 mod random;
+mod rates;
 
 use cloudnestle_marketplace::model::{Timestamp, new_id};
 
@@ -24,12 +25,15 @@ pub(crate) use journal::Journal;
 #[cfg(feature = "control")]
 pub use journal::JournalEntry;
 pub(crate) use random::{NoRandomness, Random};
+pub use rates::{Callers, RateLimit};
+pub(crate) use rates::{Charge, Rates};
 
 /// Everything of a server that is not a fact.
 #[derive(Debug)]
 pub(crate) struct World {
     pub clock: Clock,
     pub random: Random,
+    pub rates: Rates,
     #[cfg(feature = "control")]
     pub faults: FaultPlan,
     #[cfg(feature = "control")]
@@ -42,6 +46,7 @@ impl World {
         Ok(World {
             clock: Clock::default(),
             random: Random::from_os()?,
+            rates: Rates::default(),
             #[cfg(feature = "control")]
             faults: FaultPlan::default(),
             #[cfg(feature = "control")]

@@ -12,6 +12,7 @@ mod idempotency;
 mod limits;
 mod page;
 mod problems;
+mod rate_limits;
 mod revocations;
 mod tiers;
 mod tokens;

@@ -166,7 +166,7 @@ pub(super) fn codes(tag: &str, route: &Route, shape: &Shape) -> Vec<Code> {
     let mut codes =
         vec![Code::UriTooLong, Code::HeadersTooLarge, Code::Internal, Code::Unavailable];
     if tag == MARKETPLACE {
-        codes.push(Code::VersionUnknown);
+        codes.extend([Code::VersionUnknown, Code::RateLimited]);
     }
     codes.extend(&shape.codes);
     codes.extend(route.callers.iter().flat_map(|caller| caller.codes()));

@@ -2,8 +2,9 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem, QuotaPolicy, Revocations, RevokeUser,
-    TokenPair, TokenValidation, TrackUsage, TrackUsageResult, UserTier, Window,
+    Consume, Consumption, EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem, QuotaPolicy,
+    ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation, TrackUsage, TrackUsageResult,
+    UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -25,6 +26,9 @@ fn what_is_written_is_what_was_read() {
     read::<UserTier>("user_tier");
     read::<RevokeUser>("revoke_user");
     assert_eq!(read::<Revocations>("revocations").changes.len(), 3);
+    read::<Consume>("consume");
+    assert_eq!(read::<Consumption>("consumption").code, Some(Code::QuotaExceeded));
+    read::<ResetQuota>("reset_quota");
     read::<TrackUsage>("usage_event");
     read::<TrackUsageResult>("track_usage_result");
     assert!(read::<TokenValidation>("token_validation").user.is_some());

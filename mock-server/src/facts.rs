@@ -35,6 +35,7 @@
 //! [`FeedEntry`]: cloudnestle_marketplace::model::FeedEntry
 //! [`Fence`]: crate::domain::fence::Fence
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use cloudnestle_marketplace::model::{
@@ -69,7 +70,18 @@ pub(crate) enum Actor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub(crate) enum AuditedDeed {
-    ChangedTier { customer_id: String, solution_id: String, from: Tier, to: Tier },
+    ChangedTier {
+        customer_id: String,
+        solution_id: String,
+        from: Tier,
+        to: Tier,
+    },
+    /// What is taken off which counter.
+    ResetQuota {
+        customer_id: String,
+        solution_id: String,
+        taken_off: BTreeMap<String, i64>,
+    },
 }
 
 /// A secret key of a solution.

@@ -73,6 +73,10 @@ impl FromRequestParts<Arc<Market>> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// Runs `effect` in a transaction of the store, or gives the answer it had before.
     ///
     /// Keys are `caller`'s own: two callers may use the same. `call` and `request` are what must not

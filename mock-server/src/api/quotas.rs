@@ -1,23 +1,26 @@
 //! How much a customer may use of a solution, and has used.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Quota, Quotas, Tier, Timestamp};
+use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp, Window};
 use jiff::tz::TimeZone;
 
-use super::caller::Reader;
+use super::audit::Audit;
+use super::caller::{Admin, Reader};
+use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
 use super::tokens::subscribed_tier;
 use super::usage::projection;
 use crate::domain::catalogue::Solution;
-use crate::domain::quota::{period, quota};
+use crate::domain::quota::{Period, period, quota};
 use crate::domain::usage::Counter;
-use crate::facts;
+use crate::facts::{self, Actor, AuditedDeed};
 use crate::market::Market;
-use crate::store::{Transaction, transact};
+use crate::store::{Key, Transaction, transact};
 
 /// `GET /api/quotas/{customer_id}/{solution_id}`
 pub(crate) async fn read(
@@ -46,8 +49,57 @@ pub(crate) async fn read(
     Ok(Json(Quotas { quotas }))
 }
 
-/// A customer's quotas in a solution, as far as the counters have come: [`projection::catch_up`]
-/// brings them up to date.
+/// `POST /api/reset-quota`
+///
+/// The ledger is not touched: each counter that a limit is compared with gets what takes it back to
+/// zero, in the windows of now, in one commit with the record of it.
+pub(crate) async fn reset(
+    State(market): State<Arc<Market>>,
+    _: Admin,
+    audit: Audit,
+    key: IdempotencyKey,
+    Json(request): Json<ResetQuota>,
+) -> Result<Json<Quotas>, Failure> {
+    let ResetQuota { customer_id, solution_id, action } = &request;
+    projection::catch_up(&market).await?;
+    let now = market.world.now();
+    let effect = async |tx: &mut Transaction<'_>| {
+        let tier = subscribed_tier(tx, customer_id, solution_id).await?;
+        let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
+        let solution = solution.ok_or(Code::NotFound)?;
+        if action.as_ref().is_some_and(|action| solution.action(action).is_none()) {
+            return Err(Failure::from(Code::ActionUnknown));
+        }
+        let zone = time_zone(&solution)?;
+        let mut taken_off = BTreeMap::new();
+        for (limited, window) in solution.limited() {
+            if action.as_ref().is_some_and(|action| action != limited) {
+                continue;
+            }
+            let period = period(window, &zone, now).map_err(|_| Code::Internal)?;
+            let key = counter_of(&solution, customer_id, limited, window, &period);
+            let used: i64 = tx.get(&key).await?.unwrap_or(0);
+            if used > 0 {
+                tx.add(&key, -used)?;
+                taken_off.insert(format!("{limited}/{}", period.name), used);
+            }
+        }
+        if !taken_off.is_empty() {
+            let deed = AuditedDeed::ResetQuota {
+                customer_id: customer_id.clone(),
+                solution_id: solution_id.clone(),
+                taken_off,
+            };
+            audit.record(tx, &market, Actor::AdminKey, deed)?;
+        }
+        let quotas = quotas_of(tx, customer_id, tier, &solution, now).await?;
+        Ok(Quotas { quotas })
+    };
+    key.once(&market, "admin", "POST /api/reset-quota", &request, effect).await.map(Json)
+}
+
+/// A customer's quotas in a solution, as far as the counters have come: [`projection::catch_up`] brings
+/// them up to date.
 pub(crate) async fn quotas_of(
     tx: &mut Transaction<'_>,
     customer_id: &str,
@@ -59,20 +111,31 @@ pub(crate) async fn quotas_of(
     let mut quotas = Vec::new();
     for allowance in solution.plan(tier).iter().flat_map(|plan| &plan.allowances) {
         let period = period(allowance.window, &zone, now).map_err(|_| Code::Internal)?;
-        let counter = Counter {
-            customer_id: customer_id.to_owned(),
-            solution_id: solution.id.clone(),
-            action: allowance.action.clone(),
-            period: period.name.clone(),
-        };
-        let counted = match solution.is_hard(&allowance.action, allowance.window) {
-            true => facts::spent(&counter),
-            false => facts::counter(&counter),
-        };
-        let used = tx.number(&counted).await?;
+        let key = counter_of(solution, customer_id, &allowance.action, allowance.window, &period);
+        let used = tx.number(&key).await?;
         quotas.push(quota(allowance, u64::try_from(used).unwrap_or(0), &period));
     }
     Ok(quotas)
+}
+
+/// What a limit on the action in such a window is compared with.
+fn counter_of(
+    solution: &Solution,
+    customer_id: &str,
+    action: &str,
+    window: Window,
+    period: &Period,
+) -> Key {
+    let counter = Counter {
+        customer_id: customer_id.to_owned(),
+        solution_id: solution.id.clone(),
+        action: action.to_owned(),
+        period: period.name.clone(),
+    };
+    match solution.is_hard(action, window) {
+        true => facts::spent(&counter),
+        false => facts::counter(&counter),
+    }
 }
 
 pub(crate) fn time_zone(solution: &Solution) -> Result<TimeZone, Failure> {

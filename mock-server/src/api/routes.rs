@@ -168,6 +168,14 @@ pub(crate) fn api() -> Vec<Route> {
             "What the customer may use of the solution, has used, and when it begins anew.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
             .fails(&[Code::NotFound]),
+        post("/api/quotas/{customer_id}/{solution_id}/consume", &[SecretKey], usage::consume,
+            "May they do this, and if so note that they did it: checks and counts in one call. That they may not is a 200 with `allowed: false`.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" -H "Idempotency-Key: $(date +%s)" --json '{"token_id": "'$TOKEN_ID'", "action": "export"}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound, Code::ActionUnknown, Code::QuantityInvalid, Code::OccurredOutOfRange, Code::MetadataInvalid, Code::IdempotencyMismatch]),
+        post("/api/reset-quota", &[AdminKey], quotas::reset,
+            "Nothing is used of a customer's quotas any more, in the windows of now. The ledger stays as it is.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "action": "export"}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound, Code::ActionUnknown]),
         post("/api/track-usage", &[SecretKey, SolutionToken], usage::track,
             "Counts usage: one event, or a numbered range of a producer's log. Each counts once, however often it is sent. A solution token counts only what the solution lets clients report.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"event": {"id": "evt_'$(date +%s)'", "customer_id": "cus_ravi", "token_id": "'$TOKEN_ID'", "action": "search", "quantity": 1, "occurred_at": "'$(date -u +%FT%TZ)'"}}'"#)

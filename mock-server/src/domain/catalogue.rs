@@ -125,6 +125,17 @@ impl Solution {
         COUNTED_WINDOWS.into_iter().filter(move |window| self.is_hard(action, *window))
     }
 
+    /// Every action that some plan limits, and the windows it does it in.
+    pub(crate) fn limited(&self) -> impl Iterator<Item = (&str, Window)> {
+        let limited = |action: &str, window| {
+            let mut all = self.plans.iter().flat_map(|plan| &plan.allowances);
+            all.any(|own| own.action == action && own.window == window)
+        };
+        let actions = self.actions.iter().map(|action| action.name.as_str());
+        let windows = |action| COUNTED_WINDOWS.map(|window| (action, window));
+        actions.flat_map(windows).filter(move |(action, window)| limited(action, *window))
+    }
+
     /// Whether some plan limits the action for good in such a window.
     pub(crate) fn is_hard(&self, action: &str, window: Window) -> bool {
         self.plans.iter().flat_map(|plan| &plan.allowances).any(|allowance| {

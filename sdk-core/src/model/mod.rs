@@ -13,6 +13,7 @@ mod jwt;
 mod openapi;
 mod page;
 mod problem;
+mod quota;
 mod secret;
 mod time;
 mod token;
@@ -25,6 +26,7 @@ pub use id::new_id;
 pub use jwt::UnverifiedToken;
 pub use page::Page;
 pub use problem::Problem;
+pub use quota::{Consume, Consumption, ResetQuota};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use token::{

@@ -66,12 +66,11 @@ impl<'a> Admission<'a> {
         event: &'a UsageEvent,
     ) -> Result<Verdict, Failure> {
         let Rules { principal, solution, now, .. } = self.rules;
-        let grant = self.grants.get(event.token_id.as_str());
-        if let Err(code) = judge(event, principal.sender(), solution, grant, now) {
-            return Ok(rejected(code));
-        }
-        // A key that was used by an earlier entry of this very range is read back here.
-        let named = event.idempotency_key.as_ref().map(|name| facts::idempotency(principal, name));
+        let well_formed = event.malformed().is_none();
+        let named = event.idempotency_key.as_ref().filter(|_| well_formed);
+        let named = named.map(|name| facts::idempotency(principal, name));
+        // What counted before is a duplicate, though its token may have ended since. A key that was
+        // used by an earlier entry of this very range is read back here.
         if let Some(key) = &named {
             match tx.get::<IdempotencyRecord>(key).await? {
                 None => {}
@@ -80,6 +79,10 @@ impl<'a> Admission<'a> {
                 }
                 Some(_) => return Ok(rejected(Code::IdempotencyMismatch)),
             }
+        }
+        let grant = self.grants.get(event.token_id.as_str());
+        if let Err(code) = judge(event, principal.sender(), solution, grant, now) {
+            return Ok(rejected(code));
         }
         if !self.spend(tx, event).await? {
             return Ok(rejected(Code::QuotaExceeded));

@@ -1,6 +1,7 @@
 //! Usage: taken once each, judged, kept in a ledger, and counted.
 
 mod admission;
+mod consume;
 mod ingest;
 pub(crate) mod projection;
 mod single;
@@ -22,10 +23,12 @@ use super::problem::Failure;
 use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use crate::domain::catalogue::Solution;
-use crate::domain::usage::Sender;
+use crate::domain::usage::{Sender, event_fingerprint};
 use crate::facts::{self, Principal};
 use crate::market::Market;
 use crate::store::transact;
+
+pub(crate) use consume::consume;
 
 /// `POST /api/track-usage`
 pub(crate) async fn track(
@@ -41,12 +44,24 @@ pub(crate) async fn track(
             ingest::events(range).collect::<Vec<_>>(),
         ),
         TrackUsage::Event(event) => {
-            (single::take(&market, &principal, &solution, event).await?, vec![event])
+            let fingerprint = event_fingerprint(event);
+            (single::take(&market, &principal, &solution, event, fingerprint).await?, vec![event])
         }
     };
-    projection::catch_up(&market).await?;
-    let quotas = quotas_touched(&market, &principal, &solution, &touched).await?;
-    Ok(Json(TrackUsageResult { fence: taken.fence, results: taken.results, quotas }))
+    answer(&market, &principal, &solution, taken, &touched).await.map(Json)
+}
+
+/// What became of what was sent, and the quotas after it.
+async fn answer(
+    market: &Market,
+    principal: &Principal,
+    solution: &Solution,
+    taken: Taken,
+    touched: &[&UsageEvent],
+) -> Result<TrackUsageResult, Failure> {
+    projection::catch_up(market).await?;
+    let quotas = quotas_touched(market, principal, solution, touched).await?;
+    Ok(TrackUsageResult { fence: taken.fence, results: taken.results, quotas })
 }
 
 /// What became of what was sent.

@@ -8,25 +8,26 @@ use super::{Taken, projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
-use crate::domain::usage::{additions, event_fingerprint};
+use crate::domain::usage::additions;
 use crate::facts::{self, Principal, SingleEvent};
 use crate::market::Market;
 use crate::store::transact;
 
-/// Takes an event once, its `id` being its idempotency key. A rejected event leaves no trace: it may
-/// be corrected and sent again under the same id.
+/// Takes an event once, its `id` being its idempotency key; `fingerprint` tells whether an event with
+/// that id is the same one again. A rejected event leaves no trace: it may be corrected and sent
+/// again under the same id.
 pub(super) async fn take(
     market: &Market,
     principal: &Principal,
     solution: &Solution,
     event: &UsageEvent,
+    fingerprint: String,
 ) -> Result<Taken, Failure> {
     if let Some((code, _)) = event.malformed() {
         return Ok(taken(EventStatus::Rejected, Some(code)));
     }
     let now = market.world.now();
     let zone = time_zone(solution)?;
-    let fingerprint = event_fingerprint(event);
 
     transact(&*market.store, async |tx| {
         let key = facts::single_event(principal, &event.id);

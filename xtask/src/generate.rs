@@ -11,7 +11,11 @@ use crate::shell::{cargo_command, output};
 
 /// Every generated file: where it lies, and what it must say.
 fn files() -> Result<Vec<(&'static str, String)>> {
-    Ok(vec![("docs/errors.md", errors()), ("docs/openapi.json", openapi()?)])
+    Ok(vec![
+        ("docs/errors.md", errors()),
+        ("docs/openapi.json", openapi()?),
+        ("conformance/jwt/attacks.json", attacks()?),
+    ])
 }
 
 pub(crate) fn write() -> Result<()> {
@@ -41,6 +45,17 @@ fn openapi() -> Result<String> {
         "--package=cloudnestle-mock-server",
         "--",
         "--openapi",
+    ]))
+}
+
+/// Tokens that every face must refuse.
+fn attacks() -> Result<String> {
+    output(&mut cargo_command(&[
+        "run",
+        "--quiet",
+        "--locked",
+        "--package=cloudnestle-conformance",
+        "--bin=jwt-attacks",
     ]))
 }
 

@@ -62,6 +62,21 @@ impl MockServer {
         Ok(tokens::issue(&self.market, customer_id, solution_id).await?)
     }
 
+    /// The signature of any text under the key that tokens are signed with, for tests that forge
+    /// tokens which only their content gives away.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cloudnestle_mock_server::StartError> {
+    /// let server = cloudnestle_mock_server::MockServer::start().await?;
+    /// assert_eq!(server.sign(b"e30.e30").len(), 64);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sign(&self, text: &[u8]) -> Vec<u8> {
+        self.market.keys.signing().current().sign(text)
+    }
+
     /// What the server's clock shows.
     pub fn now(&self) -> Timestamp {
         self.market.world.now()

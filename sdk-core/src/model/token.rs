@@ -1,4 +1,4 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Secret, Timestamp, UserContext};
 
@@ -24,7 +24,7 @@ pub struct TokenHeader {
     /// Which of the marketplace's keys signed it.
     pub kid: String,
     /// Extensions that must be understood; there are none, so a token that has any is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub crit: Option<serde_json::Value>,
 }
 
@@ -45,10 +45,19 @@ pub struct Claims {
     /// When it ends.
     pub exp: u64,
     /// When it begins, if not at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub nbf: Option<u64>,
     /// The customer's tier in the solution when it was issued.
     pub tier: super::Tier,
+}
+
+/// A field that is there. It may be left out, but `null` is not a way to leave it out.
+fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The marketplace's public keys: `GET /.well-known/jwks.json` (RFC 7517).

@@ -41,7 +41,7 @@ def refused(token: str, **changes: str) -> bool:
 
 
 session = post("/mock/sessions", os.environ["CLOUDNESTLE_CONTROL_TOKEN"], {"customer_id": "cus_asha"})
-pair = post("/api/generate-token", session["session"], {"solution_id": SOLUTION})
+pair = post("/api/generate-token", session["access_token"], {"solution_id": SOLUTION})
 token = pair["access_token"]
 
 claims = verify(token)

@@ -6,6 +6,7 @@
 //! | marketplace | `audit/` day | `aud_…` | [`AuditEntry`] |
 //! | solutions | `sol_…` | `solution` | [`Solution`] |
 //! | users | `cus_…` | `customer` | [`Customer`] |
+//! | users | `email/…` | `account` | [`Account`] |
 //! | subscriptions | `cus_…` | `sol_…` | [`Subscription`] |
 //! | api_keys | half its hash | `key` | [`ApiKey`] |
 //! | api_tokens | `tok_…` | `token` | [`IssuedToken`] |
@@ -15,6 +16,7 @@
 //! | api_tokens | `user/cus_…/sol_…` | `not_before` | [`NotBefore`] |
 //! | api_tokens | `feed/sol_…` | `head` | [`FeedHead`] |
 //! | api_tokens | `feed/sol_…` | `change/` version | a [`FeedEntry`] |
+//! | api_tokens | half its hash | `launch` | [`KeptCode`] |
 //! | idempotency_keys | a caller | hash of the key | [`Deed`] |
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
@@ -24,6 +26,8 @@
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `spent/cus_…/sol_…` | action `/` period | a number |
 //!
+//! [`Account`]: crate::domain::account::Account
+//! [`KeptCode`]: crate::domain::launch::KeptCode
 //! [`Deed`]: crate::api::idempotency::Deed
 //! [`Solution`]: crate::domain::catalogue::Solution
 //! [`Customer`]: crate::domain::catalogue::Customer
@@ -43,6 +47,7 @@ use cloudnestle_marketplace::model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::domain::account::Email;
 use crate::domain::credential::Hash;
 use crate::domain::usage::{Counter, Sender};
 use crate::store::{Key, Query, Table};
@@ -84,11 +89,15 @@ pub(crate) enum AuditedDeed {
     },
 }
 
-/// A secret key of a solution.
+/// A key of a solution, secret or publishable: the prefix, which is part of what was hashed, says
+/// which.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ApiKey {
     pub hash: Hash,
     pub solution_id: String,
+    /// Set when the key is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// An access token that was issued. Never changes; what ends it is its family.
@@ -217,6 +226,25 @@ pub(crate) fn solution(id: &str) -> Key {
 
 pub(crate) fn customer(id: &str) -> Key {
     Key::new(Table::Users, id, "customer")
+}
+
+pub(crate) fn account(email: &Email) -> Key {
+    Key::new(Table::Users, format!("email/{}", email.as_str()), "account")
+}
+
+pub(crate) fn launch_code(hash: &Hash) -> Key {
+    Key::new(Table::ApiTokens, hash.index(), "launch")
+}
+
+/// A customer's subscriptions behind that of `after`, in the order of the solutions' ids.
+pub(crate) fn subscriptions(customer_id: &str, after: &str, limit: usize) -> Query {
+    Query {
+        table: Table::Subscriptions,
+        partition: customer_id.to_owned(),
+        sort: format!("{after}\0")..="~".to_owned(),
+        limit,
+        descending: false,
+    }
 }
 
 pub(crate) fn subscription(customer_id: &str, solution_id: &str) -> Key {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::StartError;
-use crate::domain::builtin::{BuiltIn, built_in};
+use crate::api::passwords::Passwords;
+use crate::domain::account::Account;
+use crate::domain::builtin::{BuiltIn, built_in, password};
 use crate::domain::catalogue::{Customer, Solution};
 use crate::domain::credential::Hash;
 #[cfg(feature = "control")]
@@ -35,6 +37,7 @@ pub(crate) struct Market {
     pub projecting: Mutex<()>,
     pub world: World,
     pub keys: Keys,
+    pub passwords: Passwords,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
     pub generation: Generation,
@@ -72,6 +75,7 @@ impl Market {
             projecting: Mutex::default(),
             world,
             keys,
+            passwords: Passwords::default(),
             url,
             address,
         })
@@ -100,6 +104,7 @@ impl Market {
     pub(crate) fn solutions(&self) -> Vec<SolutionInfo> {
         let info = |solution: Solution| SolutionInfo {
             secret_key: self.keys.test_secret_key(&solution.id),
+            publishable_key: self.keys.test_publishable_key(&solution.id),
             id: solution.id,
             name: solution.name,
             time_zone: solution.time_zone,
@@ -113,7 +118,8 @@ impl Market {
         let info = |customer: Customer| {
             let own = subscriptions.iter().filter(|own| own.customer_id == customer.id);
             let subscriptions = own.map(|own| (own.solution_id.clone(), own.tier)).collect();
-            CustomerInfo { id: customer.id, name: customer.name, subscriptions }
+            let email = customer.email.map(|email| email.as_str().to_owned());
+            CustomerInfo { id: customer.id, name: customer.name, email, subscriptions }
         };
         customers.into_iter().map(info).collect()
     }
@@ -131,6 +137,8 @@ pub struct SolutionInfo {
     pub time_zone: String,
     /// The key its backend calls the marketplace with.
     pub secret_key: Secret,
+    /// The key its pages in browsers name it by. Not a secret.
+    pub publishable_key: Secret,
 }
 
 /// A customer of the built-in world.
@@ -141,6 +149,8 @@ pub struct CustomerInfo {
     pub id: String,
     /// `None` for an anonymous visitor.
     pub name: Option<String>,
+    /// The address to sign in with; the password is `cloudnestle-test`.
+    pub email: Option<String>,
     /// The solutions the customer has subscribed to, and in which tier.
     pub subscriptions: BTreeMap<String, Tier>,
 }
@@ -154,12 +164,18 @@ fn found(tx: &mut Transaction<'_>, seeds: &KeySeeds, now: Timestamp) -> Result<(
             return Err(StartError::Catalogue(format!("{}: {flaw}", solution.id)));
         }
         tx.put(&facts::solution(&solution.id), solution)?;
-        let hash = Hash::of(&keys.test_secret_key(&solution.id));
-        let api_key = ApiKey { hash, solution_id: solution.id.clone() };
-        tx.put(&facts::api_key(&hash), &api_key)?;
+        for key in [keys.test_secret_key(&solution.id), keys.test_publishable_key(&solution.id)] {
+            let hash = Hash::of(&key);
+            let api_key = ApiKey { hash, solution_id: solution.id.clone(), expires_at: None };
+            tx.put(&facts::api_key(&hash), &api_key)?;
+        }
     }
     for customer in &world.customers {
         tx.put(&facts::customer(&customer.id), customer)?;
+        if let Some(email) = &customer.email {
+            let account = Account { customer_id: customer.id.clone(), password: password() };
+            tx.put(&facts::account(email), &account)?;
+        }
     }
     for subscription in &world.subscriptions {
         let key = facts::subscription(&subscription.customer_id, &subscription.solution_id);

@@ -116,6 +116,7 @@ impl Ready {
             ("URL", self.url.as_str()),
             ("SOLUTION", &solution.id),
             ("SECRET_KEY", solution.secret_key.expose()),
+            ("PUBLISHABLE_KEY", solution.publishable_key.expose()),
             ("ADMIN_KEY", self.admin_key.expose()),
             ("CONTROL_TOKEN", self.control_token.as_ref().map_or("", Secret::expose)),
             ("TOKEN", pair.access_token.expose()),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret};
 
 use super::openapi::Argument;
 use super::problem::Failure;
 use super::tokens;
+use crate::domain::catalogue::Solution;
 use crate::domain::credential::{Hash, Kind, LIVE_PREFIXES};
 use crate::domain::jwt::{self, TokenType};
 use crate::facts::{self, ApiKey, Principal};
@@ -35,14 +36,38 @@ pub(crate) enum UsageSender {
     Customer(SolutionToken),
 }
 
+/// Somebody who wants a token pair.
+pub(crate) enum Opener {
+    /// A customer, for themselves.
+    Customer(Session),
+    /// A solution, for a visitor it does not know.
+    Solution(SolutionCaller),
+}
+
+/// A solution: its backend, or a page of it in a browser.
+pub(crate) enum SolutionCaller {
+    Backend(SolutionKey),
+    Page(PublishableKey),
+}
+
 /// A solution's backend.
 pub(crate) struct SolutionKey {
+    pub solution_id: String,
+    /// Of the key itself.
+    pub hash: Hash,
+}
+
+/// A page of a solution. Anybody can read the key out of it, so it names the solution and proves
+/// nothing.
+pub(crate) struct PublishableKey {
     pub solution_id: String,
 }
 
 /// A customer, signed in to the marketplace.
 pub(crate) struct Session {
     pub customer_id: String,
+    /// The session's own token, `tok_…`.
+    pub token_id: String,
 }
 
 /// One of the marketplace's own people or programs.
@@ -56,6 +81,7 @@ pub(crate) struct SolutionToken {
 /// A credential, by what it looks like. Nothing of it is believed yet.
 enum Presented<'a> {
     SecretKey(&'a str),
+    PublishableKey(&'a str),
     AdminKey(&'a str),
     Session(&'a str),
     SolutionToken(&'a str),
@@ -73,6 +99,9 @@ impl<'a> Presented<'a> {
         }
         if credential.starts_with(Kind::SecretKey.prefix()) {
             return Ok(Presented::SecretKey(credential));
+        }
+        if credential.starts_with(Kind::PublishableKey.prefix()) {
+            return Ok(Presented::PublishableKey(credential));
         }
         if credential.starts_with(Kind::AdminKey.prefix()) {
             return Ok(Presented::AdminKey(credential));
@@ -105,6 +134,8 @@ impl Argument for Admin {}
 impl Argument for Reader {}
 impl Argument for SolutionKey {}
 impl Argument for Session {}
+impl Argument for SolutionCaller {}
+impl Argument for Opener {}
 impl Argument for SolutionToken {}
 impl Argument for UsageSender {}
 
@@ -113,10 +144,7 @@ impl FromRequestParts<Arc<Market>> for SolutionKey {
 
     async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
         match Presented::of(parts)? {
-            Presented::SecretKey(key) => {
-                let key = SolutionKey::look_up(market, key).await?;
-                key.named(parts.headers.get("cloudnestle-solution"))
-            }
+            Presented::SecretKey(key) => SolutionKey::verify(market, key, &parts.headers).await,
             other => Err(other.is_not("a solution's secret key")),
         }
     }
@@ -138,8 +166,40 @@ impl FromRequestParts<Arc<Market>> for Session {
 
     async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
         match Presented::of(parts)? {
-            Presented::Session(session) => Session::verify(market, session),
+            Presented::Session(session) => Session::verify(market, session).await,
             other => Err(other.is_not("a customer's session")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Market>> for SolutionCaller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
+        match Presented::of(parts)? {
+            Presented::SecretKey(key) => {
+                SolutionKey::verify(market, key, &parts.headers).await.map(Self::Backend)
+            }
+            Presented::PublishableKey(key) => {
+                PublishableKey::verify(market, key, &parts.headers).await.map(Self::Page)
+            }
+            other => Err(other.is_not("a solution's secret or publishable key")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Market>> for Opener {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
+        match Presented::of(parts)? {
+            Presented::Session(session) => {
+                Session::verify(market, session).await.map(Self::Customer)
+            }
+            Presented::SecretKey(_) | Presented::PublishableKey(_) => {
+                SolutionCaller::from_request_parts(parts, market).await.map(Self::Solution)
+            }
+            other => Err(other.is_not("a customer's session or a key of a solution")),
         }
     }
 }
@@ -163,7 +223,7 @@ impl FromRequestParts<Arc<Market>> for Reader {
     async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
         match Presented::of(parts)? {
             Presented::SecretKey(key) => {
-                SolutionKey::look_up(market, key).await.map(Reader::Solution)
+                SolutionKey::verify(market, key, &parts.headers).await.map(Reader::Solution)
             }
             Presented::SolutionToken(token) => {
                 SolutionToken::verify(market, token).await.map(Reader::Customer)
@@ -222,34 +282,89 @@ impl Admin {
 }
 
 impl Session {
-    fn verify(market: &Market, session: &str) -> Result<Session, Failure> {
-        let claims = jwt::verify_session(&market.keys, &market.url, session, market.world.now())
-            .map_err(|reason| Failure::new(Code::CredentialInvalid, reason))?;
-        Ok(Session { customer_id: claims.sub })
+    async fn verify(market: &Market, session: &str) -> Result<Session, Failure> {
+        let claims = tokens::verify_session(market, session).await?;
+        Ok(Session { customer_id: claims.sub, token_id: claims.jti })
+    }
+}
+
+impl SolutionCaller {
+    pub(crate) fn solution_id(&self) -> &str {
+        match self {
+            SolutionCaller::Backend(key) => &key.solution_id,
+            SolutionCaller::Page(key) => &key.solution_id,
+        }
+    }
+
+    pub(crate) fn is_page(&self) -> bool {
+        matches!(self, SolutionCaller::Page(_))
+    }
+
+    /// Under which idempotency keys are kept: those of pages can't meet those of backends.
+    pub(crate) fn name(&self) -> String {
+        let kind = if self.is_page() { "page" } else { "backend" };
+        format!("{}/{kind}", self.solution_id())
     }
 }
 
 impl SolutionKey {
     /// The key, if it is that of the solution the caller takes itself for. Otherwise all its usage
     /// would be judged, and rejected, by another solution's rules.
-    fn named(self, claimed: Option<&HeaderValue>) -> Result<SolutionKey, Failure> {
-        if claimed.is_some_and(|claimed| claimed.as_bytes() != self.solution_id.as_bytes()) {
+    async fn verify(
+        market: &Market,
+        key: &str,
+        headers: &HeaderMap,
+    ) -> Result<SolutionKey, Failure> {
+        let key = look_up(market, Kind::SecretKey, key).await?;
+        let named = headers.get("cloudnestle-solution");
+        if named.is_some_and(|named| named.as_bytes() != key.solution_id.as_bytes()) {
             let detail = "The key belongs to another solution than the one the caller names.";
             return Err(Failure::new(Code::CredentialInvalid, detail));
         }
-        Ok(self)
+        Ok(SolutionKey { solution_id: key.solution_id, hash: key.hash })
+    }
+}
+
+impl PublishableKey {
+    /// The key, if it is used where it belongs. That stops a page that copied it, and nobody else.
+    async fn verify(
+        market: &Market,
+        key: &str,
+        headers: &HeaderMap,
+    ) -> Result<PublishableKey, Failure> {
+        let key = PublishableKey::look_up(market, key).await?;
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return Ok(key);
+        };
+        let solution = transact(&*market.store, async |tx| {
+            tx.peek::<Solution>(&facts::solution(&key.solution_id)).await
+        });
+        let solution = solution.await?.ok_or(Code::NotFound)?;
+        let mut allowed = solution.allowed_origins.iter();
+        match allowed.any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+            true => Ok(key),
+            false => Err(Code::OriginNotAllowed.into()),
+        }
     }
 
-    async fn look_up(market: &Market, credential: &str) -> Result<SolutionKey, Failure> {
-        if !Kind::SecretKey.is_well_formed(credential) {
-            let detail = "The key's checksum is wrong: it was cut or mistyped.";
-            return Err(Failure::new(Code::CredentialInvalid, detail));
-        }
-        let presented = Hash::of(&Secret::new(credential));
-        let kept: Option<ApiKey> =
-            transact(&*market.store, async |tx| tx.peek(&facts::api_key(&presented)).await).await?;
-        kept.filter(|key| key.hash.matches(&presented))
-            .map(|key| SolutionKey { solution_id: key.solution_id })
-            .ok_or(Failure::from(Code::CredentialInvalid))
+    pub(crate) async fn look_up(market: &Market, key: &str) -> Result<PublishableKey, Failure> {
+        let key = look_up(market, Kind::PublishableKey, key).await?;
+        Ok(PublishableKey { solution_id: key.solution_id })
     }
+}
+
+/// What is kept of a key of a solution that is good now.
+async fn look_up(market: &Market, kind: Kind, credential: &str) -> Result<ApiKey, Failure> {
+    if !kind.is_well_formed(credential) {
+        let detail = "The key's checksum is wrong: it was cut or mistyped.";
+        return Err(Failure::new(Code::CredentialInvalid, detail));
+    }
+    let presented = Hash::of(&Secret::new(credential));
+    let kept: Option<ApiKey> =
+        transact(&*market.store, async |tx| tx.peek(&facts::api_key(&presented)).await).await?;
+    let kept = kept.filter(|key| key.hash.matches(&presented)).ok_or(Code::CredentialInvalid)?;
+    if kept.expires_at.is_some_and(|end| end <= market.world.now()) {
+        return Err(Failure::new(Code::CredentialInvalid, "The key was replaced, and has ended."));
+    }
+    Ok(kept)
 }

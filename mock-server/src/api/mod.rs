@@ -4,24 +4,28 @@
 mod audit;
 pub(crate) mod caller;
 mod context;
-#[allow(dead_code, reason = "the first list is about to come")]
 pub(crate) mod cursor;
 mod encoding;
 mod idempotency;
 mod json;
+mod launches;
 pub(crate) mod layers;
 pub(crate) mod limits;
 pub(crate) mod openapi;
 mod page;
+pub(crate) mod passwords;
 pub(crate) mod problem;
-#[allow(dead_code, reason = "the first list is about to come")]
 pub(crate) mod query;
 mod quotas;
 mod revocations;
 pub(crate) mod routes;
+mod secret_keys;
+pub(crate) mod sessions;
 mod tiers;
 pub(crate) mod tokens;
 pub(crate) mod usage;
+mod user_solutions;
+mod users;
 mod version;
 
 #[cfg(feature = "control")]

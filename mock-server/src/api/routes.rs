@@ -21,7 +21,8 @@ use utoipa::ToSchema;
 use super::json::Json;
 use super::openapi::{self, Described, Shape};
 use super::{
-    context, encoding, layers, limits, page, quotas, revocations, tiers, tokens, usage, version,
+    context, encoding, launches, layers, limits, page, quotas, revocations, secret_keys, sessions,
+    tiers, tokens, usage, user_solutions, users, version,
 };
 use crate::market::Market;
 
@@ -43,6 +44,7 @@ pub(crate) struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Credential {
     SecretKey,
+    PublishableKey,
     AdminKey,
     Session,
     SolutionToken,
@@ -54,6 +56,7 @@ impl Credential {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Credential::SecretKey => "secret key",
+            Credential::PublishableKey => "publishable key",
             Credential::AdminKey => "admin key",
             Credential::Session => "customer session",
             Credential::SolutionToken => "solution token",
@@ -66,6 +69,7 @@ impl Credential {
     pub(crate) fn format(self) -> &'static str {
         match self {
             Credential::SecretKey => "cnsk_test_…",
+            Credential::PublishableKey => "cnpk_test_…",
             Credential::AdminKey => "cnak_test_…",
             Credential::Session | Credential::SolutionToken => "JWT",
             #[cfg(feature = "control")]
@@ -77,6 +81,9 @@ impl Credential {
     pub(crate) fn holder(self) -> &'static str {
         match self {
             Credential::SecretKey => "A solution's backend. Never in a browser.",
+            Credential::PublishableKey => {
+                "A solution's page in a browser, of an origin the solution has registered."
+            }
             Credential::AdminKey => "The marketplace's own people and programs.",
             Credential::Session => "A customer, signed in to the marketplace.",
             Credential::SolutionToken => {
@@ -93,6 +100,9 @@ impl Credential {
         match self {
             Credential::SecretKey | Credential::AdminKey | Credential::Session => {
                 &[CredentialMissing, CredentialInvalid, CredentialLive, Forbidden]
+            }
+            Credential::PublishableKey => {
+                &[CredentialMissing, CredentialInvalid, CredentialLive, OriginNotAllowed, Forbidden]
             }
             Credential::SolutionToken => &[
                 CredentialMissing,
@@ -136,10 +146,43 @@ impl Route {
 pub(crate) fn api() -> Vec<Route> {
     use Credential::*;
     vec![
-        post("/api/generate-token", &[Session], tokens::generate,
-            "A token pair for a solution the customer has subscribed to.",
+        post("/api/users", &[], users::register,
+            "Registers a customer.",
+            r#"--json '{"email": "kavya'$(date +%s)'@example.com", "password": "correct horse", "name": "Kavya Rao"}'"#)
+            .fails(&[Code::EmailTaken]),
+        post("/api/users/convert", &[SolutionToken], users::convert,
+            "Registers an anonymous visitor, who stays the same customer: usage and quotas go on.",
+            r#"-H "Authorization: Bearer $VISITOR_TOKEN" --json '{"email": "'$(date +%s)'@example.com", "password": "correct horse"}'"#)
+            .fails(&[Code::EmailTaken, Code::AlreadyRegistered]),
+        post("/api/sessions", &[], sessions::sign_in,
+            "Signs a customer in. The answer is a pair for the marketplace itself; `POST /api/refresh-token` renews it.",
+            r#"--json '{"email": "ravi@example.com", "password": "cloudnestle-test"}'"#)
+            .fails(&[Code::SignInRefused]),
+        delete("/api/sessions", &[Session], sessions::sign_out,
+            "Ends the session and everything it can be refreshed to.",
+            r#"-X DELETE -H "Authorization: Bearer $SESSION""#),
+        get("/api/user-solutions", &[Session], user_solutions::list,
+            "What the customer may open, with tier and state.",
+            r#"-H "Authorization: Bearer $SESSION""#),
+        post("/api/user-solutions", &[Session], user_solutions::add,
+            "Takes up the free tier of a solution.",
+            r#"-H "Authorization: Bearer $SESSION" --json '{"solution_id": "sol_invoice_ocr"}'"#)
+            .fails(&[Code::NotFound, Code::TierNotOffered]),
+        post("/api/launches", &[Session], launches::start,
+            "Opens a solution: the answer is where to send the customer's browser, with a one-time code.",
             r#"-H "Authorization: Bearer $SESSION" --json '{"solution_id": "sol_faiss_search"}'"#)
             .fails(&[Code::Forbidden, Code::NotFound]),
+        post("/api/exchange-code", &[SecretKey, PublishableKey], launches::exchange,
+            "The token pair for a launch code, once and within a minute.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"code": "'$CODE'"}'"#)
+            .fails(&[Code::LaunchCodeInvalid, Code::Forbidden]),
+        post("/api/secret-keys/rotate", &[SecretKey], secret_keys::rotate,
+            "A new secret key; the one of this call stays good for a day, or as long as `overlap_secs` says.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"overlap_secs": 3600}'"#),
+        post("/api/generate-token", &[Session, SecretKey, PublishableKey], tokens::generate,
+            "A token pair for a solution: a customer's own, or a new anonymous visitor's for a key of the solution.",
+            r#"-H "Authorization: Bearer $SESSION" --json '{"solution_id": "sol_faiss_search"}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound, Code::TierNotOffered]),
         post("/api/validate-token", &[SecretKey], tokens::validate,
             "Whether a token is good, and who it speaks for. A bad token is a 200 with `valid: false`.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"token": "'$CLOUDNESTLE_TOKEN'"}'"#),
@@ -290,15 +333,8 @@ mod tests {
     async fn the_table_says_the_truth_about_who_may_call() {
         let server = MockServer::start().await.expect("a server");
         let router = router(server.market.clone());
-        let key = server.secret_key(SOLUTION).expect("a key");
-        let session = server.session(CUSTOMER).await.expect("a session");
+        let solution = server.solutions().into_iter().find(|it| it.id == SOLUTION).expect("it");
         let token = server.token_pair(CUSTOMER, SOLUTION).await.expect("a pair").access_token;
-        let credentials = [
-            (Credential::SecretKey, key),
-            (Credential::AdminKey, server.admin_key()),
-            (Credential::Session, session),
-            (Credential::SolutionToken, token),
-        ];
         let ask = async |route: &Route, authorization: &str| {
             let path = route.path.replace("{customer_id}", CUSTOMER);
             let path = path.replace("{solution_id}", SOLUTION);
@@ -309,11 +345,19 @@ mod tests {
             answer.expect("an answer").status().as_u16()
         };
         for route in api().iter().chain(&about()) {
-            for (credential, secret) in &credentials {
+            // Another for each call: one of them ends it.
+            let session = server.session(CUSTOMER).await.expect("a session");
+            for (credential, secret) in [
+                (Credential::SecretKey, &solution.secret_key),
+                (Credential::PublishableKey, &solution.publishable_key),
+                (Credential::AdminKey, &server.admin_key()),
+                (Credential::Session, &session),
+                (Credential::SolutionToken, &token),
+            ] {
                 let status = ask(route, &format!("Bearer {}", secret.expose())).await;
-                let may = route.callers.is_empty() || route.callers.contains(credential);
+                let may = route.callers.is_empty() || route.callers.contains(&credential);
                 // Who may call gets as far as the empty body, which most calls don't take.
-                let expected: &[u16] = if may { &[200, 422] } else { &[403] };
+                let expected: &[u16] = if may { &[200, 204, 422] } else { &[403] };
                 let operation = route.operation();
                 assert!(expected.contains(&status), "{operation} by {credential:?}: {status}");
             }

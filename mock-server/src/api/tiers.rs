@@ -8,32 +8,33 @@ use cloudnestle_marketplace::model::UserTier;
 
 use super::audit::Audit;
 use super::caller::Admin;
+use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
 use super::revocations::publish_tier;
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::facts::{self, Actor, AuditedDeed};
 use crate::market::Market;
-use crate::store::transact;
 
 /// `PUT /api/user-tier`
 pub(crate) async fn change(
     State(market): State<Arc<Market>>,
     _: Admin,
     audit: Audit,
+    key: IdempotencyKey,
     Json(request): Json<UserTier>,
 ) -> Result<Json<UserTier>, Failure> {
     let now = market.world.now();
     let UserTier { customer_id, solution_id, tier } = &request;
-    transact(&*market.store, async |tx| {
+    key.once(&market, "admin", "PUT /api/user-tier", &request, async |tx| {
         let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
         let solution = solution.ok_or(Code::NotFound)?;
         if solution.plan(*tier).is_none() {
             return Err(Failure::from(Code::TierNotOffered));
         }
-        let key = facts::subscription(customer_id, solution_id);
+        let item = facts::subscription(customer_id, solution_id);
         let mut subscription: Subscription =
-            tx.get(&key).await?.ok_or(Code::SubscriptionMissing)?;
+            tx.get(&item).await?.ok_or(Code::SubscriptionMissing)?;
         if subscription.tier == *tier {
             return Ok(());
         }
@@ -45,7 +46,7 @@ pub(crate) async fn change(
         };
         audit.record(tx, &market, Actor::AdminKey, deed)?;
         subscription.tier = *tier;
-        tx.put(&key, &subscription)?;
+        tx.put(&item, &subscription)?;
         publish_tier(tx, &subscription, now).await
     })
     .await?;

@@ -10,13 +10,13 @@ use cloudnestle_marketplace::model::{
     TokenValidation, ValidateToken,
 };
 
-use super::caller::{Session, SolutionKey};
+use super::caller::{Opener, Session, SolutionKey};
 use super::context::context_of;
 use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
 use super::revocations::{end_family, seconds};
-use crate::domain::catalogue::{Solution, Subscription};
+use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::credential::{Hash, Kind};
 use crate::domain::jwt::{self, ACCESS_SECS};
 use crate::domain::refresh::{FAMILY_LIFE, Family, KeptRefreshToken, Renewal, renewal};
@@ -27,18 +27,60 @@ use crate::store::{Transaction, transact};
 /// `POST /api/generate-token`
 pub(crate) async fn generate(
     State(market): State<Arc<Market>>,
-    session: Session,
+    opener: Opener,
     key: IdempotencyKey,
     Json(request): Json<GenerateToken>,
 ) -> Result<Json<TokenPair>, Failure> {
+    const CALL: &str = "POST /api/generate-token";
+    let solution = &request.solution_id;
     let draft = Draft::new(&market);
-    let (customer, solution) = (&session.customer_id, &request.solution_id);
-    let pair = key
-        .once(&market, customer, "POST /api/generate-token", &request, async |tx| {
-            issue_in(tx, &market, &draft, customer, solution).await
-        })
-        .await?;
+    let pair = match opener {
+        Opener::Customer(Session { customer_id, .. }) => {
+            if !solution.starts_with("sol_") {
+                return Err(Failure::new(Code::NotFound, "There is no solution of that id."));
+            }
+            key.once(&market, &customer_id, CALL, &request, async |tx| {
+                issue_in(tx, &market, &draft, &customer_id, solution).await
+            })
+            .await?
+        }
+        Opener::Solution(caller) => {
+            if caller.solution_id() != solution {
+                return Err(Failure::new(Code::Forbidden, "The key is another solution's."));
+            }
+            let visitor = market.world.id("cus");
+            key.once(&market, &caller.name(), CALL, &request, async |tx| {
+                welcome(tx, &visitor, solution, draft.now).await?;
+                issue_in(tx, &market, &draft, &visitor, solution).await
+            })
+            .await?
+        }
+    };
     Ok(Json(pair))
+}
+
+/// A new anonymous visitor of a solution.
+async fn welcome(
+    tx: &mut Transaction<'_>,
+    visitor: &str,
+    solution_id: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
+    if solution.ok_or(Code::NotFound)?.plan(Tier::Anonymous).is_none() {
+        return Err(Code::TierNotOffered.into());
+    }
+    let customer =
+        Customer { id: visitor.to_owned(), name: None, email: None, registered_at: None };
+    let subscription = Subscription {
+        customer_id: visitor.to_owned(),
+        solution_id: solution_id.to_owned(),
+        tier: Tier::Anonymous,
+        since: now,
+    };
+    tx.create(&facts::customer(visitor), &customer)?;
+    tx.create(&facts::subscription(visitor, solution_id), &subscription)?;
+    Ok(())
 }
 
 /// `POST /api/validate-token`
@@ -81,18 +123,40 @@ pub(crate) async fn revoke(
     if claims.aud != caller.solution_id {
         return Err(Failure::new(Code::Forbidden, "The token is for another solution."));
     }
-    let now = market.world.now();
-    transact(&*market.store, async |tx| {
-        let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(&claims.jti)).await? else {
-            return Ok::<_, Failure>(());
-        };
-        match tx.get::<Family>(&facts::family(&issued.family_id)).await? {
-            Some(family) => end_family(tx, &issued.family_id, family, now).await,
-            None => Ok(()),
-        }
-    })
-    .await?;
+    end(&market, &claims.jti).await?;
     Ok(NoContent)
+}
+
+/// Ends a token, and everything it can be refreshed to.
+pub(crate) async fn end(market: &Market, token_id: &str) -> Result<(), Failure> {
+    let now = market.world.now();
+    transact(&*market.store, async |tx| end_in(tx, token_id, now).await).await
+}
+
+/// As [`end`], with whatever else is done in the transaction.
+pub(crate) async fn end_in(
+    tx: &mut Transaction<'_>,
+    token_id: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(token_id)).await? else {
+        return Ok(());
+    };
+    match tx.get::<Family>(&facts::family(&issued.family_id)).await? {
+        Some(family) => end_family(tx, &issued.family_id, family, now).await,
+        None => Ok(()),
+    }
+}
+
+/// The claims of a session that is good now.
+pub(crate) async fn verify_session(market: &Market, session: &str) -> Result<Claims, Failure> {
+    let now = market.world.now();
+    let session = jwt::verify_session(&market.keys, &market.url, session, now)
+        .map_err(|reason| Failure::new(Code::CredentialInvalid, reason))?;
+    match is_alive(market, session.claims()).await? {
+        true => Ok(session.claims().clone()),
+        false => Err(Failure::new(Code::CredentialInvalid, "The session has ended.")),
+    }
 }
 
 /// The claims of a token that is good now, here and for `audience`, or why it isn't.
@@ -106,17 +170,21 @@ pub(crate) async fn verify(
         Ok(token) => token,
         Err(code) => return Ok(Err(code)),
     };
-    let claims = token.claims();
-    let is_good = transact(&*market.store, async |tx| {
+    let is_alive = is_alive(market, token.claims()).await?;
+    Ok(if is_alive { Ok(token.claims().clone()) } else { Err(Code::TokenRevoked) })
+}
+
+/// Whether a token of ours has not been ended before its time.
+async fn is_alive(market: &Market, claims: &Claims) -> Result<bool, Failure> {
+    transact(&*market.store, async |tx| {
         // A token of ours that we don't know was issued before the database was replaced.
         let family = family_of(tx, &claims.jti).await?;
         let is_good = family.is_some_and(|family| family.revoked_at.is_none());
         let key = facts::not_before(&claims.sub, &claims.aud);
         let NotBefore(not_before) = tx.peek(&key).await?.unwrap_or_default();
-        Ok::<_, Failure>(is_good && claims.iat >= not_before)
+        Ok(is_good && claims.iat >= not_before)
     })
-    .await?;
-    Ok(if is_good { Ok(claims.clone()) } else { Err(Code::TokenRevoked) })
+    .await
 }
 
 async fn family_of(tx: &mut Transaction<'_>, token_id: &str) -> Result<Option<Family>, Failure> {
@@ -143,20 +211,23 @@ impl Draft {
             now: market.world.now(),
         }
     }
+
+    /// The access token it will be, `tok_…`.
+    pub(crate) fn token_id(&self) -> &str {
+        &self.token_id
+    }
 }
 
-/// A pair that begins a new family: the customer opens a solution.
-#[cfg(any(test, feature = "control"))]
+/// A pair that begins a new family: the customer opens a solution, or signs in to the marketplace
+/// (whose URL is then the audience).
 pub(crate) async fn issue(
     market: &Market,
     customer_id: &str,
-    solution_id: &str,
+    audience: &str,
 ) -> Result<TokenPair, Failure> {
     let draft = Draft::new(market);
-    transact(&*market.store, async |tx| {
-        issue_in(tx, market, &draft, customer_id, solution_id).await
-    })
-    .await
+    transact(&*market.store, async |tx| issue_in(tx, market, &draft, customer_id, audience).await)
+        .await
 }
 
 /// As [`issue`], with whatever else is done in the transaction.
@@ -165,13 +236,13 @@ pub(crate) async fn issue_in(
     market: &Market,
     draft: &Draft,
     customer_id: &str,
-    solution_id: &str,
+    audience: &str,
 ) -> Result<TokenPair, Failure> {
-    let tier = subscribed_tier(tx, customer_id, solution_id).await?;
+    let tier = tier_of(tx, market, customer_id, audience).await?;
     let Draft { family_id, token_id, refresh_token, now } = draft;
     let family = Family {
         customer_id: customer_id.to_owned(),
-        solution_id: solution_id.to_owned(),
+        solution_id: audience.to_owned(),
         newest: 0,
         ends_at: *now + FAMILY_LIFE,
         revoked_at: None,
@@ -215,7 +286,7 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
         let NotBefore(not_before) = tx.get(&key_of_end).await?.unwrap_or_default();
         match renewal(&family, &kept, not_before, now) {
             Renewal::New => {
-                let tier = subscribed_tier(tx, &family.customer_id, &family.solution_id).await?;
+                let tier = tier_of(tx, market, &family.customer_id, &family.solution_id).await?;
                 let access = claims(tx, market, &family, &token_id, tier, now).await?;
                 keep_access(tx, &kept.family_id, &access)?;
                 keep_refresh(tx, &kept.family_id, generation, &successor, &access)?;
@@ -244,6 +315,19 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
         Renewed::Pair { access, refresh_token } => Ok(pair(market, &access, refresh_token)),
         Renewed::Refused(code) => Err(code.into()),
     }
+}
+
+/// The tier a customer has now of what a token is for: a solution, or the marketplace itself.
+async fn tier_of(
+    tx: &mut Transaction<'_>,
+    market: &Market,
+    customer_id: &str,
+    audience: &str,
+) -> Result<Tier, Failure> {
+    if audience == market.url {
+        return Ok(Tier::Registered);
+    }
+    subscribed_tier(tx, customer_id, audience).await
 }
 
 /// The tier a customer has of a solution now.

@@ -7,15 +7,15 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Jwks, Secret, Timestamp};
+use cloudnestle_marketplace::model::{Jwks, Secret, Timestamp, TokenPair};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Json;
 use crate::api::problem::Failure;
 use crate::api::routes;
+use crate::api::sessions;
 use crate::domain::catalogue::Customer;
-use crate::domain::jwt::{self, SESSION_SECS, SessionClaims};
 use crate::facts;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::transact;
@@ -47,43 +47,23 @@ pub(super) struct CreateSession {
     customer_id: String,
 }
 
-/// A customer who is signed in.
-#[derive(Serialize, ToSchema)]
-pub(super) struct SessionAnswer {
-    pub(super) session: Secret,
-    expires_at: Timestamp,
-}
-
 /// `POST /mock/sessions`
 pub(super) async fn create_session(
     State(market): TheMarket,
     Json(request): Json<CreateSession>,
-) -> Result<Json<SessionAnswer>, Failure> {
+) -> Result<Json<TokenPair>, Failure> {
     sign_in(&market, &request.customer_id).await.map(Json)
 }
 
-/// A session for a customer, who is not asked for a password: signing in comes later.
-pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<SessionAnswer, Failure> {
+/// A session for a customer, who is not asked for a password.
+pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<TokenPair, Failure> {
     let customer = facts::customer(customer_id);
     let known: Option<Customer> =
         transact(&*market.store, async |tx| tx.peek(&customer).await).await?;
     if known.is_none() {
         return Err(Failure::new(Code::NotFound, "There is no customer of that id."));
     }
-    let now = market.world.now();
-    let issued_at = u64::try_from(now.as_secs()).unwrap_or(0);
-    let claims = SessionClaims {
-        iss: market.url.clone(),
-        aud: market.url.clone(),
-        sub: customer_id.to_owned(),
-        jti: market.world.id("ses"),
-        iat: issued_at,
-        exp: issued_at + SESSION_SECS,
-    };
-    Ok(SessionAnswer {
-        session: jwt::sign_session(&market.keys, &claims),
-        expires_at: Timestamp::from_secs(claims.exp as i64),
-    })
+    sessions::begin(market, customer_id).await
 }
 
 #[derive(Serialize, ToSchema)]

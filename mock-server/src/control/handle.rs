@@ -49,7 +49,7 @@ impl MockServer {
 
     /// Signs a customer in: `POST /api/generate-token` takes the session.
     pub async fn session(&self, customer_id: &str) -> Result<Secret, ControlError> {
-        Ok(calls::sign_in(&self.market, customer_id).await?.session)
+        Ok(calls::sign_in(&self.market, customer_id).await?.access_token)
     }
 
     /// A new pair for a customer and a solution, as `POST /api/generate-token` gives it. The call is

@@ -3,7 +3,18 @@
 
 use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
 
+use super::account::Email;
 use super::catalogue::{Action, Allowance, Customer, Plan, Solution, Source, Subscription};
+use super::password::PasswordHash;
+
+/// The password of each customer of the built-in world. It is no secret: this server is for tests.
+#[cfg(test)]
+pub(crate) const PASSWORD: &str = "cloudnestle-test";
+
+const PASSWORD_HASH: [u8; 32] = [
+    0x9f, 0x66, 0x3a, 0xdb, 0x9d, 0x3d, 0x2e, 0x47, 0xd6, 0x58, 0xe1, 0x89, 0x22, 0x42, 0xe1, 0x2e,
+    0x44, 0x86, 0x7f, 0x66, 0xe6, 0xb5, 0x71, 0x61, 0x35, 0x0b, 0xb9, 0x82, 0x11, 0x3a, 0xbe, 0x02,
+];
 
 /// Everything a new database begins with.
 pub(crate) struct BuiltIn {
@@ -17,10 +28,10 @@ pub(crate) fn built_in(now: Timestamp) -> BuiltIn {
     BuiltIn {
         solutions: vec![faiss_search(), invoice_ocr(), chat_notes()],
         customers: vec![
-            customer("cus_asha", Some("Asha Nair")),
-            customer("cus_ravi", Some("Ravi Kulkarni")),
-            customer("cus_meera", Some("Meera Iyer")),
-            customer("cus_visitor", None),
+            customer("cus_asha", "Asha Nair", now),
+            customer("cus_ravi", "Ravi Kulkarni", now),
+            customer("cus_meera", "Meera Iyer", now),
+            visitor("cus_visitor"),
         ],
         subscriptions: [
             ("cus_asha", "sol_faiss_search", Tier::Pro),
@@ -69,6 +80,8 @@ fn faiss_search() -> Solution {
             plan(Tier::Pro, &["search", "index"], daily(Some(10_000), Some(200))),
             plan(Tier::Enterprise, &["search", "index", "private_index"], daily(None, None)),
         ],
+        launch_url: Some("http://localhost:3000/launch".to_owned()),
+        allowed_origins: vec!["http://localhost:3000".to_owned()],
     }
 }
 
@@ -85,6 +98,8 @@ fn invoice_ocr() -> Solution {
             plan(Tier::Pro, &["scan", "export"], pages(Some(5_000))),
             plan(Tier::Enterprise, &["scan", "export", "custom_fields"], pages(None)),
         ],
+        launch_url: Some("http://localhost:3001/launch".to_owned()),
+        allowed_origins: vec!["http://localhost:3001".to_owned()],
     }
 }
 
@@ -106,11 +121,24 @@ fn chat_notes() -> Solution {
             plan(Tier::Pro, &["notes", "search"], notes(Some(500), Some(1_200))),
             plan(Tier::Enterprise, &["notes", "search", "retention"], notes(None, None)),
         ],
+        launch_url: Some("http://localhost:3002/launch".to_owned()),
+        allowed_origins: vec!["http://localhost:3002".to_owned()],
     }
 }
 
-fn customer(id: &str, name: Option<&str>) -> Customer {
-    Customer { id: id.to_owned(), name: name.map(str::to_owned) }
+/// Registered as `asha@example.com`, if the id is `cus_asha`.
+fn customer(id: &str, name: &str, now: Timestamp) -> Customer {
+    let email = Email::parse(&format!("{}@example.com", id.trim_start_matches("cus_")));
+    Customer { id: id.to_owned(), name: Some(name.to_owned()), email, registered_at: Some(now) }
+}
+
+fn visitor(id: &str) -> Customer {
+    Customer { id: id.to_owned(), name: None, email: None, registered_at: None }
+}
+
+/// What [`PASSWORD`] was hashed to: hashing it at each first start would take longer than the rest.
+pub(crate) fn password() -> PasswordHash {
+    PasswordHash::computed_before([7; 16], PASSWORD_HASH)
 }
 
 fn action(name: &str, unit: &str) -> Action {
@@ -128,7 +156,15 @@ fn allowance(action: &str, limit: Option<u64>, window: Window) -> Allowance {
 
 #[cfg(test)]
 mod tests {
+    use cloudnestle_marketplace::model::Secret;
+
     use super::*;
+
+    #[test]
+    fn the_password_is_the_one_that_was_hashed() {
+        let hash = PasswordHash::of(&Secret::new(PASSWORD), [7; 16]).expect("a hash");
+        assert_eq!(serde_json::json!(password()), serde_json::json!(hash));
+    }
 
     #[test]
     fn everything_the_world_names_is_in_it() {

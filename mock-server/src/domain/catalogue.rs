@@ -5,10 +5,11 @@ use std::fmt;
 use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
 use serde::{Deserialize, Serialize};
 
+use super::account::Email;
 use super::quota::COUNTED_WINDOWS;
 
 /// A partner's solution, as it is listed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Solution {
     /// `sol_…`
     pub id: String,
@@ -19,6 +20,12 @@ pub(crate) struct Solution {
     pub actions: Vec<Action>,
     /// What each tier may do. A tier without a plan is not offered.
     pub plans: Vec<Plan>,
+    /// Where a customer's browser is sent when the customer opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_url: Option<String>,
+    /// Where its pages are: the origins from which its publishable key may be used.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
 }
 
 /// Something that can be done with a solution, and the unit it is counted in.
@@ -155,8 +162,14 @@ impl Solution {
 pub(crate) struct Customer {
     /// `cus_…`
     pub id: String,
-    /// `None` for an anonymous visitor.
+    #[serde(default)]
     pub name: Option<String>,
+    /// The address to sign in with.
+    #[serde(default)]
+    pub email: Option<Email>,
+    /// `None` for an anonymous visitor.
+    #[serde(default)]
+    pub registered_at: Option<Timestamp>,
 }
 
 /// That a customer has a tier of a solution.
@@ -186,6 +199,7 @@ mod tests {
             time_zone: "Asia/Kolkata".to_owned(),
             actions: vec![action("search"), action("export")],
             plans: limits.iter().map(plan).collect(),
+            ..Solution::default()
         }
     }
 

@@ -17,6 +17,10 @@ use subtle::ConstantTimeEq;
 pub(crate) enum Kind {
     /// A solution's backend.
     SecretKey,
+    /// A solution's page in a browser. No secret; it looks like one so that scanners can tell.
+    PublishableKey,
+    /// Exchanged for a token pair, once.
+    LaunchCode,
     /// The marketplace's own people and programs.
     AdminKey,
     /// Renews a token pair.
@@ -26,8 +30,8 @@ pub(crate) enum Kind {
     ControlToken,
 }
 
-/// What live keys begin with: a solution's, and the marketplace's own.
-pub(crate) const LIVE_PREFIXES: [&str; 2] = ["cnsk_live_", "cnak_live_"];
+/// What live keys begin with: a solution's two, and the marketplace's own.
+pub(crate) const LIVE_PREFIXES: [&str; 3] = ["cnsk_live_", "cnpk_live_", "cnak_live_"];
 
 /// 62^43 > 2^256.
 const BODY_CHARS: usize = 43;
@@ -40,6 +44,8 @@ impl Kind {
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Kind::SecretKey => "cnsk_test_",
+            Kind::PublishableKey => "cnpk_test_",
+            Kind::LaunchCode => "cnlc_test_",
             Kind::AdminKey => "cnak_test_",
             Kind::RefreshToken => "cnrt_test_",
             Kind::ControlToken => "cnct_test_",

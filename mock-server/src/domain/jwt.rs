@@ -8,34 +8,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret, Timestamp, UnverifiedToken};
 use ring::signature::{ED25519, UnparsedPublicKey};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
 
 /// How long an access token lives, in seconds: a stolen one is of use no longer (api.md).
 pub(crate) const ACCESS_SECS: u64 = 15 * 60;
-/// How long a customer session lives, in seconds (api.md).
-#[cfg(feature = "control")] // until customers can sign in by themselves
-pub(crate) const SESSION_SECS: u64 = 15 * 60;
 
 const ACCESS_TYPE: &str = UnverifiedToken::ACCESS;
 /// The type of customer sessions. It differs, so that neither can pass for the other.
 const SESSION_TYPE: &str = "session+jwt";
-
-/// What a customer session says: the marketplace to itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SessionClaims {
-    pub iss: String,
-    /// The issuer itself.
-    pub aud: String,
-    /// The customer.
-    pub sub: String,
-    /// `ses_…`
-    pub jti: String,
-    pub iat: u64,
-    pub exp: u64,
-}
 
 /// The claims of a token of ours. Only checking its signature and issuer makes one.
 #[derive(Clone, Debug)]
@@ -47,13 +30,10 @@ impl VerifiedToken {
     }
 }
 
+/// The token that says this: a session if it is for its own issuer.
 pub(crate) fn sign_access(keys: &Keys, claims: &Claims) -> Secret {
-    sign(keys, ACCESS_TYPE, claims)
-}
-
-#[cfg(any(test, feature = "control"))]
-pub(crate) fn sign_session(keys: &Keys, claims: &SessionClaims) -> Secret {
-    sign(keys, SESSION_TYPE, claims)
+    let is_session = claims.aud == claims.iss;
+    sign(keys, if is_session { SESSION_TYPE } else { ACCESS_TYPE }, claims)
 }
 
 /// A solution token that is good at `now` and for `audience` (`None`: whoever it is for), as far as
@@ -84,22 +64,20 @@ pub(crate) fn read_access(
     Ok(VerifiedToken(claims))
 }
 
-/// The claims of a customer session that is good at `now`.
+/// A customer session that is good at `now`, as far as it can tell by itself.
 pub(crate) fn verify_session(
     keys: &Keys,
     issuer: &str,
     token: &str,
     now: Timestamp,
-) -> Result<SessionClaims, &'static str> {
-    let claims: SessionClaims = open(keys, SESSION_TYPE, token, now)
+) -> Result<VerifiedToken, &'static str> {
+    let claims: Claims = open(keys, SESSION_TYPE, token, now)
         .map_err(|_| "This is not a session of this marketplace.")?;
-    if claims.iss != issuer || claims.aud != issuer {
-        return Err("The session is another marketplace's.");
+    match claims.check(issuer, Some(issuer), now) {
+        Ok(()) => Ok(VerifiedToken(claims)),
+        Err(Code::TokenExpired) => Err("The session has ended."),
+        Err(_) => Err("The session is another marketplace's."),
     }
-    if i64::try_from(claims.exp).is_ok_and(|end| end <= now.as_secs()) {
-        return Err("The session has ended.");
-    }
-    Ok(claims)
 }
 
 /// What a token says it is for.
@@ -305,15 +283,8 @@ mod tests {
 
     #[test]
     fn a_session_cannot_pass_for_a_token_nor_a_token_for_a_session() {
-        let session = SessionClaims {
-            iss: ISSUER.to_owned(),
-            aud: ISSUER.to_owned(),
-            sub: "cus_a".to_owned(),
-            jti: "ses_a".to_owned(),
-            iat: 1_000,
-            exp: 1_900,
-        };
-        let session = sign_session(&test_keys(), &session);
+        let session = Claims { aud: ISSUER.to_owned(), ..claims() };
+        let session = sign_access(&test_keys(), &session);
         let token = sign_access(&test_keys(), &claims());
         assert_eq!(claimed_type(session.expose()), Some(TokenType::Session));
         assert_eq!(claimed_type(token.expose()), Some(TokenType::Access));

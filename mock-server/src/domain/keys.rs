@@ -116,6 +116,12 @@ impl Keys {
         Kind::SecretKey.secret(bytes(hmac::sign(&self.test_keys, solution_id.as_bytes())))
     }
 
+    /// The publishable key of a solution of the built-in world, computed like its secret key.
+    pub(crate) fn test_publishable_key(&self, solution_id: &str) -> Secret {
+        let bits = hmac::sign(&self.test_keys, format!("publishable/{solution_id}").as_bytes());
+        Kind::PublishableKey.secret(bytes(bits))
+    }
+
     /// The key that may do everything, computed like those of the solutions.
     pub(crate) fn test_admin_key(&self) -> Secret {
         // No solution's id begins so.

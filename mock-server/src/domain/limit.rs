@@ -106,6 +106,7 @@ mod tests {
                 plan(Tier::Pro, vec![allowance(Some(100), Window::Day, QuotaPolicy::Soft)]),
                 plan(Tier::Enterprise, vec![allowance(None, Window::Day, hard)]),
             ],
+            ..Solution::default()
         }
     }
 

@@ -3,6 +3,7 @@
 //! Everything here is pure: it takes facts and `now` and returns decisions. There is no HTTP, no
 //! storage and no clock in it, so each rule can be read, and tested, as a sentence.
 
+pub(crate) mod account;
 pub(crate) mod builtin;
 pub(crate) mod catalogue;
 pub(crate) mod credential;
@@ -10,7 +11,9 @@ pub(crate) mod feed;
 pub(crate) mod fence;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+pub(crate) mod launch;
 pub(crate) mod limit;
+pub(crate) mod password;
 pub(crate) mod quota;
 pub(crate) mod refresh;
 pub(crate) mod sealed;

@@ -164,6 +164,7 @@ mod tests {
                 })
                 .into(),
             plans: vec![Plan { tier: Tier::Pro, entitlements: vec![], allowances: vec![] }],
+            ..Solution::default()
         }
     }
 

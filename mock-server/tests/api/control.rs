@@ -85,7 +85,7 @@ async fn a_session_over_http_opens_a_solution() {
     for server in both().await {
         let session =
             server.control("POST /mock/sessions", json!({"customer_id": "cus_meera"})).await;
-        let session = session.body["session"].as_str().expect("a session").into();
+        let session = session.body["access_token"].as_str().expect("a session").into();
         let opened =
             server.call("POST /api/generate-token", &session, json!({"solution_id": FAISS})).await;
         assert_eq!(opened.status, 200);

@@ -1,6 +1,7 @@
 //! The server as its callers see it: real HTTP, on both stores.
 #![cfg(feature = "control")]
 
+mod accounts;
 mod bodies;
 mod browsers;
 mod clients;
@@ -10,6 +11,7 @@ mod consume;
 mod control;
 mod faults;
 mod idempotency;
+mod launches;
 mod limits;
 mod page;
 mod problems;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::common::*;
 
@@ -20,6 +20,11 @@ async fn every_example_of_the_page_works_in_a_shell() {
     for example in examples {
         let pair = server.pair("cus_ravi", FAISS).await;
         let session = server.session("cus_ravi").await.expect("a session");
+        let body = json!({"solution_id": FAISS});
+        let visitor =
+            server.call("POST /api/generate-token", &server.key(FAISS), body.clone()).await;
+        let launch = server.call("POST /api/launches", &session, body).await;
+        let code = launch.body["redirect_url"].as_str().and_then(|url| url.split_once("code="));
         let ran = Command::new("sh")
             .args([
                 "-c",
@@ -34,6 +39,8 @@ async fn every_example_of_the_page_works_in_a_shell() {
             .env("CLOUDNESTLE_CONTROL_TOKEN", server.control_token().expose())
             .env("CLOUDNESTLE_TOKEN", pair.access_token.expose())
             .env("CLOUDNESTLE_TOKEN_PAIR", serde_json::to_string(&pair).expect("JSON"))
+            .env("VISITOR_TOKEN", visitor.body["access_token"].as_str().expect("a token"))
+            .env("CODE", code.expect("a code").1)
             .env("SESSION", session.expose())
             .env("TOKEN_ID", claims(&pair.access_token).jti)
             .output()

@@ -106,6 +106,12 @@ catalogue! {
     EncodingUnsupported = "encoding_unsupported", 415, final, "The body is compressed in a way the marketplace doesn't read.", "Send it as it is, or compressed once by gzip or zstd.";
     MediaTypeUnsupported = "media_type_unsupported", 415, final, "The body is not JSON.", "Send JSON with `Content-Type: application/json`.";
 
+    // Customers, and how they come to a solution.
+    SignInRefused = "sign_in_refused", 401, final, "The address and the password do not go together.", "Check both; the marketplace does not say which of them is wrong.";
+    EmailTaken = "email_taken", 409, final, "Somebody has registered with this address.", "Sign in with it, or register with another.";
+    AlreadyRegistered = "already_registered", 409, final, "The customer is no anonymous visitor any more.", "Sign in.";
+    LaunchCodeInvalid = "launch_code_invalid", 401, final, "The launch code is unknown, used, over a minute old, or another caller's.", "Let the customer open the solution again, and exchange the code at once.";
+    OriginNotAllowed = "origin_not_allowed", 403, final, "The publishable key is not for pages of this origin.", "Register the origin with the solution, or use the key of the page's own solution.";
     SubscriptionMissing = "subscription_missing", 404, final, "The customer has no subscription to the solution.", "Let the customer subscribe first; a tier is changed, not given.";
     TierNotOffered = "tier_not_offered", 422, final, "The solution has no plan for this tier.", "Use a tier the solution has a plan for.";
 

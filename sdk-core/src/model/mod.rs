@@ -4,6 +4,7 @@
 //! `Unknown` variant: an older SDK must survive a newer marketplace. Rules are here only where both
 //! sides must come to the same verdict: what a token and an event look like.
 
+mod account;
 mod code;
 mod context;
 mod feed;
@@ -19,6 +20,10 @@ mod time;
 mod token;
 mod usage;
 
+pub use account::{
+    AddSolution, Customer, ExchangeCode, Launch, RegisterUser, RotateSecretKey, RotatedSecretKey,
+    SignIn, StartLaunch, SubscriptionState, UserSolution,
+};
 pub use code::Code;
 pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, UserTier, Window};
 pub use feed::{FeedChange, FeedEntry, Revocations};

@@ -13,7 +13,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::json::Json;
+use crate::api::json::{Created, Json};
 use crate::api::problem::Failure;
 use crate::api::query::Query;
 
@@ -104,6 +104,13 @@ impl<T: ToSchema> Answer for Json<T> {
     fn describe(shape: &mut Shape) {
         let schema = shape.refer::<T>().into();
         shape.answer = Success { status: 200, content: Some(("application/json", schema)) };
+    }
+}
+
+impl<T: ToSchema> Answer for Created<T> {
+    fn describe(shape: &mut Shape) {
+        <Json<T> as Answer>::describe(shape);
+        shape.answer.status = 201;
     }
 }
 

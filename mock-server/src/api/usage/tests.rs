@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
-use cloudnestle_marketplace::model::{Entry, TrackUsage, UsageEvent, UsageRange};
+use cloudnestle_marketplace::model::{Entry, Secret, TrackUsage, UsageEvent, UsageRange};
 use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::api::caller::SolutionKey;
 use crate::api::tokens;
+use crate::domain::credential::Hash;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
 use crate::facts::PendingProjection;
@@ -85,7 +86,10 @@ async fn range(market: &Market) -> TrackUsage {
 }
 
 async fn send(market: &Arc<Market>, usage: &TrackUsage) -> Result<TrackUsageResult, Failure> {
-    let sender = UsageSender::Solution(SolutionKey { solution_id: SOLUTION.to_owned() });
+    let sender = UsageSender::Solution(SolutionKey {
+        solution_id: SOLUTION.to_owned(),
+        hash: Hash::of(&Secret::new("any")),
+    });
     track(State(market.clone()), sender, Json(usage.clone())).await.map(|Json(result)| result)
 }
 

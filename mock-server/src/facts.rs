@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | marketplace | `keys` | `1` | [`KeySeeds`] |
 //! | marketplace | `audit/` day | `aud_…` | [`AuditEntry`] |
+//! | marketplace | `founded` | `1` | [`Founded`] |
 //! | solutions | `sol_…` | `solution` | [`Solution`] |
 //! | users | `cus_…` | `customer` | [`Customer`] |
 //! | users | `email/…` | `account` | [`Account`] |
@@ -28,6 +29,7 @@
 //!
 //! [`Account`]: crate::domain::account::Account
 //! [`KeptCode`]: crate::domain::launch::KeptCode
+//! [`Founded`]: crate::market::Founded
 //! [`Deed`]: crate::api::idempotency::Deed
 //! [`Solution`]: crate::domain::catalogue::Solution
 //! [`Customer`]: crate::domain::catalogue::Customer
@@ -218,6 +220,10 @@ pub(crate) fn keys() -> Key {
 pub(crate) fn audit_entry(at: Timestamp, id: &str) -> Key {
     let day: String = at.to_string().chars().take_while(|c| *c != 'T').collect();
     Key::new(Table::Marketplace, format!("audit/{day}"), id)
+}
+
+pub(crate) fn founded() -> Key {
+    Key::new(Table::Marketplace, "founded", "1")
 }
 
 pub(crate) fn solution(id: &str) -> Key {

@@ -28,6 +28,10 @@ struct Arguments {
     #[arg(long, value_name = "PATH", default_value = "cloudnestle.db")]
     db: PathBuf,
 
+    /// A YAML file with the world to found a new database with: solutions, customers, subscriptions
+    #[arg(long, value_name = "PATH")]
+    seed: Option<PathBuf>,
+
     /// Keep nothing: start from the built-in world, with new keys
     #[arg(long, conflicts_with = "db")]
     memory: bool,
@@ -73,6 +77,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .max_connections(arguments.max_connections);
     if !arguments.memory {
         builder = builder.db(&arguments.db);
+    }
+    if let Some(path) = &arguments.seed {
+        builder = builder.seed(path);
     }
     if let Some(url) = arguments.public_url {
         builder = builder.public_url(url);

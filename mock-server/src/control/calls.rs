@@ -36,8 +36,8 @@ pub(super) async fn world(State(market): TheMarket) -> Json<WorldAnswer> {
     Json(WorldAnswer {
         url: market.url.clone(),
         admin_key: market.keys.test_admin_key(),
-        solutions: market.solutions(),
-        customers: market.customers(),
+        solutions: market.solutions.clone(),
+        customers: market.customers.clone(),
     })
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod catalogue;
 pub(crate) mod credential;
 pub(crate) mod feed;
 pub(crate) mod fence;
+pub(crate) mod founding;
 pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod launch;

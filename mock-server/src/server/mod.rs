@@ -6,7 +6,7 @@ mod wire;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloudnestle_marketplace::model::Secret;
@@ -37,6 +37,7 @@ pub struct Builder {
     listen: IpAddr,
     port: u16,
     db: Option<PathBuf>,
+    seed: Option<PathBuf>,
     public_url: Option<String>,
     max_connections: usize,
     rate_limits: Vec<(Callers, RateLimit)>,
@@ -64,9 +65,12 @@ pub enum StartError {
     /// The keys in the database are not keys. Take another database.
     #[error("the keys in the database are damaged")]
     DamagedKeys,
-    /// A solution can't be offered as it is declared.
-    #[error("a solution can't be offered as it is declared: {0}")]
-    Catalogue(String),
+    /// The world it was to be founded with makes no sense. Correct the file.
+    #[error("the seed: {0}")]
+    Seed(String),
+    /// The database was founded with another world. Take another file, or leave the seed out.
+    #[error("the database was founded with another world than that of the seed")]
+    OtherSeed,
     /// Tokens name the URL as their issuer, so it must be one.
     #[error("the public URL must be http(s)://host[:port], without a path, not {0:?}")]
     PublicUrl(String),
@@ -101,6 +105,7 @@ impl MockServer {
             listen: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             db: None,
+            seed: None,
             public_url: None,
             max_connections: 10_000,
             rate_limits: Vec::new(),
@@ -127,18 +132,18 @@ impl MockServer {
         self.market.address
     }
 
-    /// The solutions of the built-in world, with their secret keys. They stay the same as long as
+    /// The solutions it was founded with, with their secret keys. They stay the same as long as
     /// the database does.
     pub fn solutions(&self) -> Vec<SolutionInfo> {
-        self.market.solutions()
+        self.market.solutions.clone()
     }
 
-    /// The customers of the built-in world, as they were founded.
+    /// The customers it was founded with, as they were when it was started.
     pub fn customers(&self) -> Vec<CustomerInfo> {
-        self.market.customers()
+        self.market.customers.clone()
     }
 
-    /// The secret key of a solution, if the built-in world has it.
+    /// The secret key of a solution, if the marketplace was founded with it.
     pub fn secret_key(&self, solution_id: &str) -> Option<Secret> {
         self.solutions().into_iter().find(|it| it.id == solution_id).map(|it| it.secret_key)
     }
@@ -179,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// Founds a new database with the world of this YAML file, in place of the built-in one. A
+    /// database that was founded before must have been founded with the same file.
+    pub fn seed(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.seed = Some(path.into());
+        self
+    }
+
     /// The URL the marketplace is known by, such as `https://market.test`: the `iss` of its tokens.
     /// `http://address:port` unless set.
     pub fn public_url(mut self, url: impl Into<String>) -> Builder {
@@ -212,6 +224,7 @@ impl Builder {
             None => format!("http://{}", reachable(address)),
         };
 
+        let seed = self.seed.map(|path| read_seed(&path)).transpose()?;
         let store: Arc<dyn Store> = match self.db {
             Some(path) => Arc::new(Sqlite::open(&path)?),
             None => Arc::new(Memory::new()),
@@ -220,7 +233,7 @@ impl Builder {
         for (callers, limit) in self.rate_limits {
             world.rates.set(callers, limit, world.now());
         }
-        let market = Arc::new(Market::open(store, world, url, address).await?);
+        let market = Arc::new(Market::open(store, world, url, address, seed.as_deref()).await?);
         // What an earlier process accepted and did not live to count.
         projection::catch_up(&market).await?;
 
@@ -229,6 +242,11 @@ impl Builder {
         let accepting = tokio::spawn(accept::serve(listener, host, self.max_connections));
         Ok(MockServer { market, running, accepting })
     }
+}
+
+fn read_seed(path: &Path) -> Result<String, StartError> {
+    let failed = |error: std::io::Error| StartError::Seed(format!("{}: {error}", path.display()));
+    std::fs::read_to_string(path).map_err(failed)
 }
 
 /// Where a server that listens on all addresses is reached from its own machine.

@@ -18,6 +18,7 @@ mod problems;
 mod rate_limits;
 mod resets;
 mod revocations;
+mod seed;
 mod tiers;
 mod tokens;
 mod usage;

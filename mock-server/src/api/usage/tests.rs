@@ -59,7 +59,7 @@ async fn market(store: Arc<dyn Store>) -> Arc<Market> {
     let url = "http://market.test".to_owned();
     let address = ([127, 0, 0, 1], 4242).into();
     let world = World::real().expect("randomness");
-    Arc::new(Market::open(store, world, url, address).await.expect("a market"))
+    Arc::new(Market::open(store, world, url, address, None).await.expect("a market"))
 }
 
 /// Three searches, the last with an idempotency key.

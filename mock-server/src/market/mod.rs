@@ -1,5 +1,8 @@
 //! One marketplace: its facts, its keys, its name and its world.
 
+mod founding;
+mod seed;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +13,18 @@ use tokio::sync::Mutex;
 
 use crate::StartError;
 use crate::api::passwords::Passwords;
-use crate::domain::account::Account;
-use crate::domain::builtin::{BuiltIn, built_in, password};
-use crate::domain::catalogue::{Customer, Solution};
+use crate::domain::builtin::built_in;
+use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::credential::Hash;
 #[cfg(feature = "control")]
 use crate::domain::credential::Kind;
 use crate::domain::keys::{KeySeeds, Keys};
-use crate::facts::{self, ApiKey};
-use crate::store::{Store, Transaction, transact};
+use crate::facts;
+use crate::store::{Store, transact};
 use crate::world::World;
+
+pub(crate) use founding::Founded;
+use founding::found;
 
 /// A stretch of time in which the database is known to have been one and the same. A file may have
 /// been replaced, or restored from a backup, while no server had it open, and nothing in it would
@@ -41,6 +46,9 @@ pub(crate) struct Market {
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
     pub generation: Generation,
+    /// What it was founded with, as it was when the marketplace was opened.
+    pub solutions: Vec<SolutionInfo>,
+    pub customers: Vec<CustomerInfo>,
     /// Where it listens.
     pub address: SocketAddr,
     #[cfg(feature = "control")]
@@ -48,25 +56,34 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    /// Opens the marketplace a store holds, founding it if the store is empty.
+    /// Opens the marketplace a store holds. If the store is empty it is founded: with the world that
+    /// `seed` describes in YAML, or else with the built-in one.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         world: World,
         url: String,
         address: SocketAddr,
+        seed: Option<&str>,
     ) -> Result<Market, StartError> {
         let now = world.now();
-        let seeds = KeySeeds::new(|| world.random.bytes());
-        let seeds = transact(&*store, async |tx| {
-            if let Some(kept) = tx.get::<KeySeeds>(&facts::keys()).await? {
-                return Ok(kept);
+        let kept = transact(&*store, async |tx| tx.peek::<KeySeeds>(&facts::keys()).await).await?;
+        let (seeds, founded) = match kept {
+            Some(seeds) => (seeds, founded_before(&*store, seed).await?),
+            None => {
+                let seeds = KeySeeds::new(|| world.random.bytes());
+                let founding = match seed {
+                    Some(yaml) => {
+                        seed::read(yaml, now, || world.random.bytes()).map_err(StartError::Seed)?
+                    }
+                    None => built_in(now),
+                };
+                let seed = seed.map(fingerprint);
+                let founded = found(&*store, &seeds, &founding, seed).await?;
+                (seeds, founded)
             }
-            tx.put(&facts::keys(), &seeds)?;
-            found(tx, &seeds, now)?;
-            Ok::<_, StartError>(seeds.clone())
-        })
-        .await?;
+        };
         let keys = Keys::open(&seeds).ok_or(StartError::DamagedKeys)?;
+        let (solutions, customers) = show(&*store, &keys, &founded).await?;
         Ok(Market {
             #[cfg(feature = "control")]
             control_token: Kind::ControlToken.secret(world.random.bytes()),
@@ -77,6 +94,8 @@ impl Market {
             keys,
             passwords: Passwords::default(),
             url,
+            solutions,
+            customers,
             address,
         })
     }
@@ -99,33 +118,59 @@ impl Market {
         self.keys.replace(&seeds.signing);
         Ok(())
     }
+}
 
-    /// The solutions of the built-in world.
-    pub(crate) fn solutions(&self) -> Vec<SolutionInfo> {
-        let info = |solution: Solution| SolutionInfo {
-            secret_key: self.keys.test_secret_key(&solution.id),
-            publishable_key: self.keys.test_publishable_key(&solution.id),
-            id: solution.id,
-            name: solution.name,
-            time_zone: solution.time_zone,
-        };
-        built_in(self.world.now()).solutions.into_iter().map(info).collect()
-    }
-
-    /// The customers of the built-in world, as they were founded.
-    pub(crate) fn customers(&self) -> Vec<CustomerInfo> {
-        let BuiltIn { customers, subscriptions, .. } = built_in(self.world.now());
-        let info = |customer: Customer| {
-            let own = subscriptions.iter().filter(|own| own.customer_id == customer.id);
-            let subscriptions = own.map(|own| (own.solution_id.clone(), own.tier)).collect();
-            let email = customer.email.map(|email| email.as_str().to_owned());
-            CustomerInfo { id: customer.id, name: customer.name, email, subscriptions }
-        };
-        customers.into_iter().map(info).collect()
+/// What an earlier start has founded. Another world than the caller wants is an error: it would be
+/// missed where it is looked for, and much later.
+async fn founded_before(store: &dyn Store, seed: Option<&str>) -> Result<Founded, StartError> {
+    let founded = transact(store, async |tx| tx.peek::<Founded>(&facts::founded()).await).await?;
+    let founded = founded.unwrap_or_default();
+    match seed.map(fingerprint) {
+        wanted if wanted.is_none() || wanted == founded.seed => Ok(founded),
+        _ => Err(StartError::OtherSeed),
     }
 }
 
-/// A solution of the built-in world.
+fn fingerprint(seed: &str) -> String {
+    Hash::of(&Secret::new(seed)).index()
+}
+
+/// What a marketplace was founded with, as it is now.
+async fn show(
+    store: &dyn Store,
+    keys: &Keys,
+    founded: &Founded,
+) -> Result<(Vec<SolutionInfo>, Vec<CustomerInfo>), StartError> {
+    transact(store, async |tx| {
+        let mut solutions = Vec::new();
+        for id in &founded.solutions {
+            let solution: Option<Solution> = tx.peek(&facts::solution(id)).await?;
+            solutions.extend(solution.map(|solution| SolutionInfo {
+                secret_key: keys.test_secret_key(&solution.id),
+                publishable_key: keys.test_publishable_key(&solution.id),
+                id: solution.id,
+                name: solution.name,
+                time_zone: solution.time_zone,
+            }));
+        }
+        let mut customers = Vec::new();
+        for id in &founded.customers {
+            let Some(customer) = tx.peek::<Customer>(&facts::customer(id)).await? else { continue };
+            let own = facts::subscriptions(id, "", founded.solutions.len());
+            let own = tx.query::<Subscription>(own).await?.into_iter();
+            customers.push(CustomerInfo {
+                id: customer.id,
+                name: customer.name,
+                email: customer.email.map(|email| email.as_str().to_owned()),
+                subscriptions: own.map(|(_, own)| (own.solution_id, own.tier)).collect(),
+            });
+        }
+        Ok((solutions, customers))
+    })
+    .await
+}
+
+/// A solution the marketplace was founded with.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct SolutionInfo {
@@ -141,7 +186,7 @@ pub struct SolutionInfo {
     pub publishable_key: Secret,
 }
 
-/// A customer of the built-in world.
+/// A customer the marketplace was founded with.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[non_exhaustive]
 pub struct CustomerInfo {
@@ -149,37 +194,8 @@ pub struct CustomerInfo {
     pub id: String,
     /// `None` for an anonymous visitor.
     pub name: Option<String>,
-    /// The address to sign in with; the password is `cloudnestle-test`.
+    /// The address to sign in with; in the built-in world the password is `cloudnestle-test`.
     pub email: Option<String>,
     /// The solutions the customer has subscribed to, and in which tier.
     pub subscriptions: BTreeMap<String, Tier>,
-}
-
-/// Writes the built-in world, with a secret key for each solution.
-fn found(tx: &mut Transaction<'_>, seeds: &KeySeeds, now: Timestamp) -> Result<(), StartError> {
-    let keys = Keys::open(seeds).ok_or(StartError::DamagedKeys)?;
-    let world = built_in(now);
-    for solution in &world.solutions {
-        if let Some(flaw) = solution.flaw() {
-            return Err(StartError::Catalogue(format!("{}: {flaw}", solution.id)));
-        }
-        tx.put(&facts::solution(&solution.id), solution)?;
-        for key in [keys.test_secret_key(&solution.id), keys.test_publishable_key(&solution.id)] {
-            let hash = Hash::of(&key);
-            let api_key = ApiKey { hash, solution_id: solution.id.clone(), expires_at: None };
-            tx.put(&facts::api_key(&hash), &api_key)?;
-        }
-    }
-    for customer in &world.customers {
-        tx.put(&facts::customer(&customer.id), customer)?;
-        if let Some(email) = &customer.email {
-            let account = Account { customer_id: customer.id.clone(), password: password() };
-            tx.put(&facts::account(email), &account)?;
-        }
-    }
-    for subscription in &world.subscriptions {
-        let key = facts::subscription(&subscription.customer_id, &subscription.solution_id);
-        tx.put(&key, subscription)?;
-    }
-    Ok(())
 }

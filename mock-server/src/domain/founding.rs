@@ -1,0 +1,86 @@
+//! What a new database begins with, and whether it makes sense.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+
+use super::account::{Account, Email};
+use super::catalogue::{Customer, Solution, Subscription};
+
+/// Everything a new database begins with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Founding {
+    pub solutions: Vec<Solution>,
+    pub customers: Vec<Customer>,
+    pub accounts: Vec<(Email, Account)>,
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// The most of each. The lists of solutions and customers are kept in one item.
+const MAX_ENTRIES: usize = 2_000;
+/// The most subscriptions.
+const MAX_SUBSCRIPTIONS: usize = 10 * MAX_ENTRIES;
+/// The longest id, in bytes.
+const MAX_ID_BYTES: usize = 64;
+
+impl Founding {
+    /// What is wrong with it, if anything is.
+    pub(crate) fn flaw(&self) -> Option<String> {
+        if self.solutions.len() > MAX_ENTRIES || self.customers.len() > MAX_ENTRIES {
+            return Some(format!("a world has at most {MAX_ENTRIES} solutions and customers"));
+        }
+        if self.subscriptions.len() > MAX_SUBSCRIPTIONS {
+            return Some(format!("a world has at most {MAX_SUBSCRIPTIONS} subscriptions"));
+        }
+        let solutions = self.solutions.iter().map(|solution| ("sol_", solution.id.as_str()));
+        let customers = self.customers.iter().map(|customer| ("cus_", customer.id.as_str()));
+        let mut ids = BTreeSet::new();
+        for (prefix, id) in solutions.chain(customers) {
+            if !is_id(prefix, id) {
+                return Some(format!("an id looks like {prefix}name, not {id:?}"));
+            }
+            if !ids.insert(id) {
+                return Some(format!("{id} is there twice"));
+            }
+        }
+        let mut addresses = BTreeSet::new();
+        for (email, _) in &self.accounts {
+            if !addresses.insert(email.as_str()) {
+                return Some(format!("{} belongs to two customers", email.as_str()));
+            }
+        }
+        let solutions = self.solutions.iter().find_map(flaw_of_solution);
+        solutions.or_else(|| self.subscriptions.iter().find_map(|it| self.flaw_of(it)))
+    }
+
+    fn flaw_of(&self, subscription: &Subscription) -> Option<String> {
+        let Subscription { customer_id, solution_id, tier, .. } = subscription;
+        if !self.customers.iter().any(|customer| customer.id == *customer_id) {
+            return Some(format!("{customer_id} has a subscription and is no customer"));
+        }
+        let Some(solution) = self.solutions.iter().find(|solution| solution.id == *solution_id)
+        else {
+            return Some(format!("{customer_id} has subscribed to {solution_id}, which is none"));
+        };
+        let has_plan = solution.plan(*tier).is_some();
+        (!has_plan).then(|| format!("{solution_id} has no plan for {customer_id}'s tier {tier:?}"))
+    }
+}
+
+fn flaw_of_solution(solution: &Solution) -> Option<String> {
+    let id = &solution.id;
+    if TimeZone::get(&solution.time_zone).is_err() {
+        return Some(format!("{id}: there is no time zone {:?}", solution.time_zone));
+    }
+    let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    if !solution.launch_url.iter().chain(&solution.allowed_origins).all(is_url) {
+        return Some(format!("{id}: launch_url and allowed_origins begin with http(s)://"));
+    }
+    solution.flaw().map(|flaw| format!("{id}: {flaw}"))
+}
+
+fn is_id(prefix: &str, id: &str) -> bool {
+    let rest = id.strip_prefix(prefix).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !rest.is_empty() && id.len() <= MAX_ID_BYTES && rest.bytes().all(is_plain)
+}

@@ -1,0 +1,212 @@
+//! A world of one's own, from a YAML file: solutions, customers and who has subscribed to what.
+
+use cloudnestle_marketplace::model::{QuotaPolicy, Secret, Tier, Timestamp, Window};
+use serde::Deserialize;
+
+use crate::domain::account::{Account, Email};
+use crate::domain::catalogue::{Action, Allowance, Customer, Plan, Solution, Source, Subscription};
+use crate::domain::founding::Founding;
+use crate::domain::password::{self, PasswordHash};
+
+/// The file. What it does not know it refuses: a slip of the pen must not make another world.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedFile {
+    solutions: Vec<SeedSolution>,
+    #[serde(default)]
+    customers: Vec<SeedCustomer>,
+    #[serde(default)]
+    subscriptions: Vec<SeedSubscription>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedSolution {
+    id: String,
+    name: String,
+    #[serde(default = "india")]
+    time_zone: String,
+    launch_url: Option<String>,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    actions: Vec<SeedAction>,
+    plans: Vec<SeedPlan>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedAction {
+    name: String,
+    unit: String,
+    #[serde(default)]
+    source: Source,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedPlan {
+    tier: Tier,
+    #[serde(default)]
+    entitlements: Vec<String>,
+    #[serde(default)]
+    allowances: Vec<SeedAllowance>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedAllowance {
+    action: String,
+    limit: Option<u64>,
+    window: Window,
+    #[serde(default = "soft")]
+    policy: QuotaPolicy,
+}
+
+/// Anonymous without an address.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedCustomer {
+    id: String,
+    name: Option<String>,
+    email: Option<String>,
+    password: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedSubscription {
+    customer: String,
+    solution: String,
+    tier: Tier,
+}
+
+/// As quotas and invoices have it unless a solution says otherwise.
+fn india() -> String {
+    "Asia/Kolkata".to_owned()
+}
+
+fn soft() -> QuotaPolicy {
+    QuotaPolicy::Soft
+}
+
+/// The world that a file describes, founded at `now`; or what is wrong with it.
+pub(super) fn read(
+    yaml: &str,
+    now: Timestamp,
+    mut salt: impl FnMut() -> [u8; 16],
+) -> Result<Founding, String> {
+    let file: SeedFile = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    let mut founding = Founding {
+        solutions: file.solutions.into_iter().map(solution).collect(),
+        ..Founding::default()
+    };
+    for customer in file.customers {
+        let SeedCustomer { id, name, email, password } = customer;
+        let email = match email {
+            Some(text) => {
+                Some(Email::parse(&text).ok_or_else(|| format!("{id}: {text:?} is no address"))?)
+            }
+            None => None,
+        };
+        match (&email, password) {
+            (Some(email), Some(password)) => {
+                let password = hash(&id, &password, salt())?;
+                let account = Account { customer_id: id.clone(), password };
+                founding.accounts.push((email.clone(), account));
+            }
+            (None, Some(_)) => return Err(format!("{id}: a password without an address")),
+            (_, None) => {}
+        }
+        let registered_at = email.is_some().then_some(now);
+        founding.customers.push(Customer { id, name, email, registered_at });
+    }
+    founding.subscriptions = file
+        .subscriptions
+        .into_iter()
+        .map(|it| Subscription {
+            customer_id: it.customer,
+            solution_id: it.solution,
+            tier: it.tier,
+            since: now,
+        })
+        .collect();
+    match founding.flaw() {
+        Some(flaw) => Err(flaw),
+        None => Ok(founding),
+    }
+}
+
+fn hash(id: &str, password: &Secret, salt: [u8; 16]) -> Result<PasswordHash, String> {
+    if !password::LENGTH.contains(&password.expose().len()) {
+        return Err(format!("{id}: a password has 8 to 256 bytes"));
+    }
+    PasswordHash::of(password, salt).ok_or_else(|| format!("{id}: the password can't be hashed"))
+}
+
+fn solution(seed: SeedSolution) -> Solution {
+    let action = |it: SeedAction| Action { name: it.name, unit: it.unit, source: it.source };
+    let allowance = |it: SeedAllowance| Allowance {
+        action: it.action,
+        limit: it.limit,
+        window: it.window,
+        policy: it.policy,
+    };
+    let plan = |it: SeedPlan| Plan {
+        tier: it.tier,
+        entitlements: it.entitlements,
+        allowances: it.allowances.into_iter().map(allowance).collect(),
+    };
+    Solution {
+        id: seed.id,
+        name: seed.name,
+        time_zone: seed.time_zone,
+        actions: seed.actions.into_iter().map(action).collect(),
+        plans: seed.plans.into_iter().map(plan).collect(),
+        launch_url: seed.launch_url,
+        allowed_origins: seed.allowed_origins,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(yaml: &str) -> Result<Founding, String> {
+        read(yaml, Timestamp::from_secs(1_800_000_000), || [7; 16])
+    }
+
+    const MAPS: &str = "
+solutions:
+  - id: sol_maps
+    name: Maps
+    actions: [{ name: tile, unit: tile }]
+    plans:
+      - { tier: anonymous, allowances: [{ action: tile, limit: 10, window: day, policy: hard }] }
+customers: [{ id: cus_guest }]
+subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
+";
+
+    #[test]
+    fn a_world_is_read_from_its_file() {
+        let maps = world(MAPS).expect("a world");
+        assert_eq!(maps.solutions[0].time_zone, "Asia/Kolkata");
+        assert!(maps.solutions[0].is_hard("tile", Window::Day));
+        assert_eq!(maps.customers[0].registered_at, None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_words() {
+        for (from, to, words) in [
+            ("sol_maps\n    name", "maps\n    name", "an id looks like sol_name, not \"maps\""),
+            ("tier: anonymous }]", "tier: pro }]", "sol_maps has no plan for cus_guest's tier Pro"),
+            ("solution: sol_maps", "solution: sol_map", "cus_guest has subscribed to sol_map"),
+            ("action: tile", "action: tiles", "sol_maps: a plan limits tiles, which is no action"),
+            ("cus_guest }]\n", "cus_guest, password: x }]\n", "a password without an address"),
+            ("name: Maps", "name: Maps\n    time_zone: Mars/Base", "there is no time zone"),
+            ("limit: 10", "limits: 10", "unknown field `limits`"),
+        ] {
+            let flaw = world(&MAPS.replace(from, to)).expect_err(to);
+            assert!(flaw.contains(words), "{flaw}");
+        }
+    }
+}

@@ -103,9 +103,9 @@ pub struct Step {
     pub deed: Deed,
     /// The name of the token it is done with.
     pub token: Option<String>,
-    /// `quotas`: the customer's id.
+    /// `quotas`, `reset_quota`: the customer's id.
     pub customer: Option<String>,
-    /// `track_usage`: the action.
+    /// `track_usage`, `reset_quota`: the action.
     pub action: Option<String>,
     /// `track_usage`: how much of it; 1 unless set.
     pub quantity: Option<u64>,
@@ -157,6 +157,8 @@ pub enum Deed {
     Stats,
     /// The marketplace revokes a token.
     Revoke,
+    /// The marketplace gives `customer` the quota of `action` back.
+    ResetQuota,
     /// The marketplace's clock moves on by `millis`.
     AdvanceClock,
     /// The marketplace can't be reached any more.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cloudnestle_marketplace::{Builder, Code, MarketplaceSdk, UsageStats};
+use cloudnestle_marketplace::{Builder, Code, Event, MarketplaceSdk, Usage, UsageStats};
 use cloudnestle_mock_server::MockServer;
 
 const SOLUTION: &str = "sol_faiss_search";
@@ -77,6 +77,23 @@ async fn track_until_killed(token: &str) -> ! {
         sdk.track_usage(token, "search").await.unwrap();
         println!("acknowledged");
     }
+}
+
+#[tokio::test]
+async fn what_is_beyond_a_hard_limit_is_told_with_the_event_and_the_reason() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk();
+    let mut events = sdk.events();
+    for quantity in [5, 1] {
+        sdk.track_usage(&stage.token, Usage::of("export").quantity(quantity)).await.unwrap();
+    }
+    sdk.flush().await.unwrap();
+    let rejected = loop {
+        if let Event::UsageRejected { event, code } = events.next().await.unwrap() {
+            break (event.action, event.quantity, code);
+        }
+    };
+    assert_eq!(rejected, ("export".to_owned(), 1, Code::QuotaExceeded));
 }
 
 #[tokio::test]

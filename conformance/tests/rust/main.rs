@@ -57,6 +57,7 @@ async fn take(step: &Step, server: &Server, program: &mut Program) -> Result<()>
     ensure!(!expects || step.deed.is_the_programs(), "{:?} gives no answer", step.deed);
     match step.deed {
         Deed::Revoke => server.revoke(program.access_token(step)?).await,
+        Deed::ResetQuota => server.reset_quota(step).await,
         Deed::AdvanceClock => server.advance_clock(millis(step)?),
         Deed::GoOffline => server.outage(true),
         Deed::ComeOnline => server.outage(false),

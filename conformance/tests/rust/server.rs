@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use cloudnestle_conformance::{Fault, Given, SOLUTION, ServerSide};
-use cloudnestle_marketplace::model::{Quota, Quotas, RevokeToken, Secret};
+use cloudnestle_conformance::{Fault, Given, SOLUTION, ServerSide, Step};
+use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, RevokeToken, Secret};
 use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
 use cloudnestle_mock_server::MockServer;
 
@@ -44,6 +44,22 @@ impl Server {
             .delete(format!("{}/api/revoke-token", self.server.url()))
             .bearer_auth(self.secret_key()?.expose())
             .json(&RevokeToken { token: token.clone() })
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn reset_quota(&self, step: &Step) -> Result<()> {
+        let reset = ResetQuota {
+            customer_id: step.customer.clone().context("`customer` is missing")?,
+            solution_id: SOLUTION.to_owned(),
+            action: step.action.clone(),
+        };
+        self.http
+            .post(format!("{}/api/reset-quota", self.server.url()))
+            .bearer_auth(self.server.admin_key().expose())
+            .json(&reset)
             .send()
             .await?
             .error_for_status()?;

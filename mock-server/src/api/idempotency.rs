@@ -32,6 +32,7 @@ const MAX_KEY_BYTES: usize = 255;
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The caller's own name for what it is about to do, if it gave one.
+#[derive(Default)]
 pub(crate) struct IdempotencyKey(Option<String>);
 
 /// What was done under a key.

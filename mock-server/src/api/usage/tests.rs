@@ -1,5 +1,7 @@
 //! A process may die at any point of taking usage.
 
+mod limits;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

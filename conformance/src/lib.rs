@@ -103,7 +103,12 @@ pub struct Step {
     pub deed: Deed,
     /// The name of the token it is done with.
     pub token: Option<String>,
-    /// `quotas`, `reset_quota`: the customer's id.
+    /// Whether the token's signature is broken before.
+    #[serde(default)]
+    pub forged: bool,
+    /// `change_tier`: the tier from then on.
+    pub tier: Option<Tier>,
+    /// `quotas`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the customer's id.
     pub customer: Option<String>,
     /// `track_usage`, `reset_quota`: the action.
     pub action: Option<String>,
@@ -111,7 +116,7 @@ pub struct Step {
     pub quantity: Option<u64>,
     /// `track_usage`: the caller's own name for the event.
     pub idempotency_key: Option<String>,
-    /// `refresh`: the name of the new pair.
+    /// `refresh`, `issue`: the name of the new pair.
     pub keep_as: Option<String>,
     /// How often it is done, one after the other; once unless set.
     pub times: Option<u32>,
@@ -159,6 +164,14 @@ pub enum Deed {
     Revoke,
     /// The marketplace gives `customer` the quota of `action` back.
     ResetQuota,
+    /// The marketplace revokes every token that a customer has for the solution.
+    RevokeUser,
+    /// The marketplace gives a customer another tier of the solution.
+    ChangeTier,
+    /// The marketplace gives a customer one more pair, which goes by the name of `keep_as`.
+    Issue,
+    /// The marketplace ends, and begins again with the same database. Its journal begins anew.
+    RestartServer,
     /// The marketplace's clock moves on by `millis`.
     AdvanceClock,
     /// The marketplace can't be reached any more.

@@ -23,11 +23,12 @@ pub struct Answer<T> {
     pub(crate) age: Duration,
 }
 
-/// Who stands behind an answer.
+/// Who stands behind an answer. It is about the past: [`Freshness`] says whether that still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verified {
-    /// The marketplace itself, which knows of revocations.
+    /// The marketplace, which knows of revocations: it was asked about this token, or the
+    /// signature was checked here and its revocation feed does not name the token.
     Online,
     /// The token's signature and its own words alone.
     Local,
@@ -39,6 +40,9 @@ pub enum Verified {
 pub enum Freshness {
     /// Within the bound: at most 5 s old.
     Fresh,
+    /// A context of at most 30 s ago, of a token that is still good. A newer one is on its way for
+    /// whoever asks next.
+    Stale,
     /// Older than the bound, because the marketplace can't be reached; at most 5 minutes old.
     Offline,
 }
@@ -54,8 +58,8 @@ impl<T> Answer<T> {
         self.freshness
     }
 
-    /// How long ago the marketplace was asked (or, of a token it was never asked about, how long
-    /// ago that token was issued).
+    /// How long ago the marketplace was asked, about this token or for its revocation feed (or, if
+    /// neither, how long ago the token was issued).
     pub fn age(&self) -> Duration {
         self.age
     }

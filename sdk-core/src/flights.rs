@@ -28,12 +28,27 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        self.depart(key, take_off).await
+    }
+
+    /// Has the flight for `key` begun, if none is in the air, and waits for nobody.
+    pub(crate) fn launch<F>(&self, key: &str, take_off: impl FnOnce() -> F)
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        drop(self.depart(key, take_off));
+    }
+
+    fn depart<F>(&self, key: &str, take_off: impl FnOnce() -> F) -> Flight<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let (flight, is_new) = self.board(key, take_off);
         if is_new {
             // Not under the lock: a host may run the task at once, and landing takes it.
             self.host.spawn(flight.clone().map(drop).boxed());
         }
-        flight.await
+        flight
     }
 
     fn board<F>(&self, key: &str, take_off: impl FnOnce() -> F) -> (Flight<T>, bool)

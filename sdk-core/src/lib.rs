@@ -5,7 +5,7 @@
 //! # example::run(async |sdk, token, _pair| {
 //! use cloudnestle_marketplace::Usage;
 //!
-//! let user = sdk.validate_user(token).await?; // signature here, revocation with the marketplace
+//! let user = sdk.validate_user(token).await?; // signature here, revocation by the feed
 //! let context = sdk.get_user_context(token).await?; // tier, entitlements, quotas
 //! sdk.track_usage(token, "search").await?; // written down now, delivered in the background
 //! sdk.track_usage(token, Usage::of("index").quantity(512)).await?;

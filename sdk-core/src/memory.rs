@@ -1,30 +1,57 @@
 //! What the marketplace has said about tokens, how long it may be believed, and whom to ask when it
 //! may not. One rule for users and for contexts.
+//!
+//! Three things end the belief: time, the token's own end, and the revocation feed. What is remembered
+//! carries the feed's *epoch* at which it was last found true, so that looking it up again costs a
+//! comparison as long as the feed has nothing new.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::answer::{Answer, Freshness, Verified};
+use crate::auth::{Identity, Revocations, Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;
-use crate::host::cache::TokenCache;
+use crate::host::cache::{TOKENS, TokenCache};
 use crate::http::Clock;
-use crate::model::{Code, Timestamp};
+use crate::model::{Code, Tier, Timestamp};
 use crate::reach::Reach;
 
-/// How long an answer may be given again without asking. Without the revocation feed this is the
-/// bound on how late a revocation is noticed.
-const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How long what the marketplace said is as good as asking again: the bound on how late a revocation
+/// is noticed.
+pub(crate) const FRESH_FOR: Duration = Duration::from_secs(5);
 
 /// How old an answer may be when the marketplace can't be reached. A token's life is 15 minutes;
 /// this is how long a revocation may go unnoticed in an outage.
 const OFFLINE_FOR: Duration = Duration::from_secs(5 * 60);
 
-pub(crate) struct Memory<T: Send + Sync + 'static> {
+/// How old a context may be that is given while a newer one is fetched: nobody waits who asks at
+/// least twice a minute, and a quota is never shown as it was longer ago.
+const STALE_FOR: Duration = Duration::from_secs(30);
+
+/// What can be remembered of a token.
+pub(crate) trait Remembered: Sized + Send + Sync + 'static {
+    /// Whether it stays true until the feed says otherwise. If not, it is asked for again.
+    const LASTS: bool;
+
+    /// Whose token it was said of.
+    fn customer_id(&self) -> &str;
+
+    /// The token.
+    fn token_id(&self) -> &str;
+
+    /// The same for a user with another tier; `None` if more than the tier changes by that.
+    fn in_tier(&self, tier: Tier) -> Option<Self>;
+}
+
+pub(crate) struct Memory<T: Remembered> {
     host: Arc<dyn Host>,
     clock: Arc<Clock>,
     reach: Arc<Reach>,
+    /// `None` where nobody wants to know of revocations, or each time anew.
+    feed: Option<Arc<Revocations>>,
     known: Arc<TokenCache<Arc<Known<T>>>>,
     flights: Flights<Arc<Known<T>>>,
 }
@@ -35,128 +62,267 @@ pub(crate) struct Known<T> {
     /// When the marketplace was asked, by the monotonic clock: the request was sent then, and the
     /// answer may have been true only then.
     asked: Duration,
-    /// Until when it is given without asking, by the monotonic clock.
-    fresh_until: Duration,
     /// When the token ends, by the marketplace's clock: the monotonic one stands still while a
     /// machine sleeps.
     ends_at: Timestamp,
+    /// The token's `iat`.
+    issued_at: u64,
+    /// Up to where in the feed it was found true.
+    epoch: AtomicU64,
 }
 
 enum Said<T> {
     Yes(Arc<T>, Verified),
-    /// A token that was refused stays refused: what ends never begins again.
     No(Code),
 }
 
-impl<T: Send + Sync + 'static> Memory<T> {
-    pub(crate) fn new(host: Arc<dyn Host>, clock: Arc<Clock>, reach: Arc<Reach>) -> Self {
-        let flights = Flights::new(host.clone());
-        Memory { host, clock, reach, known: Arc::new(TokenCache::new()), flights }
+/// When something was found out: what the marketplace says later may contradict it.
+#[derive(Clone, Copy)]
+struct Moment {
+    asked: Duration,
+    epoch: u64,
+}
+
+impl<T: Remembered> Memory<T> {
+    pub(crate) fn new(
+        host: Arc<dyn Host>,
+        clock: Arc<Clock>,
+        reach: Arc<Reach>,
+        feed: Option<Arc<Revocations>>,
+    ) -> Self {
+        let (known, flights) = (Arc::new(TokenCache::new(TOKENS)), Flights::new(host.clone()));
+        Memory { host, clock, reach, feed, known, flights }
     }
 
     /// What was said of the token within the last 5 s. Waits for nobody.
     pub(crate) fn fresh(&self, token: &str) -> Option<Result<Answer<T>>> {
         let known = self.known.get(token)?;
-        known.fresh(self.host.monotonic(), self.clock.now())
+        let now = self.host.monotonic();
+        // Asked first in any case: it has the feed read when that is due.
+        let told = self.feed.as_ref().is_some_and(|feed| feed.is_fresh(now)) && T::LASTS;
+        if !known.is_fresh(told, now, self.clock.now()) {
+            return None;
+        }
+        let known = self.judged(token, known)?;
+        Some(self.answer(&known, now, Freshness::Fresh))
     }
 
-    /// Remembers something that was found out without asking.
-    pub(crate) fn remember(
+    /// What was said of the token a little earlier, while it is asked for again in the background.
+    /// For tokens that are known to be good.
+    pub(crate) fn stale<F>(
         &self,
         token: &str,
-        value: T,
-        verified: Verified,
-        ends_at: Timestamp,
-    ) -> Answer<T> {
+        identity: &Identity,
+        question: impl FnOnce() -> F,
+    ) -> Option<Result<Answer<T>>>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let known = self.known.get(token)?;
         let now = self.host.monotonic();
-        let value = Arc::new(value);
-        keep(&self.known, token, Known::yes(value.clone(), verified, now, ends_at));
-        Answer { value, verified, freshness: Freshness::Fresh, age: Duration::ZERO }
+        let is_good = matches!(known.said, Said::Yes(..)) && self.clock.now() < known.ends_at;
+        if !is_good || now >= known.asked + STALE_FOR {
+            return None;
+        }
+        let known = self.judged(token, known)?;
+        self.flights.launch(token, || self.flight(token, identity, question()));
+        Some(self.answer(&known, now, Freshness::Stale))
+    }
+
+    /// Remembers what a token says of itself.
+    pub(crate) fn remember(&self, token: &str, value: Arc<T>, identity: &Identity) -> Answer<T> {
+        let asked = self.host.monotonic();
+        let moment = Moment { asked, epoch: identity.epoch };
+        keep(&self.known, token, Known::yes(value.clone(), Verified::Local, moment, identity));
+        let (verified, freshness) = (Verified::Local, Freshness::Fresh);
+        Answer { value, verified, freshness, age: Duration::ZERO }
+    }
+
+    /// Remembers what a token says of itself, and that the feed, which is fresh, has nothing against
+    /// it. `None` if it can't tell, or the marketplace itself has refused the token: ask.
+    pub(crate) fn remember_by_feed(
+        &self,
+        token: &str,
+        value: &Arc<T>,
+        identity: &Identity,
+    ) -> Option<Result<Answer<T>>> {
+        let feed = self.feed.as_ref()?;
+        let asked = feed.sent()?;
+        let said_no = self.known.get(token).is_some_and(|known| {
+            matches!(known.said, Said::No(_)) && feed.counts(known.epoch.load(Ordering::Relaxed))
+        });
+        if said_no || !feed.tells_of(identity.issued_at) {
+            return None;
+        }
+        let subject = subject(&**value, identity.issued_at);
+        let (verdict, epoch) = feed.judge(subject, None);
+        let moment = Moment { asked, epoch };
+        let known = match verdict {
+            Verdict::Good => Known::yes(value.clone(), Verified::Online, moment, identity),
+            Verdict::Retiered(tier) => {
+                Known::yes(Arc::new(value.in_tier(tier)?), Verified::Online, moment, identity)
+            }
+            Verdict::Revoked => Known::no(Code::TokenRevoked, moment, identity),
+            Verdict::Void => return None,
+        };
+        let known = keep(&self.known, token, known);
+        Some(self.answer(&known, self.host.monotonic(), Freshness::Fresh))
     }
 
     /// Refuses the token from now on, without asking.
     pub(crate) fn refuse(&self, token: &str, code: Code) {
-        let (asked, said) = (self.host.monotonic(), Said::No(code));
-        let ends_at = Timestamp::from_millis(i64::MAX);
-        keep(&self.known, token, Known { said, asked, fresh_until: Duration::MAX, ends_at });
+        let asked = self.host.monotonic();
+        // Another database could not make it good again: it was signed to be refused here.
+        let (ends_at, epoch) = (Timestamp::from_millis(i64::MAX), AtomicU64::new(u64::MAX));
+        let said = Said::No(code);
+        keep(&self.known, token, Known { said, asked, ends_at, issued_at: 0, epoch });
     }
 
     /// Asks, and remembers what is said. Callers who ask about the same token at the same time ask
     /// once. When nobody answers, recalls what was said before, or else takes the token at its word
-    /// (`as_issued`, and when that was) for as long as an answer would be believed.
+    /// (`as_issued`) for as long as an answer would be believed.
     pub(crate) async fn ask_or_recall<F>(
         &self,
         token: &str,
-        ends_at: Timestamp,
-        as_issued: Option<(T, Timestamp)>,
+        identity: &Identity,
+        as_issued: Option<Arc<T>>,
         question: impl FnOnce() -> F,
     ) -> Result<Answer<T>>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        // Whoever asked while this caller looked at the signature may have been told.
-        if let Some(answer) = self.fresh(token) {
-            return answer;
-        }
-        let flight = self.flights.join(token, || self.flight(token, ends_at, question())).await;
-        let (now, wall) = (self.host.monotonic(), self.clock.now());
+        let flight = self.flights.join(token, || self.flight(token, identity, question())).await;
         let error = match flight {
-            Ok(known) => return known.answer(now, Freshness::Fresh),
+            Ok(known) => return self.answer(&known, self.host.monotonic(), Freshness::Fresh),
             Err(error) => error,
         };
         // By its code: a server that asks not to be asked again has not refused the token.
         if !error.code().is_retryable() {
             return Err(error);
         }
-        if let Some(recalled) = self.known.get(token).and_then(|known| known.offline(now, wall)) {
+        if let Some(recalled) = self.recall(token) {
             return recalled;
         }
-        let (value, issued_at) = as_issued.ok_or_else(|| error.clone())?;
-        let age = wall.since(issued_at);
-        if age > OFFLINE_FOR || wall >= ends_at {
-            return Err(error);
-        }
-        let (verified, freshness) = (Verified::Local, Freshness::Offline);
-        Ok(Answer { value: Arc::new(value), verified, freshness, age })
+        as_issued.and_then(|value| self.at_its_word(value, identity)).ok_or(error)
     }
 
     /// Asks, whatever is remembered and whoever else asks; an error when nobody answers.
     pub(crate) async fn ask(
         &self,
         token: &str,
-        ends_at: Timestamp,
+        identity: &Identity,
         question: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<Answer<T>> {
-        let asked = self.host.monotonic();
-        let known = learn(self.reach.note(question.await), asked, ends_at)?;
+        let moment = self.moment();
+        let known = learn(self.reach.note(question.await), moment, identity)?;
         let known = keep(&self.known, token, known);
-        known.answer(self.host.monotonic(), Freshness::Fresh)
+        self.answer(&known, self.host.monotonic(), Freshness::Fresh)
     }
 
     fn flight(
         &self,
         token: &str,
-        ends_at: Timestamp,
+        identity: &Identity,
         question: impl Future<Output = Result<T>> + Send + 'static,
     ) -> impl Future<Output = Result<Arc<Known<T>>>> + Send + 'static {
-        let (host, reach) = (self.host.clone(), self.reach.clone());
+        let (reach, identity) = (self.reach.clone(), identity.clone());
         let (known, token) = (self.known.clone(), token.to_owned());
+        let moment = self.moment();
         async move {
-            let asked = host.monotonic();
-            let said = learn(reach.attempt(question).await, asked, ends_at)?;
+            let said = learn(reach.attempt(question).await, moment, &identity)?;
             Ok(keep(&known, &token, said))
+        }
+    }
+
+    /// Now, before asking.
+    fn moment(&self) -> Moment {
+        let epoch = self.feed.as_ref().map_or(0, |feed| feed.epoch());
+        Moment { asked: self.host.monotonic(), epoch }
+    }
+
+    /// What is known, in the light of what the feed has told since; `None` if it has to be asked for
+    /// again.
+    fn judged(&self, token: &str, known: Arc<Known<T>>) -> Option<Arc<Known<T>>> {
+        let Some(feed) = &self.feed else { return Some(known) };
+        let epoch = known.epoch.load(Ordering::Relaxed);
+        if epoch == feed.epoch() {
+            return Some(known);
+        }
+        let Said::Yes(value, verified) = &known.said else {
+            return feed.counts(epoch).then_some(known);
+        };
+        let (verdict, epoch) = feed.judge(subject(&**value, known.issued_at), Some(epoch));
+        let said = match verdict {
+            Verdict::Good => {
+                known.epoch.fetch_max(epoch, Ordering::Relaxed);
+                return Some(known);
+            }
+            Verdict::Void => return None,
+            Verdict::Retiered(tier) => Said::Yes(Arc::new(value.in_tier(tier)?), *verified),
+            Verdict::Revoked => Said::No(Code::TokenRevoked),
+        };
+        let Known { asked, ends_at, issued_at, .. } = *known;
+        let epoch = AtomicU64::new(epoch);
+        let judged = Arc::new(Known { said, asked, ends_at, issued_at, epoch });
+        // Even in place of something newer, which nobody has judged.
+        self.known.insert(token, judged.clone());
+        Some(judged)
+    }
+
+    /// What was said before, while it is still better than no answer.
+    fn recall(&self, token: &str) -> Option<Result<Answer<T>>> {
+        let known = self.known.get(token)?;
+        // A context whose user has another tier since is still better than none, and says its age.
+        let known = self.judged(token, known.clone()).or_else(|| {
+            let counts = |feed: &Arc<Revocations>| feed.counts(known.epoch.load(Ordering::Relaxed));
+            self.feed.as_ref().is_none_or(counts).then_some(known)
+        })?;
+        let now = self.host.monotonic();
+        let is_believable = known.is_believable(self.age(&known, now), self.clock.now());
+        is_believable.then(|| self.answer(&known, now, Freshness::Offline))
+    }
+
+    /// What a token says of itself, while it is not older than an answer may be, or than the feed.
+    fn at_its_word(&self, value: Arc<T>, identity: &Identity) -> Option<Answer<T>> {
+        let (now, wall) = (self.host.monotonic(), self.clock.now());
+        let issued = wall.since(identity.issued());
+        let told = self.feed.as_ref().and_then(|feed| feed.sent());
+        let age = told.map_or(issued, |sent| issued.min(now.saturating_sub(sent)));
+        if age > OFFLINE_FOR || wall >= identity.user.expires_at {
+            return None;
+        }
+        let (verified, freshness) = (Verified::Local, Freshness::Offline);
+        Some(Answer { value, verified, freshness, age })
+    }
+
+    /// How long ago the marketplace was asked for what it takes to say this.
+    fn age(&self, known: &Known<T>, now: Duration) -> Duration {
+        let told = self.feed.as_ref().filter(|_| T::LASTS).and_then(|feed| feed.sent());
+        now.saturating_sub(told.map_or(known.asked, |sent| sent.max(known.asked)))
+    }
+
+    fn answer(&self, known: &Known<T>, now: Duration, freshness: Freshness) -> Result<Answer<T>> {
+        match &known.said {
+            Said::Yes(value, verified) => Ok(Answer {
+                value: value.clone(),
+                verified: *verified,
+                freshness,
+                age: self.age(known, now),
+            }),
+            Said::No(code) => Err(Error::new(*code)),
         }
     }
 }
 
+fn subject<T: Remembered>(value: &T, issued_at: u64) -> Subject<'_> {
+    Subject { token_id: value.token_id(), customer_id: value.customer_id(), issued_at }
+}
+
 /// A verdict is an answer, good or bad; an error is that there is none.
-fn learn<T>(result: Result<T>, asked: Duration, ends_at: Timestamp) -> Result<Known<T>> {
+fn learn<T>(result: Result<T>, moment: Moment, identity: &Identity) -> Result<Known<T>> {
     match result {
-        Ok(value) => Ok(Known::yes(Arc::new(value), Verified::Online, asked, ends_at)),
-        Err(error) if error.refuses_user() => {
-            let said = Said::No(error.code());
-            Ok(Known { said, asked, fresh_until: asked + FRESH_FOR, ends_at })
-        }
+        Ok(value) => Ok(Known::yes(Arc::new(value), Verified::Online, moment, identity)),
+        Err(error) if error.refuses_user() => Ok(Known::no(error.code(), moment, identity)),
         Err(error) => Err(error),
     }
 }
@@ -176,35 +342,35 @@ fn keep<T: Send + Sync + 'static>(
 }
 
 impl<T> Known<T> {
-    fn yes(value: Arc<T>, verified: Verified, asked: Duration, ends_at: Timestamp) -> Self {
-        let said = Said::Yes(value, verified);
-        Known { said, asked, fresh_until: asked + FRESH_FOR, ends_at }
+    fn yes(value: Arc<T>, verified: Verified, moment: Moment, identity: &Identity) -> Self {
+        Known::said(Said::Yes(value, verified), moment, identity)
     }
 
-    /// The answer, while nobody needs to be asked.
-    fn fresh(&self, now: Duration, wall: Timestamp) -> Option<Result<Answer<T>>> {
-        let fresh = now < self.fresh_until && wall < self.ends_at;
-        fresh.then(|| self.answer(now, Freshness::Fresh))
+    fn no(code: Code, moment: Moment, identity: &Identity) -> Self {
+        Known::said(Said::No(code), moment, identity)
     }
 
-    /// The answer, while it is still better than none.
-    fn offline(&self, now: Duration, wall: Timestamp) -> Option<Result<Answer<T>>> {
-        let believable = match self.said {
-            Said::Yes(..) => now <= self.asked + OFFLINE_FOR && wall < self.ends_at,
-            Said::No(_) => true,
+    fn said(said: Said<T>, Moment { asked, epoch }: Moment, identity: &Identity) -> Self {
+        let (ends_at, issued_at) = (identity.user.expires_at, identity.issued_at);
+        Known { said, asked, ends_at, issued_at, epoch: AtomicU64::new(epoch) }
+    }
+
+    /// Whether nobody needs to be asked; `told` if the feed is fresh and would have told otherwise.
+    fn is_fresh(&self, told: bool, now: Duration, wall: Timestamp) -> bool {
+        let was_asked = now < self.asked + FRESH_FOR;
+        let is_fresh = match self.said {
+            Said::Yes(..) => told || was_asked,
+            // What has ended never begins again; other refusals may be lifted.
+            Said::No(code) => was_asked || code == Code::TokenRevoked,
         };
-        believable.then(|| self.answer(now, Freshness::Offline))
+        is_fresh && wall < self.ends_at
     }
 
-    fn answer(&self, now: Duration, freshness: Freshness) -> Result<Answer<T>> {
-        match &self.said {
-            Said::Yes(value, verified) => Ok(Answer {
-                value: value.clone(),
-                verified: *verified,
-                freshness,
-                age: now.saturating_sub(self.asked),
-            }),
-            Said::No(code) => Err(Error::new(*code)),
+    /// Whether it is still better than no answer.
+    fn is_believable(&self, age: Duration, wall: Timestamp) -> bool {
+        match self.said {
+            Said::Yes(..) => age <= OFFLINE_FOR && wall < self.ends_at,
+            Said::No(_) => true,
         }
     }
 }
@@ -212,45 +378,66 @@ impl<T> Known<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::User;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const MILLISECOND: Duration = Duration::from_millis(1);
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const THEN: Moment = Moment { asked: MINUTE, epoch: 0 };
 
-    fn yes(lives: Duration) -> Known<()> {
-        Known::yes(Arc::new(()), Verified::Online, MINUTE, START + lives)
+    fn identity(lives: Duration) -> Identity {
+        let user = User {
+            customer_id: "cus_a".into(),
+            tier: Tier::Pro,
+            solution_id: "sol_a".into(),
+            token_id: "tok_a".into(),
+            expires_at: START + lives,
+        };
+        Identity { user: Arc::new(user), issued_at: 1_800_000_000, epoch: 0 }
+    }
+
+    fn yes(lives: Duration) -> Known<User> {
+        let identity = identity(lives);
+        Known::yes(identity.user.clone(), Verified::Online, THEN, &identity)
+    }
+
+    fn no(code: Code, asked: Duration) -> Known<User> {
+        let moment = Moment { asked, epoch: 0 };
+        learn(Err(Error::new(code)), moment, &identity(15 * MINUTE))
+            .unwrap_or_else(|_| panic!("a verdict"))
     }
 
     #[test]
-    fn an_answer_is_fresh_for_five_seconds_from_the_asking() {
+    fn an_answer_is_fresh_for_five_seconds_from_the_asking_or_as_long_as_the_feed_is() {
         let known = yes(15 * MINUTE);
-        assert!(known.fresh(MINUTE + FRESH_FOR - MILLISECOND, START).is_some());
-        assert!(known.fresh(MINUTE + FRESH_FOR, START).is_none());
+        assert!(known.is_fresh(false, MINUTE + FRESH_FOR - MILLISECOND, START));
+        assert!(!known.is_fresh(false, MINUTE + FRESH_FOR, START));
+        assert!(known.is_fresh(true, 10 * MINUTE, START));
     }
 
     #[test]
     fn an_answer_never_outlives_its_token_even_while_the_machine_slept() {
         let known = yes(MINUTE);
         let woken = START + MINUTE; // the monotonic clock has not moved
-        assert!(known.fresh(MINUTE, woken - MILLISECOND).is_some());
-        assert!(known.fresh(MINUTE, woken).is_none());
-        assert!(known.offline(MINUTE, woken).is_none());
+        assert!(known.is_fresh(true, MINUTE, woken - MILLISECOND));
+        assert!(!known.is_fresh(true, MINUTE, woken));
+        assert!(!known.is_believable(Duration::ZERO, woken));
     }
 
     #[test]
-    fn offline_an_answer_lasts_five_minutes_and_says_its_age() {
+    fn offline_an_answer_lasts_five_minutes() {
         let known = yes(15 * MINUTE);
-        let answer = known.offline(6 * MINUTE, START).unwrap().unwrap();
-        assert_eq!((answer.freshness(), answer.age()), (Freshness::Offline, 5 * MINUTE));
-        assert!(known.offline(6 * MINUTE + MILLISECOND, START).is_none());
+        assert!(known.is_believable(5 * MINUTE, START));
+        assert!(!known.is_believable(5 * MINUTE + MILLISECOND, START));
     }
 
     #[test]
-    fn a_refusal_is_believed_for_ever() {
-        let revoked = Err::<(), _>(Error::new(Code::TokenRevoked));
-        let known = learn(revoked, MINUTE, START).unwrap_or_else(|_| panic!("a verdict"));
-        let recalled = known.offline(600 * MINUTE, START + 600 * MINUTE).unwrap();
-        assert_eq!(recalled.unwrap_err().code(), Code::TokenRevoked);
+    fn a_revocation_is_believed_for_ever_and_another_refusal_until_somebody_can_be_asked() {
+        let revoked = no(Code::TokenRevoked, MINUTE);
+        assert!(revoked.is_fresh(false, 10 * MINUTE, START));
+        let refused = no(Code::TokenRefused, MINUTE);
+        assert!(!refused.is_fresh(true, MINUTE + FRESH_FOR, START), "the feed has no say in it");
+        assert!(refused.is_believable(600 * MINUTE, START + 600 * MINUTE));
     }
 
     #[cfg(feature = "native")]
@@ -259,20 +446,19 @@ mod tests {
         let host = crate::host::native("http://localhost").unwrap();
         let clock = Arc::new(Clock::new(host.clone(), None));
         let reach = Arc::new(Reach::new(host.clone(), Arc::default()));
-        let memory = Memory::<()>::new(host, clock, reach);
+        let memory = Memory::<User>::new(host, clock, reach, None);
         memory.refuse("token", Code::TokenRevoked);
-        let known = memory.known.get("token").unwrap();
-        let said = known.fresh(600 * MINUTE, START + 600 * MINUTE).unwrap();
+        let said = memory.fresh("token").unwrap();
         assert_eq!(said.unwrap_err().code(), Code::TokenRevoked);
+        let known = memory.known.get("token").unwrap();
+        assert!(known.is_fresh(false, 600 * MINUTE, START + 600 * MINUTE));
     }
 
     #[test]
     fn an_older_answer_does_not_replace_a_newer_one() {
-        let memory = TokenCache::new();
-        let revoked = Err::<(), _>(Error::new(Code::TokenRevoked));
-        let newer = learn(revoked, 2 * MINUTE, START).unwrap_or_else(|_| panic!("a verdict"));
-        keep(&memory, "token", newer);
+        let memory = TokenCache::new(TOKENS);
+        keep(&memory, "token", no(Code::TokenRevoked, 2 * MINUTE));
         let kept = keep(&memory, "token", yes(15 * MINUTE));
-        assert!(kept.answer(MINUTE, Freshness::Fresh).is_err());
+        assert!(matches!(kept.said, Said::No(Code::TokenRevoked)));
     }
 }

@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::auth::{AuthManager, Expected, Keys, Refresher, User};
+use crate::auth::{
+    AuthManager, Expected, Keys, Refresher, Revocations, Seen, User, ValidationMode,
+};
 use crate::config::{Builder, Config};
 use crate::context::ContextManager;
 use crate::error::Result;
 use crate::events::{Announcer, Events};
-use crate::host::cache::TokenCache;
 use crate::http::{Clock, HttpClient, RetryPolicy};
 use crate::memory::Memory;
 use crate::model::{Quota, TokenPair, UserContext};
@@ -65,10 +66,11 @@ impl MarketplaceSdk {
 
     /// Who is this user?
     ///
-    /// The token's signature is checked on this machine, its revocation with the marketplace; for
-    /// the next 5 s the answer needs no request and no waiting. When the marketplace can't be
-    /// reached, the answer says [`Freshness::Offline`](crate::Freshness::Offline) and how old it
-    /// is, for up to 5 minutes. [`ValidationMode`](crate::ValidationMode) has the alternatives.
+    /// The token's signature is checked on this machine, its revocation by the marketplace's feed,
+    /// which is read every 2 s while tokens are validated: no request for each token, and no waiting
+    /// unless what is known is older than 5 s. When the marketplace can't be reached, the answer says
+    /// [`Freshness::Offline`](crate::Freshness::Offline) and how old it is, for up to 5 minutes.
+    /// [`ValidationMode`](crate::ValidationMode) has the alternatives.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -89,9 +91,10 @@ impl MarketplaceSdk {
         self.parts.auth.validate(token).await
     }
 
-    /// May they do this? The user's tier, entitlements and quotas; at most 5 s old, or marked
-    /// [`Freshness::Offline`](crate::Freshness::Offline) for up to 5 minutes when the marketplace
-    /// can't be reached.
+    /// May they do this? The user's tier, entitlements and quotas; at most 5 s old, or marked:
+    /// [`Freshness::Stale`](crate::Freshness::Stale) up to 30 s, while a newer one is fetched for
+    /// whoever asks next, and [`Freshness::Offline`](crate::Freshness::Offline) up to 5 minutes, when
+    /// the marketplace can't be reached. A revoked token or another tier ends that at once.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -133,7 +136,7 @@ impl MarketplaceSdk {
     /// [`Code::SpoolFailed`](crate::Code::SpoolFailed)).
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;
-        self.parts.usage.track(&user, usage.into())
+        self.parts.usage.track(&user.user, usage.into())
     }
 
     /// Renews a pair. However many tasks ask with the same pair, one request is made and all get
@@ -274,19 +277,26 @@ impl MarketplaceSdk {
             RetryPolicy::CALL,
         ));
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
+        let keys = Keys::new(host.clone(), http.clone(), deadline);
+        let feed = (config.validation == ValidationMode::Connected).then(|| {
+            let (host, http, clock) = (host.clone(), http.clone(), clock.clone());
+            let (reach, keys) = (reach.clone(), keys.clone());
+            Revocations::new(host, http, clock, reach, keys, config.secret_key.clone(), deadline)
+        });
         let auth = Arc::new(AuthManager {
             host: host.clone(),
             http: http.clone(),
             clock: clock.clone(),
-            keys: Keys::new(host.clone(), http.clone(), deadline),
+            keys,
+            feed: feed.clone(),
             expected: Expected { issuer: config.issuer, solution_id: config.solution },
             secret_key: config.secret_key.clone(),
             mode: config.validation,
             deadline,
-            memory: Memory::new(host.clone(), clock.clone(), reach.clone()),
-            identities: TokenCache::new(),
+            memory: Memory::new(host.clone(), clock.clone(), reach.clone(), feed.clone()),
+            seen: Seen::default(),
         });
-        let memory = Memory::new(host.clone(), clock.clone(), reach.clone());
+        let memory = Memory::new(host.clone(), clock.clone(), reach.clone(), feed);
         let context = ContextManager { http: http.clone(), auth: auth.clone(), memory, deadline };
         let uplink = Arc::new(Uplink {
             host: host.clone(),

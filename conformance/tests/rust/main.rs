@@ -6,14 +6,16 @@ mod server;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use cloudnestle_conformance::{Answer, Deed, Scenario, Step, scenarios};
+use cloudnestle_conformance::{Answer, Deed, SOLUTION, Scenario, Step, scenarios};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use program::Program;
 use server::Server;
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Scenarios mostly wait, because some bounds are measured in real time.
+    arguments.test_threads.get_or_insert(16);
     let trials = match scenarios().and_then(with_the_readmes) {
         Ok(scenarios) => scenarios,
         Err(error) => {
@@ -42,22 +44,31 @@ fn with_the_readmes(
 
 #[tokio::main]
 async fn play(scenario: Scenario) -> Result<()> {
-    let server = Server::start(&scenario.given).await?;
+    let mut server = Server::start(&scenario).await?;
     let mut program = Program::begin(&server, &scenario.given).await?;
     for (index, step) in scenario.steps.iter().enumerate() {
         let name = || format!("“{}”, step {} ({:?})", scenario.promise, index + 1, step.deed);
-        take(step, &server, &mut program).await.with_context(name)?;
+        take(step, &mut server, &mut program).await.with_context(name)?;
     }
     server.must_have_seen(&scenario.server).await.context(scenario.promise)
 }
 
-async fn take(step: &Step, server: &Server, program: &mut Program) -> Result<()> {
+async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result<()> {
     let expects =
         step.error.is_some() || step.answer != Answer::default() || step.requests.is_some();
     ensure!(!expects || step.deed.is_the_programs(), "{:?} gives no answer", step.deed);
     match step.deed {
         Deed::Revoke => server.revoke(program.access_token(step)?).await,
         Deed::ResetQuota => server.reset_quota(step).await,
+        Deed::RevokeUser => server.revoke_user(customer(step)?).await,
+        Deed::ChangeTier => {
+            server.change_tier(customer(step)?, step.tier.context("`tier` is missing")?).await
+        }
+        Deed::Issue => {
+            let pair = server.pair(customer(step)?, SOLUTION).await?;
+            program.is_given(step, pair)
+        }
+        Deed::RestartServer => server.restart().await,
         Deed::AdvanceClock => server.advance_clock(millis(step)?),
         Deed::GoOffline => server.outage(true),
         Deed::ComeOnline => server.outage(false),
@@ -79,6 +90,10 @@ async fn take(step: &Step, server: &Server, program: &mut Program) -> Result<()>
             }
         }
     }
+}
+
+fn customer(step: &Step) -> Result<&str> {
+    step.customer.as_deref().context("`customer` is missing")
 }
 
 fn millis(step: &Step) -> Result<u64> {

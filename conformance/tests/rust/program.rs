@@ -50,19 +50,27 @@ impl Program {
         self.pairs.get(name).with_context(|| format!("nobody was given the token {name}"))
     }
 
-    fn token(&self, step: &Step) -> Result<&str> {
+    /// Keeps a pair under the name the step gives it.
+    pub(crate) fn is_given(&mut self, step: &Step, pair: TokenPair) -> Result<()> {
+        let name = step.keep_as.clone().context("`keep_as` is missing")?;
+        self.pairs.insert(name, pair);
+        Ok(())
+    }
+
+    fn token(&self, step: &Step) -> Result<String> {
         let name = step.token.as_deref().context("`token` is missing")?;
-        match self.texts.get(name) {
-            Some(text) => Ok(text),
-            None => Ok(self.access_token(step)?.expose()),
-        }
+        let token = match self.texts.get(name) {
+            Some(text) => text,
+            None => self.access_token(step)?.expose(),
+        };
+        Ok(if step.forged { forged(token) } else { token.to_owned() })
     }
 
     /// Makes the call of a step, and compares what comes of it.
     pub(crate) async fn call(&mut self, step: &Step) -> Result<()> {
         match step.deed {
             Deed::ValidateUser => {
-                let token = self.token(step)?;
+                let token = &self.token(step)?;
                 let user =
                     at_once(step, || self.sdk.validate_user(token), |a, b| **a == **b).await?;
                 compare(
@@ -77,7 +85,7 @@ impl Program {
                 )
             }
             Deed::GetUserContext => {
-                let token = self.token(step)?;
+                let token = &self.token(step)?;
                 let context =
                     at_once(step, || self.sdk.get_user_context(token), |a, b| **a == **b).await?;
                 compare(
@@ -93,7 +101,7 @@ impl Program {
                 )
             }
             Deed::TrackUsage => {
-                let token = self.token(step)?;
+                let token = &self.token(step)?;
                 let action = step.action.as_deref().context("`action` is missing")?;
                 let mut usage = Usage::of(action).quantity(step.quantity.unwrap_or(1));
                 if let Some(key) = &step.idempotency_key {
@@ -114,7 +122,7 @@ impl Program {
                 compare(step, renewed.map(|_| Answer::default()))
             }
             Deed::RevokeToken => {
-                let revoked = self.sdk.revoke_token(self.token(step)?).await;
+                let revoked = self.sdk.revoke_token(&self.token(step)?).await;
                 compare(step, revoked.map(|()| Answer::default()))
             }
             Deed::Quotas => {
@@ -145,6 +153,13 @@ impl Program {
             deed => bail!("{deed:?} is not a deed of the program"),
         }
     }
+}
+
+/// The token with another signature of the same form.
+fn forged(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap_or((token, ""));
+    let first = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default())
 }
 
 /// The call, by as many callers as the step asks for; they must all get the same.

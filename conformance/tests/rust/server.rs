@@ -1,30 +1,59 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use cloudnestle_conformance::{Fault, Given, SOLUTION, ServerSide, Step};
-use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, RevokeToken, Secret};
+use cloudnestle_conformance::{Deed, Fault, Given, SOLUTION, Scenario, ServerSide, Step};
+use cloudnestle_marketplace::model::{
+    Quota, Quotas, ResetQuota, RevokeToken, RevokeUser, Secret, Tier, UserTier,
+};
 use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
 use cloudnestle_mock_server::MockServer;
 
 /// The marketplace's side of a scenario.
 pub(crate) struct Server {
-    server: MockServer,
+    /// `None` only while it is being restarted.
+    server: Option<MockServer>,
     http: reqwest::Client,
+    /// Where it keeps its database, if the scenario has it begin again.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
-    pub(crate) async fn start(given: &Given) -> Result<Self> {
+    pub(crate) async fn start(scenario: &Scenario) -> Result<Self> {
         // Another test of this process may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let server = MockServer::start().await?;
-        if let Some(now) = given.clock {
-            server.set_clock(now)?;
+        let restarts = scenario.steps.iter().any(|step| step.deed == Deed::RestartServer);
+        let folder = restarts.then(tempfile::tempdir).transpose()?;
+        let mut server = Server { server: None, http: reqwest::Client::new(), folder };
+        server.begin(0).await?;
+        if let Some(now) = scenario.given.clock {
+            server.running()?.set_clock(now)?;
         }
-        Ok(Server { server, http: reqwest::Client::new() })
+        Ok(server)
+    }
+
+    async fn begin(&mut self, port: u16) -> Result<()> {
+        let mut builder = MockServer::builder().port(port);
+        if let Some(folder) = &self.folder {
+            builder = builder.db(folder.path().join("marketplace.db"));
+        }
+        self.server = Some(builder.start().await?);
+        Ok(())
+    }
+
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        let port = self.running()?.address().port();
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        self.begin(port).await
+    }
+
+    fn running(&self) -> Result<&MockServer> {
+        self.server.as_ref().context("the server is not running")
     }
 
     pub(crate) async fn pair(&self, customer: &str, solution: &str) -> Result<TokenPair> {
-        Ok(self.server.token_pair(customer, solution).await?)
+        Ok(self.running()?.token_pair(customer, solution).await?)
     }
 
     pub(crate) fn sdk_builder(&self, given: &Given) -> Result<cloudnestle_marketplace::Builder> {
@@ -32,16 +61,16 @@ impl Server {
             true => Secret::new("cnsk_test_thisIsNoKeyOfTheMarketplace00000000"),
             false => self.secret_key()?,
         };
-        Ok(MarketplaceSdk::builder().url(self.server.url()).secret_key(key).solution(SOLUTION))
+        Ok(MarketplaceSdk::builder().url(self.running()?.url()).secret_key(key).solution(SOLUTION))
     }
 
     fn secret_key(&self) -> Result<Secret> {
-        self.server.secret_key(SOLUTION).context("the built-in world has the solution")
+        self.running()?.secret_key(SOLUTION).context("the built-in world has the solution")
     }
 
     pub(crate) async fn revoke(&self, token: &Secret) -> Result<()> {
         self.http
-            .delete(format!("{}/api/revoke-token", self.server.url()))
+            .delete(format!("{}/api/revoke-token", self.running()?.url()))
             .bearer_auth(self.secret_key()?.expose())
             .json(&RevokeToken { token: token.clone() })
             .send()
@@ -57,8 +86,8 @@ impl Server {
             action: step.action.clone(),
         };
         self.http
-            .post(format!("{}/api/reset-quota", self.server.url()))
-            .bearer_auth(self.server.admin_key().expose())
+            .post(format!("{}/api/reset-quota", self.running()?.url()))
+            .bearer_auth(self.running()?.admin_key().expose())
             .json(&reset)
             .send()
             .await?
@@ -66,12 +95,35 @@ impl Server {
         Ok(())
     }
 
+    pub(crate) async fn revoke_user(&self, customer: &str) -> Result<()> {
+        self.http
+            .delete(format!("{}/api/revoke-user", self.running()?.url()))
+            .bearer_auth(self.secret_key()?.expose())
+            .json(&RevokeUser { customer_id: customer.to_owned() })
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    pub(crate) async fn change_tier(&self, customer: &str, tier: Tier) -> Result<()> {
+        let (customer_id, solution_id) = (customer.to_owned(), SOLUTION.to_owned());
+        self.http
+            .put(format!("{}/api/user-tier", self.running()?.url()))
+            .bearer_auth(self.running()?.admin_key().expose())
+            .json(&UserTier { customer_id, solution_id, tier })
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
     pub(crate) fn advance_clock(&self, millis: u64) -> Result<()> {
-        Ok(self.server.advance_clock(Duration::from_millis(millis))?)
+        Ok(self.running()?.advance_clock(Duration::from_millis(millis))?)
     }
 
     pub(crate) fn outage(&self, on: bool) -> Result<()> {
-        self.server.set_outage(on);
+        self.running()?.set_outage(on);
         Ok(())
     }
 
@@ -79,15 +131,15 @@ impl Server {
         for fault in plan {
             // Through JSON, as runners in other languages send it.
             let fault = serde_json::from_value(serde_json::to_value(fault)?)?;
-            self.server.inject(fault)?;
+            self.running()?.inject(fault)?;
         }
         Ok(())
     }
 
     pub(crate) async fn must_have_seen(&self, expected: &ServerSide) -> Result<()> {
-        let left = self.server.faults().left;
+        let left = self.running()?.faults().left;
         ensure!(left.is_empty(), "the fault plan was not used up: {left:?}");
-        let journal = self.server.journal();
+        let journal = self.running()?.journal();
         for (operation, times) in &expected.saw {
             let saw = journal.iter().filter(|entry| entry.operation == *operation).count() as u64;
             ensure!(saw == *times, "the server saw {operation} {saw} times, not {times}");
@@ -106,7 +158,7 @@ impl Server {
     }
 
     async fn quotas(&self, customer: &str) -> Result<Vec<Quota>> {
-        let url = format!("{}/api/quotas/{customer}/{SOLUTION}", self.server.url());
+        let url = format!("{}/api/quotas/{customer}/{SOLUTION}", self.running()?.url());
         let request = self.http.get(url).bearer_auth(self.secret_key()?.expose());
         let quotas: Quotas = request.send().await?.error_for_status()?.json().await?;
         Ok(quotas.quotas)

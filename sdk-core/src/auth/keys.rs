@@ -73,6 +73,11 @@ impl Keys {
         key.ok_or_else(|| Error::new(Code::TokenKeyUnknown))
     }
 
+    /// Knows no key any more: the marketplace may have others now.
+    pub(crate) fn forget(&self) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Published::default();
+    }
+
     async fn fetch(&self) -> Result<()> {
         let (host, http, deadline) = (self.host.clone(), self.http.clone(), self.deadline);
         let published = self.published.clone();

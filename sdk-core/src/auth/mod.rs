@@ -1,25 +1,37 @@
-//! Who is this user? Tokens are checked here: their signature on this machine, their revocation
-//! with the marketplace.
+//! Who is this user? Tokens are checked here: their signature on this machine, their revocation by the
+//! marketplace's feed, or, if that can't be read, by asking.
 
+mod ended;
 mod keys;
 mod refresh;
+mod revocations;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Answer, Verified};
+use crate::answer::Answer;
 use crate::error::{Error, Result};
-use crate::host::cache::TokenCache;
+use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Algorithm, Host};
 use crate::http::{Call, Clock, HttpClient};
-use crate::memory::Memory;
+use crate::memory::{Memory, Remembered};
 use crate::model::{
     Claims, Code, RevokeToken, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken,
     UserContext, ValidateToken,
 };
 
+pub(crate) use ended::{Subject, Verdict};
 pub(crate) use keys::Keys;
 pub(crate) use refresh::Refresher;
+pub(crate) use revocations::Revocations;
+
+/// How long a token is refused without looking at it again whose signature was wrong: many requests
+/// with one forged token cost one signature check.
+const FORGED_FOR: Duration = Duration::from_secs(60);
+
+/// How many of those are remembered, apart from the good ones, so that forgeries can't drive these
+/// out.
+const FORGERIES: usize = 1_000;
 
 /// Who a token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +53,14 @@ pub struct User {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValidationMode {
-    /// The signature is checked here, revocation with the marketplace; the answer holds for 5 s.
-    /// When the marketplace can't be reached, the answer says so
-    /// ([`Freshness::Offline`](crate::Freshness::Offline)) for up to 5 minutes, then is an error.
+    /// The signature is checked here, revocation by the marketplace's feed, which is read every 2 s
+    /// while there is something to validate: no request for each token, and no answer that is more
+    /// than 5 s old. When the feed can't be read, the marketplace is asked about the token; when it
+    /// can't be reached, the answer says so ([`Freshness::Offline`](crate::Freshness::Offline)) for
+    /// up to 5 minutes, then is an error.
     #[default]
     Connected,
-    /// As `Connected`, but asks every time, and is an error when the marketplace can't be reached.
+    /// Asks the marketplace about the token every time, and is an error when the marketplace can't be reached.
     Online,
     /// The signature and the token's own words alone: no request, and a revocation goes unnoticed
     /// for up to the token's life of 15 minutes.
@@ -59,19 +73,43 @@ pub(crate) struct Expected {
     pub(crate) solution_id: String,
 }
 
+/// Who a token speaks for by its own words, its signature being good. Enough to say who did something,
+/// not to say that they may.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) user: Arc<User>,
+    /// The token's `iat`.
+    pub(crate) issued_at: u64,
+    /// Where the feed was before the signature was checked: another database may have other keys.
+    pub(crate) epoch: u64,
+}
+
 pub(crate) struct AuthManager {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) http: Arc<HttpClient>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) keys: Arc<Keys>,
+    /// In connected mode.
+    pub(crate) feed: Option<Arc<Revocations>>,
     pub(crate) expected: Expected,
     pub(crate) secret_key: Secret,
     pub(crate) mode: ValidationMode,
     pub(crate) deadline: Duration,
     pub(crate) memory: Memory<User>,
-    /// Users whose tokens' signatures were good. Enough to say who did something, not to say that
-    /// they may.
-    pub(crate) identities: TokenCache<Arc<User>>,
+    pub(crate) seen: Seen,
+}
+
+/// Tokens whose signature was looked at.
+pub(crate) struct Seen {
+    good: TokenCache<Identity>,
+    /// Why not, and until when that is believed without looking again.
+    forged: TokenCache<(Code, Duration)>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Seen { good: TokenCache::new(TOKENS), forged: TokenCache::new(FORGERIES) }
+    }
 }
 
 impl AuthManager {
@@ -83,35 +121,72 @@ impl AuthManager {
             return answer;
         }
         let started = self.host.monotonic();
-        let claims = self.verify(token).await?;
-        let issued_at = seconds(claims.iat);
-        let user = user_of(claims);
-        let ends_at = user.expires_at;
-        match self.mode {
-            ValidationMode::Local => {
-                Ok(self.memory.remember(token, user, Verified::Local, ends_at))
+        if self.mode == ValidationMode::Online {
+            let identity = self.identify(token).await?;
+            return self.memory.ask(token, &identity, self.question(token, started)).await;
+        }
+        let (identity, told) = self.look_at(token).await?;
+        // Whoever asked while this caller waited may have been told.
+        if let Some(answer) = self.memory.fresh(token) {
+            return answer;
+        }
+        if self.mode == ValidationMode::Local {
+            return Ok(self.memory.remember(token, identity.user.clone(), &identity));
+        }
+        let by_feed = || self.memory.remember_by_feed(token, &identity.user, &identity);
+        if let Some(answer) = told.then(by_feed).flatten() {
+            return answer;
+        }
+        let as_issued = Some(identity.user.clone());
+        let question = || self.question(token, started);
+        self.memory.ask_or_recall(token, &identity, as_issued, question).await
+    }
+
+    /// Who the token speaks for by its own words, and whether the feed is fresh and would have told
+    /// if it had ended. An error if it is known to have.
+    pub(crate) async fn look_at(&self, token: &str) -> Result<(Identity, bool)> {
+        loop {
+            let identity = self.identify(token).await?;
+            let Some(feed) = &self.feed else { return Ok((identity, false)) };
+            let told = feed.catch_up().await.is_ok();
+            // Its answer may have corrected the clock.
+            if self.clock.now() >= identity.user.expires_at {
+                return Err(Error::new(Code::TokenExpired));
             }
-            ValidationMode::Online => {
-                self.memory.ask(token, ends_at, self.question(token, started)).await
-            }
-            ValidationMode::Connected => {
-                let as_issued = Some((user, issued_at));
-                let question = || self.question(token, started);
-                self.memory.ask_or_recall(token, ends_at, as_issued, question).await
+            match feed.judge(identity.subject(), Some(identity.epoch)).0 {
+                Verdict::Good | Verdict::Retiered(_) => return Ok((identity, told)),
+                Verdict::Revoked => return Err(Error::new(Code::TokenRevoked)),
+                Verdict::Void => {} // the keys may be others now
             }
         }
     }
 
-    /// Who did something, for the record: as [`validate`](Self::validate), but without a request
-    /// wherever the signature is enough, because usage is tracked offline too.
-    pub(crate) async fn identify(&self, token: &str) -> Result<Arc<User>> {
-        let known = self.identities.get(token);
-        if let Some(user) = known.filter(|user| self.clock.now() < user.expires_at) {
-            return Ok(user);
+    /// Who did something, for the record: without a request wherever the signature is enough, because
+    /// usage is tracked offline too.
+    pub(crate) async fn identify(&self, token: &str) -> Result<Identity> {
+        let counts = |epoch| self.feed.as_ref().is_none_or(|feed| feed.counts(epoch));
+        if let Some(known) = self.seen.good.get(token)
+            && self.clock.now() < known.user.expires_at
+            && counts(known.epoch)
+        {
+            return Ok(known);
         }
-        let user = Arc::new(user_of(self.verify(token).await?));
-        self.identities.insert(token, user.clone());
-        Ok(user)
+        if let Some((code, until)) = self.seen.forged.get(token)
+            && self.host.monotonic() < until
+        {
+            return Err(Error::new(code));
+        }
+        let epoch = self.feed.as_ref().map_or(0, |feed| feed.epoch());
+        let claims = self.verify(token).await.inspect_err(|error| {
+            if error.code() == Code::TokenSignatureInvalid {
+                let until = self.host.monotonic() + FORGED_FOR;
+                self.seen.forged.insert(token, (error.code(), until));
+            }
+        })?;
+        let issued_at = claims.iat;
+        let identity = Identity { user: Arc::new(user_of(claims)), issued_at, epoch };
+        self.seen.good.insert(token, identity.clone());
+        Ok(identity)
     }
 
     /// Ends a token and everything it can be refreshed to.
@@ -166,6 +241,34 @@ impl AuthManager {
                 TokenValidation { code, .. } => Err(refusal(code)),
             }
         }
+    }
+}
+
+impl Identity {
+    fn subject(&self) -> Subject<'_> {
+        let User { customer_id, token_id, .. } = &*self.user;
+        Subject { token_id, customer_id, issued_at: self.issued_at }
+    }
+
+    /// When the token was issued.
+    pub(crate) fn issued(&self) -> Timestamp {
+        seconds(self.issued_at)
+    }
+}
+
+impl Remembered for User {
+    const LASTS: bool = true;
+
+    fn customer_id(&self) -> &str {
+        &self.customer_id
+    }
+
+    fn token_id(&self) -> &str {
+        &self.token_id
+    }
+
+    fn in_tier(&self, tier: Tier) -> Option<Self> {
+        Some(User { tier, ..self.clone() })
     }
 }
 

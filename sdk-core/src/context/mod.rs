@@ -8,8 +8,8 @@ use crate::auth::{AuthManager, ValidationMode};
 use crate::config::is_id;
 use crate::error::{Error, Result};
 use crate::http::{Call, HttpClient};
-use crate::memory::Memory;
-use crate::model::{Code, Quota, Quotas, Secret, UserContext};
+use crate::memory::{Memory, Remembered};
+use crate::model::{Code, Quota, Quotas, Secret, Tier, UserContext};
 
 pub(crate) struct ContextManager {
     pub(crate) http: Arc<HttpClient>,
@@ -25,15 +25,22 @@ impl ContextManager {
             return answer;
         }
         let started = self.auth.host.monotonic();
-        // A forged or expired token costs no request.
-        let ends_at = self.auth.identify(token).await?.expires_at;
-        match online {
-            true => self.memory.ask(token, ends_at, self.question(token, started)).await,
-            false => {
-                let question = || self.question(token, started);
-                self.memory.ask_or_recall(token, ends_at, None, question).await
-            }
+        let question = || self.question(token, started);
+        if online {
+            let identity = self.auth.identify(token).await?;
+            return self.memory.ask(token, &identity, question()).await;
         }
+        // A forged, expired or revoked token costs no request.
+        let (identity, told) = self.auth.look_at(token).await?;
+        if let Some(answer) = self.memory.fresh(token) {
+            return answer;
+        }
+        // An old context of a token that is good is no risk; one of a token that may have ended is.
+        let is_good = told || self.auth.mode == ValidationMode::Local;
+        if is_good && let Some(answer) = self.memory.stale(token, &identity, question) {
+            return answer;
+        }
+        self.memory.ask_or_recall(token, &identity, None, question).await
     }
 
     /// Knows from now on that the token was revoked.
@@ -61,5 +68,22 @@ impl ContextManager {
         let (http, bearer) = (self.http.clone(), Secret::new(token));
         let deadline = self.auth.left(started);
         async move { http.call(Call::get("/api/user-context").bearer(&bearer), deadline).await }
+    }
+}
+
+impl Remembered for UserContext {
+    const LASTS: bool = false;
+
+    fn customer_id(&self) -> &str {
+        &self.customer_id
+    }
+
+    fn token_id(&self) -> &str {
+        &self.token_id
+    }
+
+    /// Entitlements and quotas are the tier's.
+    fn in_tier(&self, _: Tier) -> Option<Self> {
+        None
     }
 }

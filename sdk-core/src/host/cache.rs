@@ -1,9 +1,9 @@
 //! The map of the hot cache. The rule about its entries (how long they may be believed) belongs to
 //! [`Memory`](crate::memory::Memory); this only holds as many as fit.
 
-/// Tokens held at most. A token is at most 4 KB, so this bounds the cache at 40 MB; real tokens are
-/// a tenth of that.
-const CAPACITY: usize = 10_000;
+/// Tokens held at most, of those the marketplace has signed. A token is at most 4 KB, so this bounds
+/// the cache at 40 MB; real tokens are a tenth of that.
+pub(crate) const TOKENS: usize = 10_000;
 
 #[cfg(feature = "native")]
 pub(crate) struct TokenCache<V>(moka::sync::Cache<Box<str>, V, foldhash::fast::RandomState>)
@@ -12,10 +12,11 @@ where
 
 #[cfg(feature = "native")]
 impl<V: Clone + Send + Sync + 'static> TokenCache<V> {
-    pub(crate) fn new() -> Self {
+    /// A cache that holds so many.
+    pub(crate) fn new(capacity: usize) -> Self {
         TokenCache(
             moka::sync::Cache::builder()
-                .max_capacity(CAPACITY as u64)
+                .max_capacity(capacity as u64)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
         )
     }
@@ -31,12 +32,15 @@ impl<V: Clone + Send + Sync + 'static> TokenCache<V> {
 
 // moka panics on wasm32, which has no clock of its own.
 #[cfg(not(feature = "native"))]
-pub(crate) struct TokenCache<V>(std::sync::Mutex<std::collections::HashMap<Box<str>, V>>);
+pub(crate) struct TokenCache<V> {
+    map: std::sync::Mutex<std::collections::HashMap<Box<str>, V>>,
+    capacity: usize,
+}
 
 #[cfg(not(feature = "native"))]
 impl<V: Clone> TokenCache<V> {
-    pub(crate) fn new() -> Self {
-        TokenCache(Default::default())
+    pub(crate) fn new(capacity: usize) -> Self {
+        TokenCache { map: Default::default(), capacity }
     }
 
     pub(crate) fn get(&self, token: &str) -> Option<V> {
@@ -45,13 +49,13 @@ impl<V: Clone> TokenCache<V> {
 
     pub(crate) fn insert(&self, token: &str, value: V) {
         let mut map = self.map();
-        if map.len() >= CAPACITY {
+        if map.len() >= self.capacity {
             map.clear(); // a full cache starts over: tokens die young anyway
         }
         map.insert(token.into(), value);
     }
 
     fn map(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<Box<str>, V>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.map.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

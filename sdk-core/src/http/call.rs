@@ -52,9 +52,10 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// What calls have in common that are of one kind: `GET /api/quotas`, without the ids.
+    /// What calls have in common that are of one kind: `GET /api/quotas`, without ids and questions.
     pub(super) fn operation(&self) -> String {
-        let named = self.path.split('/').take(3).collect::<Vec<_>>().join("/");
+        let path = self.path.split('?').next().unwrap_or_default();
+        let named = path.split('/').take(3).collect::<Vec<_>>().join("/");
         format!("{} {named}", self.method)
     }
 

@@ -72,6 +72,22 @@ async fn who_guesses_credentials_is_slowed_down_by_address() {
 }
 
 #[tokio::test]
+async fn who_guesses_passwords_is_slowed_down_by_address() {
+    let server = in_memory().await;
+    server.set_rate_limit(Callers::SignIn, RateLimit::per_second(1).burst(3));
+    let sign_in = async |password: &str| {
+        let body = json!({"email": "asha@example.com", "password": password});
+        server.call_openly("POST /api/sessions", body).await
+    };
+    // All at once: hashing takes its time, and would fill the bucket again.
+    let guesses = futures_util::future::join_all((0..20).map(|_| sign_in("a guess"))).await;
+    let statuses: Vec<u16> = guesses.iter().map(|answer| answer.status).collect();
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+    server.advance_clock(Duration::from_secs(3)).expect("in range");
+    assert_eq!(sign_in("cloudnestle-test").await.status, 200, "who waits gets in");
+}
+
+#[tokio::test]
 async fn limits_are_set_at_the_start_and_over_http() {
     let limit = RateLimit::per_second(7).burst(70);
     let server = MockServer::builder().rate_limit(Callers::Token, limit).start().await;

@@ -1,0 +1,48 @@
+//! The Rust of the guides is run here.
+
+use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_mock_server::MockServer;
+
+const AUTHENTICATION: &str = include_str!("../../../docs/guides/authentication.md");
+
+async fn sdk_of(server: &MockServer) -> (MarketplaceSdk, TokenPair) {
+    let pair = server.token_pair("cus_ravi", "sol_faiss_search").await.unwrap();
+    let sdk = MarketplaceSdk::builder()
+        .url(server.url())
+        .solution("sol_faiss_search")
+        .secret_key(server.secret_key("sol_faiss_search").unwrap())
+        .spool_in_memory()
+        .build();
+    (sdk.unwrap(), pair)
+}
+
+#[tokio::test]
+async fn the_authentication_guides_rust_works() -> Result<(), Box<dyn std::error::Error>> {
+    let server = MockServer::start().await?;
+    let (sdk, pair) = sdk_of(&server).await;
+    let token = pair.access_token.expose();
+    // As in the guide:
+    match sdk.validate_user(token).await {
+        Ok(user) => println!("{} is a {:?} customer", user.customer_id, user.tier),
+        Err(error) if error.refuses_user() => println!("Open the solution again: {error}"),
+        Err(error) => println!("Nobody knows at the moment: {error}"),
+    }
+    // To here.
+    assert_eq!(sdk.validate_user(token).await?.customer_id, "cus_ravi");
+    assert!(sdk.validate_user("nonsense").await.unwrap_err().refuses_user());
+    let old = pair.clone();
+    // As in the guide:
+    let pair = sdk.refresh(&pair).await?; // keep it in place of the old one
+    // To here.
+    assert_ne!(pair.refresh_token, old.refresh_token);
+
+    let blocks = include_str!("guides.rs").split("    // As in the guide:\n").skip(1);
+    let shown = blocks.map(|rest| rest.split_once("    // To here.").unwrap().0);
+    for lines in shown {
+        let lines: Vec<&str> =
+            lines.lines().map(|line| line.strip_prefix("    ").unwrap()).collect();
+        let lines = lines.join("\n");
+        assert!(AUTHENTICATION.contains(&lines), "the guide's lines are not\n{lines}");
+    }
+    Ok(())
+}

@@ -45,6 +45,7 @@ pub enum Need {
     Flush,
     Close,
     Stats,
+    Diagnose,
     /// Usage outlives the process.
     DurableSpool,
 }
@@ -160,6 +161,8 @@ pub enum Deed {
     Restart,
     /// The program looks at the accounts.
     Stats,
+    /// The program looks for what stands between it and the marketplace.
+    Diagnose,
     /// The marketplace revokes a token.
     Revoke,
     /// The marketplace gives `customer` the quota of `action` back.
@@ -199,6 +202,7 @@ impl Deed {
                 | Flush
                 | Close
                 | Stats
+                | Diagnose
         )
     }
 }
@@ -221,6 +225,10 @@ pub struct Answer {
     pub pending: Option<u64>,
     pub rejected: Option<u64>,
     pub lost: Option<u64>,
+    /// Of a diagnosis: how bad the worst finding is.
+    pub severity: Option<String>,
+    /// Of a diagnosis: the codes of its findings.
+    pub codes: Option<Vec<Code>>,
 }
 
 /// A fault, as the server takes it.

@@ -237,7 +237,7 @@ fn check_url(url: &str) -> Result<()> {
 }
 
 fn in_memory() -> (Arc<dyn Files>, PathBuf) {
-    (Arc::new(MemoryFiles::default()), PathBuf::from("spool"))
+    (Arc::new(MemoryFiles::default()), PathBuf::from("memory"))
 }
 
 #[cfg(test)]

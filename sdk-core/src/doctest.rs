@@ -1,13 +1,28 @@
 // What the examples of the documentation run on: a marketplace of their own, and the SDK of one of
 // its solutions. Included by the examples, and no part of the crate.
 
-use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_marketplace::{MarketplaceSdk, TokenPair, blocking};
 use cloudnestle_mock_server::MockServer;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(example: impl AsyncFnOnce(MarketplaceSdk, &str, TokenPair) -> Outcome) {
+    let (_server, sdk, pair) = stage().await;
+    let token = pair.access_token.expose().to_owned();
+    example(sdk, &token, pair).await.unwrap();
+}
+
+#[tokio::main]
+pub(crate) async fn run_blocking(
+    example: impl FnOnce(blocking::MarketplaceSdk, &str, TokenPair) -> Outcome,
+) {
+    let (_server, sdk, pair) = stage().await;
+    let token = pair.access_token.expose().to_owned();
+    example(sdk.into(), &token, pair).unwrap();
+}
+
+async fn stage() -> (MockServer, MarketplaceSdk, TokenPair) {
     let server = MockServer::start().await.unwrap();
     let sdk = MarketplaceSdk::builder()
         .url(server.url())
@@ -17,6 +32,5 @@ pub(crate) async fn run(example: impl AsyncFnOnce(MarketplaceSdk, &str, TokenPai
         .build()
         .unwrap();
     let pair = server.token_pair("cus_asha", "sol_faiss_search").await.unwrap();
-    let token = pair.access_token.expose().to_owned();
-    example(sdk, &token, pair).await.unwrap();
+    (server, sdk, pair)
 }

@@ -98,6 +98,11 @@ impl Error {
         self.0.fence
     }
 
+    /// What went wrong, without the code and the request's id.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) fn is_without_answer(&self) -> bool {
         self.0.without_answer
     }

@@ -28,17 +28,25 @@
 //! * **[`close`](MarketplaceSdk::close) returns by its deadline.**
 //! * **No secret is printed**: not in errors, logs or `Debug`.
 //!
-//! Every error has a stable [`Code`], says whether trying again can help, and what to do.
+//! Every error has a stable [`Code`], says whether trying again can help, and what to do. When
+//! nothing works at all, [`diagnose`](MarketplaceSdk::diagnose) says what is wrong.
+//!
+//! Programs without async use [`blocking`], which has the same calls.
 //!
 //! # Features
 //!
 //! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
-//! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these.
+//! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it [`blocking`].
+
+#![forbid(unsafe_code)]
 
 mod answer;
 mod auth;
+#[cfg(feature = "native")]
+pub mod blocking;
 mod config;
 mod context;
+mod diagnose;
 mod error;
 mod events;
 mod flights;
@@ -53,6 +61,7 @@ mod usage;
 pub use answer::{Answer, Freshness, Verified};
 pub use auth::{User, ValidationMode};
 pub use config::Builder;
+pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
 pub use model::{Code, Quota, Secret, Tier, TokenPair, UserContext};

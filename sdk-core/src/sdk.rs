@@ -7,6 +7,7 @@ use crate::auth::{
 };
 use crate::config::{Builder, Config};
 use crate::context::ContextManager;
+use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
 use crate::events::{Announcer, Events};
 use crate::http::{Clock, HttpClient, RetryPolicy};
@@ -233,6 +234,27 @@ impl MarketplaceSdk {
     /// ```
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         self.parts.usage.close(deadline).await
+    }
+
+    /// What stands between this program and the marketplace: whether it can be reached, speaks the
+    /// same version and time, issues its tokens under the expected name and accepts the key; and how
+    /// the spool is. For whoever sets a program up, and for support: the report holds no secret.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// let diagnosis = sdk.diagnose().await;
+    /// println!("{diagnosis}");
+    /// # assert_eq!(diagnosis.severity(), cloudnestle_marketplace::Severity::Good, "{diagnosis}");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// It asks the marketplace for its keys and about a text that is no token, and writes and removes
+    /// a file in the spool's folder. Each question has the [deadline](Builder::deadline) of a call.
+    pub async fn diagnose(&self) -> Diagnosis {
+        let Parts { http, clock, auth, usage, .. } = &*self.parts;
+        let (host, deadline) = (&*auth.host, auth.deadline);
+        Diagnosing { host, http, clock, auth, usage, deadline }.run().await
     }
 
     /// What the SDK has done since it was built.

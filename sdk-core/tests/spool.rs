@@ -210,7 +210,7 @@ async fn a_key_of_another_solution_delivers_nothing_and_loses_nothing() {
     let other = stage.server.secret_key("sol_invoice_ocr").unwrap();
     let mistaken = stage.builder().secret_key(other).build().unwrap();
     let error = mistaken.validate_user(&stage.token).await.unwrap_err();
-    assert_eq!((error.code(), error.refuses_user()), (Code::CredentialInvalid, false));
+    assert_eq!((error.code(), error.refuses_user()), (Code::CredentialWrongSolution, false));
     let report = mistaken.close(Duration::from_millis(500)).await;
     assert_eq!((report.usage.rejected, report.usage.delivered), (0, 0));
     drop(mistaken);

@@ -144,6 +144,13 @@ impl Program {
                 compare(step, Ok(accounts(report.usage)))
             }
             Deed::Stats => compare(step, Ok(accounts(self.sdk.stats().usage))),
+            Deed::Diagnose => {
+                let diagnosis = self.sdk.diagnose().await;
+                let codes = diagnosis.findings.iter().filter_map(|finding| finding.code);
+                let (severity, codes) = (diagnosis.severity().to_string(), codes.collect());
+                let (severity, codes) = (Some(severity), Some(codes));
+                compare(step, Ok(Answer { severity, codes, ..Answer::default() }))
+            }
             Deed::Restart => {
                 // The old one goes first: a spool has one owner.
                 self.sdk = self.builder.clone().spool_in_memory().build()?;
@@ -197,6 +204,8 @@ fn compare(step: &Step, result: Result<Answer, Error>) -> Result<()> {
     must("pending", &expected.pending, &answer.pending)?;
     must("rejected", &expected.rejected, &answer.rejected)?;
     must("lost", &expected.lost, &answer.lost)?;
+    must("severity", &expected.severity, &answer.severity)?;
+    must("codes", &expected.codes, &answer.codes)?;
     for (action, used) in &expected.used {
         must(&format!("used {action}"), &Some(*used), &answer.used.get(action).copied())?;
     }

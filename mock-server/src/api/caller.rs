@@ -318,8 +318,7 @@ impl SolutionKey {
         let key = look_up(market, Kind::SecretKey, key).await?;
         let named = headers.get("cloudnestle-solution");
         if named.is_some_and(|named| named.as_bytes() != key.solution_id.as_bytes()) {
-            let detail = "The key belongs to another solution than the one the caller names.";
-            return Err(Failure::new(Code::CredentialInvalid, detail));
+            return Err(Code::CredentialWrongSolution.into());
         }
         Ok(SolutionKey { solution_id: key.solution_id, hash: key.hash })
     }

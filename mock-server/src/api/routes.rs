@@ -98,7 +98,14 @@ impl Credential {
     pub(crate) fn codes(self) -> &'static [Code] {
         use Code::*;
         match self {
-            Credential::SecretKey | Credential::AdminKey | Credential::Session => {
+            Credential::SecretKey => &[
+                CredentialMissing,
+                CredentialInvalid,
+                CredentialWrongSolution,
+                CredentialLive,
+                Forbidden,
+            ],
+            Credential::AdminKey | Credential::Session => {
                 &[CredentialMissing, CredentialInvalid, CredentialLive, Forbidden]
             }
             Credential::PublishableKey => {
@@ -277,7 +284,8 @@ pub(crate) fn collect(routes: Vec<Route>) -> Router<Arc<Market>> {
 async fn jwks(State(market): State<Arc<Market>>) -> ([(HeaderName, HeaderValue); 1], Json<Jwks>) {
     // Five minutes: the SDK fetches anew when it meets a key it doesn't know.
     let cached = HeaderValue::from_static("public, max-age=300");
-    ([(header::CACHE_CONTROL, cached)], Json(market.keys.signing().jwks(market.world.now())))
+    let jwks = market.keys.signing().jwks(&market.url, market.world.now());
+    ([(header::CACHE_CONTROL, cached)], Json(jwks))
 }
 
 /// That the server answers.

@@ -102,7 +102,7 @@ pub(super) async fn move_clock(
 /// `POST /mock/keys`
 pub(super) async fn rotate_signing_key(State(market): TheMarket) -> Result<Json<Jwks>, Failure> {
     market.rotate_signing_key().await?;
-    Ok(Json(market.keys.signing().jwks(market.world.now())))
+    Ok(Json(market.keys.signing().jwks(&market.url, market.world.now())))
 }
 
 /// `GET /mock/faults`

@@ -84,11 +84,11 @@ impl SigningKeys {
     }
 
     /// What the world needs to check signatures.
-    pub(crate) fn jwks(&self, now: Timestamp) -> Jwks {
+    pub(crate) fn jwks(&self, issuer: &str, now: Timestamp) -> Jwks {
         let retired = self.retired.iter().filter(|(_, since)| now < *since + OVERLAP);
         let retired = retired.map(|(key, _)| key);
         let all = [&self.current, &self.next].into_iter().chain(retired);
-        Jwks { keys: all.map(SigningKey::jwk).collect() }
+        Jwks { keys: all.map(SigningKey::jwk).collect(), issuer: Some(issuer.to_owned()) }
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let mut seeds = SigningSeeds::new([1; 32], [2; 32]);
         let ids = |jwks: Jwks| jwks.keys.into_iter().filter_map(|jwk| jwk.kid).collect::<Vec<_>>();
         let keys = SigningKeys::open(&seeds).expect("keys");
-        let before = ids(keys.jwks(start));
+        let before = ids(keys.jwks("http://market.test", start));
         assert_eq!(before.len(), 2);
         assert!(keys.get(&before[1], start).is_none(), "the next one signs nothing yet");
 
@@ -151,11 +151,11 @@ mod tests {
         let keys = SigningKeys::open(&seeds).expect("keys");
         assert_eq!(keys.current().id(), before[1]);
         assert!(keys.get(&before[0], start).is_some());
-        let after = ids(keys.jwks(start));
+        let after = ids(keys.jwks("http://market.test", start));
         assert_eq!((after.len(), &after[2]), (3, &before[0]));
 
         let over = start + OVERLAP;
-        assert_eq!(ids(keys.jwks(over)).len(), 2);
+        assert_eq!(ids(keys.jwks("http://market.test", over)).len(), 2);
         assert!(keys.get(&before[0], over).is_none());
     }
 

@@ -51,6 +51,11 @@ impl HttpClient {
         HttpClient { host, clock, base_url, solution, retry, limits, requests: AtomicU64::new(0) }
     }
 
+    /// The marketplace's URL.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// How many requests have been sent, each attempt counted.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -83,21 +88,35 @@ impl HttpClient {
         }
     }
 
-    /// Sends the call once; and once more, at once, if it went to a connection that had been closed
-    /// while nobody looked. That is no failure of the marketplace, and no retry.
+    /// Sends the call once.
     pub(crate) async fn attempt<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
         limit: Duration,
     ) -> Result<T> {
         let started = self.host.monotonic();
-        let left = || limit.saturating_sub(self.host.monotonic().saturating_sub(started));
         self.limits.pass(call, limit).await?;
-        let response = match self.exchange(call, left()).await {
-            Err(NoAnswer { was_stale: true, .. }) => self.exchange(call, left()).await,
+        let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+        let response = self.look(call, left).await.map_err(|no_answer| no_answer.error)?;
+        answer::read(&response, self.clock.now())
+    }
+
+    /// The answer to a call, whatever it is. A call that went to a connection that had been closed
+    /// while nobody looked is sent once more, at once: that is no failure of the marketplace, and no
+    /// retry.
+    pub(crate) async fn look(
+        &self,
+        call: &Call<'_>,
+        limit: Duration,
+    ) -> std::result::Result<Response, NoAnswer> {
+        let started = self.host.monotonic();
+        match self.exchange(call, limit).await {
+            Err(NoAnswer { stage: SendStage::StaleConnection, .. }) => {
+                let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+                self.exchange(call, left).await
+            }
             result => result,
-        };
-        answer::read(&response.map_err(|no_answer| no_answer.error)?, self.clock.now())
+        }
     }
 
     async fn exchange(
@@ -112,13 +131,13 @@ impl HttpClient {
             None => {
                 let code = Code::DeadlineExceeded;
                 let error = Error::without_answer(code, code.reason());
-                return Err(NoAnswer { error, was_stale: false });
+                return Err(NoAnswer { error, stage: SendStage::Answer });
             }
             Some(Err(error)) => {
-                let was_stale = error.stage == SendStage::StaleConnection;
                 let words = format!("No answer from {}: {error}.", self.base_url);
+                let stage = error.stage;
                 let error = Error::without_answer(Code::Unavailable, words);
-                return Err(NoAnswer { error, was_stale });
+                return Err(NoAnswer { error, stage });
             }
             Some(Ok(response)) => response,
         };
@@ -138,7 +157,8 @@ impl HttpClient {
 }
 
 /// Why there is no answer.
-struct NoAnswer {
-    error: Error,
-    was_stale: bool,
+pub(crate) struct NoAnswer {
+    pub(crate) error: Error,
+    /// How far the call came.
+    pub(crate) stage: SendStage,
 }

@@ -90,6 +90,7 @@ catalogue! {
     // The caller.
     CredentialMissing = "credential_missing", 401, final, "The request has no credential.", "Send the credential as `Authorization: Bearer …`.";
     CredentialInvalid = "credential_invalid", 401, final, "The credential is not known to the marketplace.", "Check the key (CLOUDNESTLE_SECRET_KEY) and which marketplace it belongs to.";
+    CredentialWrongSolution = "credential_wrong_solution", 401, final, "The secret key belongs to another solution than the one the caller names.", "Use the key (CLOUDNESTLE_SECRET_KEY) of the solution that CLOUDNESTLE_SOLUTION names, or name the key's.";
     CredentialLive = "credential_live", 401, final, "This server is for tests and refuses live keys.", "Use a test key here (cnsk_test_…), and rotate the live key if it may have been exposed.";
     Forbidden = "forbidden", 403, final, "The credential does not allow this.", "Use a credential that may do this; the API page lists who may call what.";
 

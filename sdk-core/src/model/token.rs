@@ -66,6 +66,10 @@ where
 pub struct Jwks {
     /// The keys in use, and those that are about to be or have lately been.
     pub keys: Vec<Jwk>,
+    /// The `iss` of the tokens that are signed with them. A member of our own, which others ignore
+    /// (RFC 7517, section 5): by it a program finds out that it expects another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// One public key (RFC 8037).

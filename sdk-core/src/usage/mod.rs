@@ -21,5 +21,5 @@ mod uploader;
 pub use event::Usage;
 pub use tracker::{CloseReport, Receipt, UsageStats};
 
-pub(crate) use tracker::UsageTracker;
+pub(crate) use tracker::{SpoolHealth, UsageTracker};
 pub(crate) use uploader::Uplink;

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 
 use super::spool::{Producer, Spool};
-use super::tracker::UsageStats;
+use super::tracker::{SpoolHealth, UsageStats};
 use super::uploader::{Pipeline, Uplink};
 use crate::error::{Error, Result};
 use crate::model::Code;
@@ -158,6 +158,24 @@ impl Pipelines {
     pub(super) fn stats(&self) -> UsageStats {
         let state = self.state();
         state.running.iter().fold(state.ended, |sum, pipeline| sum.plus(pipeline.stats()))
+    }
+
+    /// How the spool is.
+    pub(super) async fn health(&self) -> SpoolHealth {
+        let running = self.state().running.clone();
+        let mut oldest = None;
+        for pipeline in &running {
+            let since = pipeline.waiting_since().await;
+            oldest = oldest.into_iter().chain(since).min();
+        }
+        SpoolHealth {
+            dir: self.spool.dir.clone(),
+            not_writable: self.spool.try_to_write().err(),
+            pending: self.stats().pending,
+            bytes: running.iter().map(|pipeline| pipeline.log().bytes()).sum(),
+            oldest,
+            last_error: self.last_error(),
+        }
     }
 
     pub(super) fn last_error(&self) -> Option<Error> {

@@ -81,6 +81,15 @@ impl Spool {
         Ok(Producer { id, epoch: 0, log, files, dir, lock: Mutex::new(Some(lock)) })
     }
 
+    /// Writes something into the folder, and removes it again.
+    pub(super) fn try_to_write(&self) -> Result<()> {
+        let mut random = [0; 10];
+        self.host.random(&mut random);
+        let file = self.dir.join(new_id("try", self.host.wall(), random));
+        let tried = self.files.create_dir(&self.dir).and_then(|()| self.files.replace(&file, b"."));
+        tried.and_then(|()| self.files.remove(&file)).map_err(|error| self.failed(error))
+    }
+
     /// The folders of producers, of this process and of others, alive and gone.
     pub(super) fn producers(&self) -> Vec<PathBuf> {
         let mut names = self.files.list(&self.dir).unwrap_or_default();

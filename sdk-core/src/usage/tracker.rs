@@ -14,7 +14,7 @@ use super::uploader::{Pipeline, Uplink};
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::host::{Files, timeout};
-use crate::model::{Code, new_id};
+use crate::model::{Code, Timestamp, new_id};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -51,6 +51,19 @@ pub struct UsageStats {
     pub rejected: u64,
     /// Damaged in the spool, and reported to the marketplace as lost.
     pub lost: u64,
+}
+
+/// How the spool is.
+pub(crate) struct SpoolHealth {
+    pub(crate) dir: PathBuf,
+    pub(crate) not_writable: Option<Error>,
+    pub(crate) pending: u64,
+    /// What is kept of this process's own events.
+    pub(crate) bytes: u64,
+    /// When the oldest event that waits was made.
+    pub(crate) oldest: Option<Timestamp>,
+    /// Why the last attempt to deliver it failed.
+    pub(crate) last_error: Option<Error>,
 }
 
 /// How the SDK was left.
@@ -114,6 +127,10 @@ impl UsageTracker {
 
     pub(crate) fn stats(&self) -> UsageStats {
         self.pipelines.stats()
+    }
+
+    pub(crate) async fn health(&self) -> SpoolHealth {
+        self.pipelines.health().await
     }
 
     fn own(&self) -> Result<&Arc<Pipeline>> {

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::http::{Call, Clock, HttpClient, RetryPolicy, full_jitter};
-use crate::model::{Code, EventStatus, Secret, TrackUsageResult, UsageRange};
+use crate::model::{
+    Code, EventStatus, Secret, Timestamp, TrackUsageResult, UsageEvent, UsageRange,
+};
 use crate::reach::Reach;
 
 /// How long an event waits for others to travel with.
@@ -136,6 +138,14 @@ impl Pipeline {
 
     pub(super) fn last_error(&self) -> Option<Error> {
         Some(self.accounts().failure.as_ref()?.error.clone())
+    }
+
+    /// When the oldest event that waits was made, if it can be read.
+    pub(super) async fn waiting_since(&self) -> Option<Timestamp> {
+        let first = Most { records: 1, ..Most::A_BATCH };
+        let records = self.producer.log.scan(self.answered(), first).await.ok()?;
+        let event: UsageEvent = serde_json::from_slice(&records.first()?.bytes).ok()?;
+        Some(event.occurred_at)
     }
 
     pub(super) fn stats(&self) -> UsageStats {

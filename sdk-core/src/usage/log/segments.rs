@@ -139,6 +139,11 @@ impl SegmentLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the log holds, in bytes, as far as this process has written it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state().bytes
+    }
+
     /// The number before the oldest record that is kept.
     pub(crate) fn trimmed(&self) -> u64 {
         self.state().segments.front().map_or(0, |segment| segment.first - 1)

@@ -1,0 +1,189 @@
+//! The SDK for programs without async: the same calls, which wait.
+//!
+//! The work is done on the SDK's own thread, so these may be called from anywhere, tasks of an async
+//! runtime included; there they hold that thread up, which [`crate::MarketplaceSdk`] does not.
+//!
+//! ```
+//! # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+//! # example::run_blocking(|sdk, token, _pair| {
+//! let user = sdk.validate_user(token)?;
+//! sdk.track_usage(token, "search")?;
+//! println!("{} is a {:?} customer", user.customer_id, user.tier);
+//!
+//! let report = sdk.close(std::time::Duration::from_secs(2));
+//! assert_eq!(report.usage.pending, 0);
+//! # Ok(()) });
+//! ```
+//!
+//! Outside of these examples, `sdk` is [`MarketplaceSdk::from_env`], or made of the other one:
+//! `blocking::MarketplaceSdk::from(builder.build()?)`.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::{
+    Answer, CloseReport, Diagnosis, Event, Quota, Result, Stats, TokenPair, Usage, User,
+    UserContext,
+};
+
+/// [`crate::MarketplaceSdk`], whose documentation says what the calls do and promise.
+///
+/// ```
+/// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # example::run_blocking(|sdk, token, pair| {
+/// use cloudnestle_marketplace::{Code, Usage};
+///
+/// let context = sdk.get_user_context(token)?;
+/// println!("{} may {:?}", context.customer_id, context.entitlements);
+///
+/// let receipt = sdk.track_usage(token, Usage::of("index").quantity(512))?;
+/// receipt.persisted()?;
+/// sdk.flush()?;
+/// assert_eq!(sdk.stats().usage.delivered, 1);
+/// println!("{:?}", sdk.quotas("cus_asha")?);
+///
+/// let renewed = sdk.refresh(&pair)?;
+/// sdk.revoke_token(renewed.access_token.expose())?;
+/// let error = sdk.validate_user(renewed.access_token.expose()).unwrap_err();
+/// assert_eq!(error.code(), Code::TokenRevoked);
+/// # Ok(()) });
+/// ```
+#[derive(Clone, Debug)]
+pub struct MarketplaceSdk(crate::MarketplaceSdk);
+
+/// The acknowledgement of an event, as [`crate::Receipt`].
+#[derive(Clone, Debug)]
+pub struct Receipt(crate::Receipt);
+
+/// What the SDK does by itself, from the moment of [`MarketplaceSdk::events`] on. The iterator waits
+/// for the next event, and ends with the SDK.
+///
+/// ```
+/// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # example::run_blocking(|sdk, token, _pair| {
+/// use cloudnestle_marketplace::Event;
+///
+/// let mut events = sdk.events();
+/// sdk.track_usage(token, "search")?;
+/// sdk.flush()?;
+/// assert!(matches!(events.next(), Some(Event::UsageDelivered { count: 1 })));
+/// # Ok(()) });
+/// ```
+#[derive(Debug)]
+pub struct Events(crate::Events);
+
+impl MarketplaceSdk {
+    /// An SDK set up by the `CLOUDNESTLE_*` environment alone (see [`Builder`](crate::Builder)).
+    ///
+    /// # Errors
+    /// As [`crate::MarketplaceSdk::from_env`].
+    pub fn from_env() -> Result<Self> {
+        crate::MarketplaceSdk::from_env().map(MarketplaceSdk)
+    }
+
+    /// As [`crate::MarketplaceSdk::validate_user`], and with its errors.
+    pub fn validate_user(&self, token: &str) -> Result<Answer<User>> {
+        wait(self.0.validate_user(token))
+    }
+
+    /// As [`crate::MarketplaceSdk::get_user_context`], and with its errors.
+    pub fn get_user_context(&self, token: &str) -> Result<Answer<UserContext>> {
+        wait(self.0.get_user_context(token))
+    }
+
+    /// As [`crate::MarketplaceSdk::track_usage`], and with its errors.
+    pub fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
+        wait(self.0.track_usage(token, usage)).map(Receipt)
+    }
+
+    /// As [`crate::MarketplaceSdk::refresh`], and with its errors.
+    pub fn refresh(&self, pair: &TokenPair) -> Result<TokenPair> {
+        wait(self.0.refresh(pair))
+    }
+
+    /// As [`crate::MarketplaceSdk::revoke_token`], and with its errors.
+    pub fn revoke_token(&self, token: &str) -> Result<()> {
+        wait(self.0.revoke_token(token))
+    }
+
+    /// As [`crate::MarketplaceSdk::quotas`], and with its errors.
+    pub fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
+        wait(self.0.quotas(customer_id))
+    }
+
+    /// As [`crate::MarketplaceSdk::flush`], and with its errors.
+    pub fn flush(&self) -> Result<()> {
+        wait(self.0.flush())
+    }
+
+    /// As [`crate::MarketplaceSdk::close`].
+    pub fn close(&self, deadline: Duration) -> CloseReport {
+        wait(self.0.close(deadline))
+    }
+
+    /// As [`crate::MarketplaceSdk::diagnose`].
+    pub fn diagnose(&self) -> Diagnosis {
+        wait(self.0.diagnose())
+    }
+
+    /// As [`crate::MarketplaceSdk::stats`].
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    /// As [`crate::MarketplaceSdk::events`].
+    pub fn events(&self) -> Events {
+        Events(self.0.events())
+    }
+}
+
+impl From<crate::MarketplaceSdk> for MarketplaceSdk {
+    fn from(sdk: crate::MarketplaceSdk) -> Self {
+        MarketplaceSdk(sdk)
+    }
+}
+
+impl Receipt {
+    /// The event's id, `evt_…`, as the marketplace will have it.
+    pub fn event_id(&self) -> &str {
+        self.0.event_id()
+    }
+
+    /// As [`crate::Receipt::persisted`], and with its errors.
+    pub fn persisted(&self) -> Result<()> {
+        wait(self.0.persisted())
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+    fn next(&mut self) -> Option<Event> {
+        wait(self.0.next())
+    }
+}
+
+/// Runs a future of the SDK to its end. Its timers and sockets are the SDK's own, so parking this
+/// thread is all there is to do, and no runtime of the caller's is asked: tokio's `block_on` would
+/// panic within one.
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

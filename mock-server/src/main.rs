@@ -7,9 +7,12 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use cloudnestle_mock_server::{Callers, MockServer, RateLimit};
 use ready::Ready;
+
+/// How a process ends that was interrupted before it was done: what a shell makes of SIGINT.
+const INTERRUPTED: i32 = 130;
 
 /// The CloudNestle marketplace on a laptop: one binary, one file of state, a clock and faults that
 /// tests control.
@@ -52,6 +55,10 @@ struct Arguments {
     #[arg(long, value_name = "LEVEL", default_value = "warn", env = "CLOUDNESTLE_LOG")]
     log: tracing::level_filters::LevelFilter,
 
+    /// How to say it
+    #[arg(long, value_name = "FORMAT", default_value = "text", env = "CLOUDNESTLE_LOG_FORMAT")]
+    log_format: LogFormat,
+
     /// Write URL, keys, control token and a token pair for each solution to this file, as JSON, once
     /// the server listens
     #[arg(long, value_name = "PATH")]
@@ -62,6 +69,14 @@ struct Arguments {
     openapi: bool,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// An object a line, for programs
+    Json,
+}
+
 // One thread serves a laptop, starts faster than many and takes less memory.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -70,7 +85,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{:#}", MockServer::openapi());
         return Ok(());
     }
-    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    // What a panic says may hold what it tripped over; the place it happened at tells enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
     let mut builder = MockServer::builder()
         .listen(arguments.listen)
         .port(arguments.port)
@@ -100,8 +124,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Nobody may be reading; the server serves all the same.
     let _ = std::io::stdout().write_all(ready.banner(database).as_bytes());
     wait_for_end().await?;
-    server.stop().await;
-    Ok(())
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        // Whoever asks twice doesn't want to wait. What was answered is on the disk.
+        again = wait_for_end() => again.map(|()| std::process::exit(INTERRUPTED))?,
+    }
 }
 
 /// Of `key=100` or `sign_in=1,60`.

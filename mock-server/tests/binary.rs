@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -18,6 +19,7 @@ fn start(folder: &Path, arguments: &[&str]) -> (Child, Value) {
         .args(["--port", "0", "--ready-file", "ready.json"])
         .args(arguments)
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the binary");
     let begin = Instant::now();
@@ -33,8 +35,7 @@ fn start(folder: &Path, arguments: &[&str]) -> (Child, Value) {
 
 /// Ends the binary as the system does, and returns what it had printed.
 fn terminate(child: Child) -> String {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+    ask_to_end(&child);
     let output = child.wait_with_output().expect("an end");
     assert!(output.status.success(), "it ends in peace");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -86,6 +87,100 @@ fn two_cannot_have_one_database() {
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("in use"), "{said}");
+}
+
+/// Asks, and hears the answer to its end.
+fn ask(ready: &Value, request: &str) -> std::io::Result<String> {
+    let address = ready["url"].as_str().and_then(|url| url.strip_prefix("http://"));
+    let mut stream = TcpStream::connect(address.expect("a URL"))?;
+    stream.write_all(request.as_bytes())?;
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard)?;
+    Ok(heard)
+}
+
+/// A call that takes that long is under way when this returns.
+fn begin_slow_call(ready: &Value, millis: u64) -> JoinHandle<std::io::Result<String>> {
+    let token = ready["control_token"].as_str().expect("a token");
+    let host = ready["url"].as_str().and_then(|url| url.strip_prefix("http://")).expect("a URL");
+    let fault = format!(r#"{{"on": "GET /.well-known/jwks.json", "delay_ms": {millis}}}"#);
+    let planned = format!(
+        "POST /mock/faults HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{fault}",
+        fault.len()
+    );
+    let planned = ask(ready, &planned).expect("an answer");
+    assert!(planned.starts_with("HTTP/1.1 200"), "{planned}");
+
+    let slow = {
+        let ready = ready.clone();
+        let request = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        std::thread::spawn(move || ask(&ready, request))
+    };
+    // Two are under way: the slow one, and this question itself.
+    while !ask(ready, "GET /metrics HTTP/1.0\r\n\r\n").expect("text").contains("under_way 2") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    slow
+}
+
+fn ask_to_end(child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+}
+
+#[test]
+fn asked_to_end_it_finishes_what_is_under_way_and_takes_nothing_new() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, ready) = start(folder.path(), &[]);
+    let slow = begin_slow_call(&ready, 1_000);
+    ask_to_end(&child);
+    while ask(&ready, "GET /healthz HTTP/1.0\r\n\r\n").is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let answer = slow.join().expect("no panic").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(child.wait().expect("an end").success());
+}
+
+#[test]
+fn asked_twice_it_ends_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, ready) = start(folder.path(), &[]);
+    let slow = begin_slow_call(&ready, 60_000);
+    ask_to_end(&child);
+    while ask(&ready, "GET /healthz HTTP/1.0\r\n\r\n").is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ask_to_end(&child);
+    // Asked once, it would wait five seconds and end in peace.
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    assert_eq!(slow.join().expect("no panic").unwrap_or_default(), "");
+}
+
+#[test]
+fn its_log_is_for_people_or_for_programs() {
+    let log = |format: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let arguments = ["--memory", "--log", "debug", "--log-format", format];
+        let (child, ready) = start(folder.path(), &arguments);
+        ask(&ready, "GET /healthz HTTP/1.1\r\nx-request-id: mine\r\nconnection: close\r\n\r\n")
+            .expect("an answer");
+        ask_to_end(&child);
+        let output = child.wait_with_output().expect("an end");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let text = log("text");
+    let line = text.lines().find(|line| line.contains("answered")).expect(&text);
+    for word in ["mine", "/healthz", "200"] {
+        assert!(line.contains(word), "{word} is not in {line}");
+    }
+    let json = log("json");
+    let lines = json.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let line = lines.into_iter().find(|line| line["message"] == "answered").expect(&json);
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["span"]["id"], "mine");
+    assert_eq!(line["span"]["path"], "/healthz");
 }
 
 /// As many as there are file descriptors for, up to 10,000: most of a server's life is waiting.

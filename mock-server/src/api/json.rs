@@ -8,6 +8,7 @@ use cloudnestle_marketplace::Code;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
 
 use super::encoding::Encoding;
 use super::problem::Failure;
@@ -97,12 +98,35 @@ async fn read(body: Body) -> Result<Vec<u8>, Failure> {
 
 /// What is wrong with which field.
 pub(super) fn explain<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> Failure {
-    let path = error.path().to_string();
+    let field = field(error.path());
     let detail = without_value(&error.into_inner().to_string());
-    match path.as_str() {
-        "." => Failure::new(Code::RequestInvalid, detail),
-        _ => Failure::field(path, detail),
+    match field.is_empty() {
+        true => Failure::new(Code::RequestInvalid, detail),
+        false => Failure::field(field, detail),
     }
+}
+
+/// `items[3].event.quantity`, as far as it is made of what may be the name of a field, if only a misspelt
+/// one: our secrets have digits in them.
+fn field(path: &Path) -> String {
+    let mut field = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => field.push_str(&format!("[{index}]")),
+            Segment::Map { key } if may_be_a_field(key) => {
+                if !field.is_empty() {
+                    field.push('.');
+                }
+                field.push_str(key);
+            }
+            _ => break,
+        }
+    }
+    field
+}
+
+fn may_be_a_field(name: &str) -> bool {
+    name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 /// serde quotes what it found, as in `invalid type: string "cnrt_test_…", expected a struct` or

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::Timestamp;
 use futures_util::FutureExt;
+use tokio::time::Instant;
 use tower_http::cors::{Any, CorsLayer, Vary};
+use tracing::Instrument;
 
 use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::problem::{self, Failure};
 use super::version::{VERSION, Version};
+use crate::domain::credential::looks_secret;
 use crate::market::Market;
+use crate::server::ResetConnection;
 
 /// The longest a call may take, its body included. The SDK's own limit for one attempt is shorter.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -41,25 +45,45 @@ pub(crate) async fn frame(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let began = Instant::now();
+    let _under_way = market.world.metrics.begin();
     let id = given_id(request.headers()).unwrap_or_else(|| market.world.id("req"));
-    tracing::debug!(method = %request.method(), path = request.uri().path(), id, "asked");
     request.extensions_mut().insert(RequestId(id.clone()));
+    // Of what was asked nothing is written down but what we have names for: anything else may hold a
+    // secret in the wrong place.
+    let method = name_of(request.method());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = path.as_ref().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("call", id, method, path);
 
     let response = match check_uri(request.uri()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(request).instrument(span.clone()).await,
         Err(failure) => failure.into_response(),
     };
-    finish(&market, id, response)
+    let response = finish(&market, id, response);
+
+    let is_reset = response.extensions().get::<ResetConnection>().is_some();
+    let status = (!is_reset).then_some(response.status().as_u16());
+    let took = began.elapsed();
+    market.world.metrics.count(method, path, status, took);
+    span.in_scope(|| {
+        let micros = took.as_micros();
+        match status {
+            Some(500..) => tracing::warn!(status, micros, "failed"),
+            _ => tracing::debug!(status, micros, "answered"),
+        }
+    });
+    response
 }
 
 /// The answer to what never became a call.
 pub(crate) fn refuse(market: &Market, code: Code) -> Response {
+    market.world.metrics.count("other", "none", Some(code.status()), Duration::ZERO);
     finish(market, market.world.id("req"), Failure::from(code).into_response())
 }
 
 fn finish(market: &Market, id: String, response: Response) -> Response {
     let mut response = problem::render(response, &id, &market.url);
-    tracing::debug!(status = response.status().as_u16(), id, "answered");
     let headers = response.headers_mut();
     headers.entry(VERSION).or_insert(Version::NEWEST.header());
     // Tokens must not be kept by anybody on the way; what may be says so itself.
@@ -89,6 +113,20 @@ pub(crate) async fn guard(
             Failure::from(Code::Internal).into_response()
         }
         Err(_elapsed) => Failure::new(Code::Unavailable, "The call took too long.").into_response(),
+    }
+}
+
+/// The name of a method, unless the caller made it up.
+pub(crate) fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 
@@ -140,8 +178,8 @@ pub(crate) fn cors() -> CorsLayer {
 fn given_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(is_safe))
-        .then(|| id.to_owned())
+    let is_short = (1..=MAX_REQUEST_ID_BYTES).contains(&id.len());
+    (is_short && id.bytes().all(is_safe) && !looks_secret(id)).then(|| id.to_owned())
 }
 
 /// `Sun, 22 Nov 2026 10:00:00 GMT`: clients correct their clocks by it, so it is the world's.

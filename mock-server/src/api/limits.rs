@@ -70,7 +70,7 @@ pub(super) async fn layer(
 /// Who a call is counted with, by what its credential looks like.
 fn callers(method: &Method, path: &str, authorization: Option<&[u8]>) -> Callers {
     let credential = authorization.and_then(bearer).unwrap_or_default();
-    let is_publishable = credential.starts_with("cnpk_");
+    let is_publishable = credential.starts_with(Kind::PublishableKey.prefix());
     let makes_a_customer = path.starts_with("/api/users") || path == "/api/sessions";
     if method == Method::POST
         && (makes_a_customer || is_publishable && path == "/api/generate-token")

@@ -11,6 +11,7 @@ mod json;
 mod launches;
 pub(crate) mod layers;
 pub(crate) mod limits;
+mod metrics;
 pub(crate) mod openapi;
 mod page;
 pub(crate) mod passwords;
@@ -19,6 +20,8 @@ pub(crate) mod query;
 mod quotas;
 mod revocations;
 pub(crate) mod routes;
+#[cfg(all(test, feature = "control"))]
+mod secrecy;
 mod secret_keys;
 pub(crate) mod sessions;
 mod tiers;

@@ -21,8 +21,8 @@ use utoipa::ToSchema;
 use super::json::Json;
 use super::openapi::{self, Described, Shape};
 use super::{
-    context, encoding, launches, layers, limits, page, quotas, revocations, secret_keys, sessions,
-    tiers, tokens, usage, user_solutions, users, version,
+    context, encoding, launches, layers, limits, metrics, page, quotas, revocations, secret_keys,
+    sessions, tiers, tokens, usage, user_solutions, users, version,
 };
 use crate::market::Market;
 
@@ -241,6 +241,8 @@ pub(crate) fn api() -> Vec<Route> {
 pub(crate) fn about() -> Vec<Route> {
     vec![
         get("/healthz", &[], health, "Whether the server answers.", ""),
+        get("/metrics", &[], metrics::read,
+            "How many calls there were, how they ended and how long they took, for Prometheus.", ""),
         get("/openapi.json", &[], openapi::read, "This API as an OpenAPI 3.1 document.", ""),
         get("/", &[], page::read, "This page.", ""),
     ]

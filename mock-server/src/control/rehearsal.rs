@@ -8,7 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::layers::RequestId;
+use crate::api::layers::{RequestId, name_of};
 use crate::api::problem::{Failure, code_of};
 use crate::market::Market;
 use crate::server::ResetConnection;
@@ -21,7 +21,7 @@ pub(crate) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
-    let operation = format!("{} {}", request.method(), path.as_str());
+    let operation = format!("{} {}", name_of(request.method()), path.as_str());
 
     let (response, fault) = if market.world.faults.is_outage() {
         (reset(), Some("outage".to_owned()))

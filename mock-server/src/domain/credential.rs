@@ -39,6 +39,12 @@ const BODY_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Whether a text begins like one of our secrets, of whatever kind and environment: `cnsk_test_…`.
+pub(crate) fn looks_secret(text: &str) -> bool {
+    let environment = text.strip_prefix("cn").and_then(|rest| rest.get(2..8));
+    matches!(environment, Some("_test_" | "_live_"))
+}
+
 impl Kind {
     /// What a secret of this kind begins with.
     pub(crate) const fn prefix(self) -> &'static str {

@@ -41,6 +41,7 @@ pub(super) async fn serve(listener: TcpListener, host: Host, max_connections: us
         if connections.tasks.len() >= max_connections {
             connections.make_room().await;
         }
+        host.market.world.metrics.set_connections(connections.tasks.len());
         let is_full = connections.tasks.len() >= max_connections; // and all of them are busy
         tokio::select! {
             accepted = listener.accept(), if !is_full => match accepted {

@@ -20,7 +20,6 @@ use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
 use crate::world::{Callers, NoRandomness, RateLimit, World};
 
-#[cfg(feature = "control")]
 pub(crate) use converse::ResetConnection;
 
 /// A marketplace that listens on a port of this machine, until it is dropped or stopped.

@@ -8,6 +8,7 @@ mod clock;
 mod fault;
 #[cfg(feature = "control")]
 mod journal;
+mod metrics;
 mod random;
 mod rates;
 
@@ -24,6 +25,7 @@ pub use fault::{Fault, FaultReport, Reset, UsedFault};
 pub(crate) use journal::Journal;
 #[cfg(feature = "control")]
 pub use journal::JournalEntry;
+pub(crate) use metrics::Metrics;
 pub(crate) use random::{NoRandomness, Random};
 pub use rates::{Callers, RateLimit};
 pub(crate) use rates::{Charge, Rates};
@@ -34,6 +36,7 @@ pub(crate) struct World {
     pub clock: Clock,
     pub random: Random,
     pub rates: Rates,
+    pub metrics: Metrics,
     #[cfg(feature = "control")]
     pub faults: FaultPlan,
     #[cfg(feature = "control")]
@@ -47,6 +50,7 @@ impl World {
             clock: Clock::default(),
             random: Random::from_os()?,
             rates: Rates::default(),
+            metrics: Metrics::default(),
             #[cfg(feature = "control")]
             faults: FaultPlan::default(),
             #[cfg(feature = "control")]

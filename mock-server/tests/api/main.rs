@@ -13,6 +13,7 @@ mod faults;
 mod idempotency;
 mod launches;
 mod limits;
+mod metrics;
 mod page;
 mod problems;
 mod rate_limits;

@@ -16,21 +16,7 @@ pub(crate) fn run() -> Result<()> {
     let server = Server::start("debug")?;
     let environment = server.ready.environment(SOLUTION)?;
 
-    let venv = target().join("interop-python");
-    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let python = venv.join("bin").join("python");
-    shell::run(
-        Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--requirement",
-            ])
-            .arg(format!("{SCRIPTS}/requirements.txt")),
-    )?;
+    let python = shell::python("interop-python", &format!("{SCRIPTS}/requirements.txt"))?;
     shell::run(
         Command::new(&python).arg(format!("{SCRIPTS}/verify.py")).envs(environment.clone()),
     )?;

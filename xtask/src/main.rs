@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod generate;
 mod interop;
 mod lint;
@@ -28,7 +29,11 @@ enum Command {
         keep: bool,
     },
     /// Runs every test, in every language.
-    Test,
+    Test {
+        /// For how many seconds the server is tested against its OpenAPI document
+        #[arg(long, default_value_t = 90)]
+        fuzz: u32,
+    },
     /// Checks form: formatting, lints, documentation, licences, what the core depends on.
     Lint,
     /// Writes the files that are made of the code, such as `docs/errors.md`.
@@ -52,13 +57,14 @@ fn main() -> anyhow::Result<()> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     match Door::parse().command {
         Command::Demo { keep } => demo::run(keep),
-        Command::Test => {
+        Command::Test { fuzz } => {
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;
             shell::step("the server without its control API");
             let without = ["--no-default-features", "--locked"];
             shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;
-            interop::run()
+            interop::run()?;
+            fuzz::run(fuzz)
         }
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),

@@ -55,3 +55,13 @@ pub(crate) fn cargo(args: &[&str]) -> Result<()> {
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
+
+/// A Python below `target/` that has what a file of requirements asks for.
+pub(crate) fn python(name: &str, requirements: &str) -> Result<PathBuf> {
+    let venv = target().join(name);
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    let python = venv.join("bin").join("python");
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(&python).args(install).args(["--requirement", requirements]))?;
+    Ok(python)
+}

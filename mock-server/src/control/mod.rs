@@ -14,6 +14,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
+use cloudnestle_marketplace::Code;
 
 use crate::api::layers;
 use crate::api::routes::{Credential, Route, collect, delete, get, post};
@@ -32,7 +33,8 @@ pub(crate) fn routes() -> Vec<Route> {
             AUTH),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",
-            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#),
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#)
+            .fails(&[Code::NotFound]),
         get("/mock/clock", CONTROL, calls::clock, "What the server's clock shows.", AUTH),
         post("/mock/clock", CONTROL, calls::move_clock,
             "Sets the clock, or moves it on: `{\"set\": \"2026-11-22T00:00:00Z\"}` or `{\"advance_ms\": 60000}`. It runs on from there.",

@@ -33,14 +33,21 @@ const MAX_DELAY_MS: u64 = 10 * 60 * 1000;
 pub struct Fault {
     /// The operation, as the API page names it: `POST /api/track-usage`.
     pub(crate) on: String,
+    /// How much longer the call takes, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 600_000)]
     delay_ms: Option<u64>,
+    /// That the connection is reset, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reset: Option<Reset>,
+    /// The status of an error that answers the call, which has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 400, maximum = 599)]
     status: Option<u16>,
+    /// The answer's code; without it, the one that goes with its status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<Code>,
+    /// Headers of the answer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
 }

@@ -8,11 +8,20 @@ use super::{Secret, Tier, Timestamp};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterUser {
     /// The address to sign in with. Upper and lower case are the same.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^[^@\\s]+@[^@\\s]+$", max_length = 254, examples("kavya@example.com"))
+    )]
     pub email: String,
     /// 8 to 256 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password, min_length = 8, max_length = 256))]
     pub password: Secret,
     /// What to call them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 200, examples("Kavya Rao"))
+    )]
     pub name: Option<String>,
 }
 
@@ -89,6 +98,7 @@ pub struct AddSolution {
 pub struct StartLaunch {
     /// The solution, `sol_…`; or the `publishable_key` its page in the browser gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(examples("sol_faiss_search")))]
     pub solution_id: Option<String>,
     /// The publishable key of the page that asked for the launch, `cnpk_…`. Only that page, with the
     /// verifier that belongs to `code_challenge`, can exchange the code.
@@ -97,10 +107,12 @@ pub struct StartLaunch {
     /// The SHA-256 of the verifier, base64url without padding (RFC 7636, `S256`). Needed with a
     /// publishable key, welcome without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     pub code_challenge: Option<String>,
     /// Given back to the solution with the code, so that it knows its own launch again; at most 512
     /// bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 512))]
     pub state: Option<String>,
 }
 
@@ -133,6 +145,7 @@ pub struct RotateSecretKey {
     /// How long the key of this call stays good, in seconds: 86,400 (a day) unless set, at most
     /// 604,800 (a week); 0 ends it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 604_800, examples(3600)))]
     pub overlap_secs: Option<u64>,
 }
 

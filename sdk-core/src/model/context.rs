@@ -26,21 +26,26 @@ pub enum Tier {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserContext {
     /// The customer, `cus_…`.
+    #[cfg_attr(feature = "openapi", schema(examples("cus_ravi")))]
     pub customer_id: String,
     /// The name the customer gave; absent for an anonymous visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(examples("Ravi Kulkarni")))]
     pub name: Option<String>,
     /// The solution the token is for, `sol_…`.
+    #[cfg_attr(feature = "openapi", schema(examples("sol_faiss_search")))]
     pub solution_id: String,
     /// The customer's tier in this solution.
     pub tier: Tier,
     /// What the tier switches on, by the names the solution gave.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(examples(json!(["search"]))))]
     pub entitlements: Vec<String>,
     /// The customer's quotas in this solution, one for each limited action.
     #[serde(default)]
     pub quotas: Vec<Quota>,
     /// The token, `tok_…`.
+    #[cfg_attr(feature = "openapi", schema(examples("tok_01KAPM5C1D9Q8Y3H6ZK2T7V4EF")))]
     pub token_id: String,
     /// When the token ends.
     pub expires_at: Timestamp,
@@ -51,8 +56,10 @@ pub struct UserContext {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserTier {
     /// The customer, who has a subscription to the solution.
+    #[cfg_attr(feature = "openapi", schema(examples("cus_ravi")))]
     pub customer_id: String,
     /// The solution, which has a plan for the tier.
+    #[cfg_attr(feature = "openapi", schema(examples("sol_faiss_search")))]
     pub solution_id: String,
     /// The tier from now on.
     pub tier: Tier,
@@ -63,15 +70,20 @@ pub struct UserTier {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quota {
     /// The action, by the name the solution gave.
+    #[cfg_attr(feature = "openapi", schema(examples("search")))]
     pub action: String,
     /// The most that may be used in one window, in the action's unit; `None` is without limit.
+    #[cfg_attr(feature = "openapi", schema(required, examples(100)))]
     pub limit: Option<u64>,
     /// What has been used in this window. May exceed a soft limit.
+    #[cfg_attr(feature = "openapi", schema(examples(3)))]
     pub used: u64,
     /// What is promised to leases and not yet used.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(examples(0)))]
     pub leased: u64,
     /// What is left: limit − used − leased, not below zero; `None` is without limit.
+    #[cfg_attr(feature = "openapi", schema(required, examples(97)))]
     pub remaining: Option<u64>,
     /// How long a window is.
     pub window: Window,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use utoipa::openapi::schema::{
-    KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, Type,
+    KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaType, Type,
 };
 use utoipa::openapi::{RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
@@ -50,6 +50,21 @@ impl PartialSchema for Code {
 }
 
 impl ToSchema for Code {}
+
+/// [`UsageEvent::metadata`], as [`UsageEvent::malformed`] takes it.
+pub(super) fn metadata() -> RefOr<Schema> {
+    let name = text().min_length(Some(1)).max_length(Some(UsageEvent::MAX_METADATA_NAME_BYTES));
+    let value = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]))
+        .max_length(Some(UsageEvent::MAX_METADATA_TEXT_BYTES));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("A few bounded facts about it; no free text."))
+        .property_names(Some(name))
+        .additional_properties(Some(value))
+        .max_properties(Some(UsageEvent::MAX_METADATA))
+        .into()
+}
 
 impl PartialSchema for TrackUsage {
     fn schema() -> RefOr<Schema> {
@@ -106,5 +121,26 @@ impl ToSchema for Entry {
         schemas.push((UsageEvent::name().into(), UsageEvent::schema()));
         UsageEvent::schemas(schemas);
         schemas.push((LossReason::name().into(), LossReason::schema()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds in attributes are numbers, because a macro can't read a constant.
+    #[test]
+    fn the_bounds_of_the_schemas_are_those_of_the_model() {
+        let event = serde_json::to_value(UsageEvent::schema()).expect("JSON");
+        let of = |field: &str, bound: &str| event["properties"][field][bound].as_u64();
+        for id in ["id", "customer_id", "token_id", "action"] {
+            assert_eq!(of(id, "maxLength"), Some(UsageEvent::MAX_ID_BYTES as u64), "{id}");
+        }
+        assert_eq!(of("idempotency_key", "maxLength"), Some(UsageEvent::MAX_KEY_BYTES as u64));
+        assert_eq!(of("quantity", "minimum"), Some(*UsageEvent::QUANTITY.start()));
+        assert_eq!(of("quantity", "maximum"), Some(*UsageEvent::QUANTITY.end()));
+        let range = serde_json::to_value(UsageRange::schema()).expect("JSON");
+        let items = &range["properties"]["items"];
+        assert_eq!(items["maxItems"], UsageRange::MAX_ITEMS as u64);
     }
 }

@@ -13,13 +13,17 @@ use super::{Code, Quota};
 pub struct Consume {
     /// `evt_…`, made by the caller: the id of the event that is noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(examples("evt_01KAPM6T9Z3X8N5V2QJ7R4W1BC")))]
     pub id: Option<String>,
     /// The token the customer was identified by: its `jti`, never the token itself.
+    #[cfg_attr(feature = "openapi", schema(examples("tok_01KAPM5C1D9Q8Y3H6ZK2T7V4EF")))]
     pub token_id: String,
     /// What is about to be done, by the name the solution gave.
+    #[cfg_attr(feature = "openapi", schema(examples("export")))]
     pub action: String,
     /// How much of it, in the action's unit; 1 unless said.
     #[serde(default = "one")]
+    #[cfg_attr(feature = "openapi", schema(examples(1)))]
     pub quantity: u64,
     /// A few bounded facts about it; no free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]

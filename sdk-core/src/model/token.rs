@@ -100,6 +100,7 @@ pub struct Jwk {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GenerateToken {
     /// The solution to open.
+    #[cfg_attr(feature = "openapi", schema(examples("sol_faiss_search")))]
     pub solution_id: String,
 }
 

@@ -11,22 +11,35 @@ use super::{Code, Quota, Timestamp};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageEvent {
     /// `evt_…`, made by the client; counts once however often it arrives.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, examples("evt_01KAPM6T9Z3X8N5V2QJ7R4W1BC"))
+    )]
     pub id: String,
     /// Who did it: the token's `sub`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, examples("cus_ravi")))]
     pub customer_id: String,
     /// The token it was done with: its `jti`, never the token itself.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, examples("tok_01KAPM5C1D9Q8Y3H6ZK2T7V4EF"))
+    )]
     pub token_id: String,
     /// What was done, by the name the solution gave.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, examples("search")))]
     pub action: String,
     /// How much of it, in the action's unit; at least 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000, examples(1)))]
     pub quantity: u64,
     /// When, by the client's corrected clock.
     pub occurred_at: Timestamp,
     /// The caller's own name for this event: a second event with the same key is a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub idempotency_key: Option<String>,
     /// A few bounded facts about it; no free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
 }
 
@@ -90,10 +103,16 @@ pub enum TrackUsage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageRange {
     /// The producer, `prd_…`: one log, written by one process.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, examples("prd_01KAPM4A7B2C5D8E1F3G6H9J0K"))
+    )]
     pub producer: String,
     /// How often the log has been taken over by another process; lower epochs are refused.
+    #[cfg_attr(feature = "openapi", schema(examples(0)))]
     pub epoch: u64,
     /// The entries, their numbers consecutive.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 500))]
     pub items: Vec<Entry>,
 }
 

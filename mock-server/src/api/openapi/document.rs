@@ -171,6 +171,9 @@ pub(super) fn codes(tag: &str, route: &Route, shape: &Shape) -> Vec<Code> {
     codes.extend(&shape.codes);
     codes.extend(route.callers.iter().flat_map(|caller| caller.codes()));
     codes.extend(route.fails);
+    if shape.parameters.iter().any(|parameter| parameter.name == "cursor") {
+        codes.push(Code::CursorInvalid);
+    }
     if route.method != "GET" {
         codes.push(Code::Conflict);
     }

@@ -13,9 +13,15 @@ pub(super) fn correct(schema: &mut Value) {
             if let Some(Value::Array(words)) = fields.get_mut("enum") {
                 words.retain(|word| word != "unknown");
             }
-            // Every `int64` that begins at 0 is a `u64`.
-            if fields.get("format") == Some(&json!("int64")) && fields.contains_key("minimum") {
-                fields.entry("maximum").or_insert(json!(u64::MAX));
+            // `u32` and `u64` are said to be of a format that has half their numbers.
+            let most = match fields.get("format").and_then(Value::as_str) {
+                Some("int32") => Some(json!(u32::MAX)),
+                Some("int64") => Some(json!(u64::MAX)),
+                _ => None,
+            };
+            if let Some(most) = most.filter(|_| fields.contains_key("minimum")) {
+                fields.remove("format");
+                fields.entry("maximum").or_insert(most);
             }
             fields.values_mut().for_each(correct);
         }

@@ -1,0 +1,60 @@
+"""Tests the server against the OpenAPI document it gives out: `fuzz.py [SECONDS]`.
+
+Requests are drawn from the document, broken on purpose, and chained by its links. No answer may be one the
+document does not name, none a 5xx, and every call must have been answered with a 2xx at least once. Calls
+of /mock come last, for they change the world the others are played in.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).parent
+URL = os.environ["CLOUDNESTLE_URL"]
+CONTROL = os.environ["CLOUDNESTLE_CONTROL_TOKEN"]
+
+
+def control(path: str, body: dict) -> dict:
+    headers = {"Authorization": f"Bearer {CONTROL}", "Content-Type": "application/json"}
+    request = urllib.request.Request(URL + path, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def fuzz(seconds: int, *which: str) -> dict[str, dict[str, int]]:
+    """Runs schemathesis for so long, and returns how often each call was answered with each status."""
+    with tempfile.TemporaryDirectory() as folder:
+        reached = Path(folder, "reached.json")
+        environment = {
+            **os.environ,
+            "CLOUDNESTLE_REACHED": str(reached),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(HERE),
+            "SCHEMATHESIS_HOOKS": "hooks",
+        }
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")]
+        command += ["run", f"{URL}/openapi.json", "--no-color", f"--max-time={seconds}", *which]
+        if subprocess.run(command, cwd=folder, env=environment).returncode != 0:
+            sys.exit("the server and its document disagree, as told above")
+        return json.loads(reached.read_text())
+
+
+seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 90
+for callers in ["key", "token", "open", "sign_in"]:
+    control("/mock/rate-limits", {"callers": callers, "per_second": 1_000_000, "burst": 1_000_000})
+reached = fuzz(seconds * 2 // 3, "--exclude-path-regex=^/mock")
+reached |= fuzz(seconds // 3, "--include-path-regex=^/mock", "--phases=examples,coverage,fuzzing")
+
+with urllib.request.urlopen(f"{URL}/openapi.json") as answer:
+    paths = json.load(answer)["paths"]
+calls = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+unreached = [call for call in calls if not any(status.startswith("2") for status in reached.get(call, {}))]
+statuses = sum((Counter(found) for found in reached.values()), Counter())
+print(f"{sum(statuses.values())} requests of {len(calls)} calls: {dict(sorted(statuses.items()))}")
+if unreached:
+    sys.exit(f"never answered with a 2xx: {', '.join(unreached)}")

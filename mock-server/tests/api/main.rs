@@ -20,6 +20,7 @@ mod rate_limits;
 mod resets;
 mod revocations;
 mod seed;
+mod tenants;
 mod tiers;
 mod tokens;
 mod usage;

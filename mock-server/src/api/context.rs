@@ -12,7 +12,7 @@ use super::problem::Failure;
 use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use super::usage::projection;
-use crate::domain::catalogue::{Customer, Solution};
+use crate::domain::catalogue::Customer;
 use crate::facts;
 use crate::market::Market;
 use crate::store::transact;
@@ -33,8 +33,7 @@ pub(crate) async fn context_of(market: &Market, claims: &Claims) -> Result<UserC
     transact(&*market.store, async |tx| {
         let tier = subscribed_tier(tx, &claims.sub, &claims.aud).await?;
         let customer: Option<Customer> = tx.peek(&facts::customer(&claims.sub)).await?;
-        let solution: Option<Solution> = tx.peek(&facts::solution(&claims.aud)).await?;
-        let solution = solution.ok_or(Code::NotFound)?;
+        let solution = market.solution(&claims.aud).await?.ok_or(Code::NotFound)?;
         let quotas = quotas_of(tx, &claims.sub, tier, &solution, now).await?;
         let entitlements = solution.plan(tier).map(|plan| plan.entitlements.clone());
         Ok(UserContext {

@@ -42,8 +42,8 @@ pub(crate) async fn read(
     let now = market.world.now();
     let quotas = transact(&*market.store, async |tx| {
         let tier = subscribed_tier(tx, &customer_id, &solution_id).await?;
-        let solution: Option<Solution> = tx.peek(&facts::solution(&solution_id)).await?;
-        quotas_of(tx, &customer_id, tier, &solution.ok_or(Code::NotFound)?, now).await
+        let solution = market.solution(&solution_id).await?.ok_or(Code::NotFound)?;
+        quotas_of(tx, &customer_id, tier, &solution, now).await
     })
     .await?;
     Ok(Json(Quotas { quotas }))

@@ -8,7 +8,6 @@ use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
 use jiff::tz::TimeZone;
 use ring::digest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::catalogue::{Solution, Source};
 use super::quota::{COUNTED_WINDOWS, OutsideCalendar, period};
@@ -127,24 +126,27 @@ pub(crate) fn additions<'a>(
 
 /// Tells whether two events with one id are the same event.
 pub(crate) fn event_fingerprint(event: &UsageEvent) -> String {
-    fingerprint(&json!(event))
+    // Its fields come in one order, and metadata is sorted.
+    fingerprint(event)
 }
 
 /// Tells whether two events with one idempotency key are one deed. What the client made up when it
 /// was called a second time (id, time, the token in use) does not make it another.
 pub(crate) fn deed_fingerprint(event: &UsageEvent) -> String {
-    fingerprint(&json!([event.customer_id, event.action, event.quantity, event.metadata]))
+    fingerprint(&(&event.customer_id, &event.action, event.quantity, &event.metadata))
 }
 
-/// Of a JSON value; objects have their keys sorted.
-fn fingerprint(value: &Value) -> String {
-    let hash = digest::digest(&digest::SHA256, value.to_string().as_bytes());
+/// Of a value's JSON form, which everything of the model has.
+fn fingerprint(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).unwrap_or_default();
+    let hash = digest::digest(&digest::SHA256, &json);
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use cloudnestle_marketplace::model::Tier;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::domain::catalogue::{Action, Plan};

@@ -20,7 +20,7 @@ use crate::domain::credential::Hash;
 use crate::domain::credential::Kind;
 use crate::domain::keys::{KeySeeds, Keys};
 use crate::facts;
-use crate::store::{Store, transact};
+use crate::store::{Decoded, Store, StoreError, transact};
 use crate::world::World;
 
 pub(crate) use founding::Founded;
@@ -38,6 +38,7 @@ pub(crate) struct Generation {
 /// What every request is answered from. There may be many in a process; they share nothing.
 pub(crate) struct Market {
     pub store: Arc<dyn Store>,
+    catalogue: Decoded<Solution>,
     /// The turn of who brings the counters up to date.
     pub projecting: Mutex<()>,
     pub world: World,
@@ -89,6 +90,7 @@ impl Market {
             control_token: Kind::ControlToken.secret(world.random.bytes()),
             generation: Generation { id: world.id("gen"), began_at: now },
             store,
+            catalogue: Decoded::default(),
             projecting: Mutex::default(),
             world,
             keys,
@@ -100,11 +102,14 @@ impl Market {
         })
     }
 
+    /// A solution, as it is listed now.
+    pub(crate) async fn solution(&self, id: &str) -> Result<Option<Arc<Solution>>, StoreError> {
+        self.catalogue.read(&*self.store, &facts::solution(id)).await
+    }
+
     /// Lets the key that is published next sign from now on. Tokens of the last one stay good.
     #[cfg(feature = "control")]
-    pub(crate) async fn rotate_signing_key(&self) -> Result<(), crate::store::StoreError> {
-        use crate::store::StoreError;
-
+    pub(crate) async fn rotate_signing_key(&self) -> Result<(), StoreError> {
         let (now, fresh) = (self.world.now(), self.world.random.bytes());
         let seeds = transact(&*self.store, async |tx| {
             let key = facts::keys();

@@ -59,7 +59,7 @@ impl Memory {
                     items.remove(key);
                     continue;
                 }
-                Change::Document { version, bytes } => (version, Value::Bytes(bytes.to_vec())),
+                Change::Document { version, bytes } => (version, Value::Bytes(bytes.into())),
                 Change::Counter { version, number } => (version, Value::Number(number)),
             };
             items.insert(key.clone(), Item { key: key.clone(), version, value });

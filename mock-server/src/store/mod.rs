@@ -7,6 +7,7 @@
 //!
 //! [`transact`] is the way to use it: load, decide, commit, and try again when others were faster.
 
+mod decoded;
 mod memory;
 mod rules;
 mod sqlite;
@@ -14,11 +15,12 @@ mod sqlite;
 mod suite;
 mod transact;
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
+pub(crate) use decoded::Decoded;
 pub use memory::Memory;
 pub use sqlite::{OpenError, Sqlite};
 pub use transact::{Transaction, transact};
@@ -89,7 +91,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A document; JSON by convention.
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
     /// A counter, changed by [`Write::Add`] alone.
     Number(i64),
 }

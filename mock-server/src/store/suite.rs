@@ -116,7 +116,7 @@ async fn read(store: &dyn Store, sort: &str) -> Option<(u64, Value)> {
 }
 
 fn document(version: u64, value: &str) -> Option<(u64, Value)> {
-    Some((version, Value::Bytes(value.as_bytes().to_vec())))
+    Some((version, Value::Bytes(value.as_bytes().into())))
 }
 
 fn counter(version: u64, number: i64) -> Option<(u64, Value)> {

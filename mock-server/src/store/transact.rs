@@ -259,7 +259,7 @@ fn count(item: Option<&Item>) -> Result<i64, StoreError> {
     }
 }
 
-fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, StoreError> {
+pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, StoreError> {
     match value {
         Value::Bytes(bytes) => decode_document(bytes),
         Value::Number(number) => decode_number(*number),

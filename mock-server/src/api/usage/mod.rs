@@ -37,7 +37,7 @@ pub(crate) async fn track(
     Json(request): Json<TrackUsage>,
 ) -> Result<Json<TrackUsageResult>, Failure> {
     let principal = sender.principal();
-    let solution = solution(&market, principal.solution_id()).await?;
+    let solution = market.solution(principal.solution_id()).await?.ok_or(Code::NotFound)?;
     let (taken, touched) = match &request {
         TrackUsage::Range(range) => (
             ingest::take(&market, &principal, &solution, range).await?,
@@ -68,11 +68,6 @@ async fn answer(
 struct Taken {
     fence: Option<u64>,
     results: Vec<EventResult>,
-}
-
-async fn solution(market: &Market, id: &str) -> Result<Solution, Failure> {
-    let solution = transact(&*market.store, async |tx| tx.peek(&facts::solution(id)).await).await?;
-    solution.ok_or(Failure::from(Code::NotFound))
 }
 
 /// The quotas of the actions and customers that were sent, by customer, as far as the sender may

@@ -15,7 +15,7 @@ use crate::api::tokens;
 use crate::domain::credential::Hash;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
-use crate::facts::PendingProjection;
+use crate::facts::{self, PendingProjection};
 use crate::store::{Item, Key, MAX_WRITES, Memory, Query, Sqlite, Store, StoreError, Write};
 use crate::world::World;
 

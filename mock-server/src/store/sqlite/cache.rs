@@ -134,7 +134,7 @@ impl State {
         match change {
             Change::Nothing | Change::Removed => {}
             Change::Document { version, bytes } => {
-                self.insert(key, (version, Value::Bytes(bytes.to_vec())));
+                self.insert(key, (version, Value::Bytes(bytes.into())));
             }
             Change::Counter { version, number } => {
                 self.insert(key, (version, Value::Number(number)));
@@ -157,7 +157,7 @@ mod tests {
 
     fn item(sort: &str, bytes: usize) -> Item {
         let key = Key::new(Table::Users, "partition", sort);
-        Item { key, version: 1, value: Value::Bytes(vec![0; bytes]) }
+        Item { key, version: 1, value: Value::Bytes(vec![0; bytes].into()) }
     }
 
     fn read(cache: &Cache, item: &Item) {

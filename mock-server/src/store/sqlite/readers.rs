@@ -90,6 +90,6 @@ fn version(row: &Row<'_>) -> rusqlite::Result<u64> {
 fn value(row: &Row<'_>) -> rusqlite::Result<Value> {
     match row.get(1)? {
         Some(number) => Ok(Value::Number(number)),
-        None => row.get(2).map(Value::Bytes),
+        None => Ok(Value::Bytes(row.get_ref(2)?.as_blob()?.into())),
     }
 }

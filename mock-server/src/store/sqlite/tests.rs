@@ -46,7 +46,7 @@ async fn a_file_remembers() {
 
     let store = Sqlite::open(&path).unwrap();
     let item = store.get(key("a")).await.unwrap().unwrap();
-    assert_eq!((item.version, item.value), (2, Value::Bytes(b"a".to_vec())));
+    assert_eq!((item.version, item.value), (2, Value::Bytes(b"a".as_slice().into())));
     let item = store.get(key("count")).await.unwrap().unwrap();
     assert_eq!((item.version, item.value), (1, Value::Number(-7)));
 }

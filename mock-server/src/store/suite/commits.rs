@@ -206,7 +206,7 @@ pub(super) async fn an_item_has_at_most_400_kilobytes(store: Arc<dyn Store>) {
     assert_eq!(read(&*store, "a").await, None);
 
     store.commit(vec![put("a", vec![1; MAX_ITEM_BYTES], ANY)]).await.unwrap();
-    let largest = Value::Bytes(vec![1; MAX_ITEM_BYTES]);
+    let largest = Value::Bytes(vec![1; MAX_ITEM_BYTES].into());
     assert_eq!(read(&*store, "a").await, Some((1, largest)));
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn tables_and_partitions_are_apart(store: Arc<dyn Store>) {
             limit: 10,
             descending: false,
         };
-        let value = Value::Bytes(format!("{key:?}").into_bytes());
+        let value = Value::Bytes(format!("{key:?}").into_bytes().into());
         let item = store.get(key).await.unwrap().unwrap();
         assert_eq!(item.value, value);
         assert_eq!(store.query(query).await.unwrap(), [item]);

@@ -2,9 +2,9 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    Consume, Consumption, EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem, QuotaPolicy,
-    ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation, TrackUsage, TrackUsageResult,
-    UserTier, Window,
+    Bucket, Consume, Consumption, EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem,
+    QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation, TrackUsage,
+    TrackUsageResult, UsageBucket, UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -31,6 +31,7 @@ fn what_is_written_is_what_was_read() {
     read::<ResetQuota>("reset_quota");
     read::<TrackUsage>("usage_event");
     read::<TrackUsageResult>("track_usage_result");
+    assert_eq!(read::<Page<UsageBucket>>("usage_history").items[0].quantity, 42);
     assert!(read::<TokenValidation>("token_validation").user.is_some());
     let refused = read::<TokenValidation>("token_validation_refused");
     assert_eq!(refused.code, Some(Code::TokenRevoked));
@@ -56,6 +57,7 @@ fn what_a_newer_marketplace_says_is_survived() {
     }
     assert_eq!(parse::<Tier>(json!("galactic")), Tier::Unknown);
     assert_eq!(parse::<Window>(json!("fortnight")), Window::Unknown);
+    assert_eq!(parse::<Bucket>(json!("fortnight")), Bucket::Unknown);
     assert_eq!(parse::<QuotaPolicy>(json!("elastic")), QuotaPolicy::Unknown);
     assert_eq!(parse::<EventStatus>(json!("pondered")), EventStatus::Unknown);
     assert_eq!(parse::<Code>(json!("token_bored")), Code::Unknown);

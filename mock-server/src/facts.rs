@@ -25,6 +25,7 @@
 //! | usage_tracking | `key/…` | `idempotency` | [`IdempotencyRecord`] |
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
+//! | usage_tracking | `forgiven/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `spent/cus_…/sol_…` | action `/` period | a number |
 //!
 //! [`Account`]: crate::domain::account::Account
@@ -43,6 +44,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use cloudnestle_marketplace::model::{
     EventResult, LossReason, Secret, Tier, Timestamp, UsageEvent, UsageRange,
@@ -383,9 +385,33 @@ pub(crate) fn counter(counter: &Counter) -> Key {
     count("counters", counter)
 }
 
+/// What was used of an action, as far as it was counted under names between two (both included).
+pub(crate) fn counters(
+    customer_id: &str,
+    solution_id: &str,
+    action: &str,
+    names: RangeInclusive<String>,
+    limit: usize,
+) -> Query {
+    let (first, last) = names.into_inner();
+    Query {
+        table: Table::UsageTracking,
+        partition: format!("counters/{customer_id}/{solution_id}"),
+        sort: format!("{action}/{first}")..=format!("{action}/{last}"),
+        limit,
+        descending: false,
+    }
+}
+
 /// What was used of an action with a hard limit: added to in the commit that takes the event.
 pub(crate) fn spent(counter: &Counter) -> Key {
     count("spent", counter)
+}
+
+/// What resets took off a counter before a limit is compared with it. The counter itself tells what
+/// was used.
+pub(crate) fn forgiven(counter: &Counter) -> Key {
+    count("forgiven", counter)
 }
 
 fn count(kind: &str, counter: &Counter) -> Key {

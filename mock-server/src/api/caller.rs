@@ -28,6 +28,16 @@ pub(crate) enum Reader {
     Customer(SolutionToken),
 }
 
+/// Somebody who may read of what a customer has used.
+pub(crate) enum HistoryReader {
+    /// The solution: of all its customers, in the solution.
+    Solution(SolutionKey),
+    /// The customer, in the solution the token is for.
+    Customer(SolutionToken),
+    /// The customer, in any solution.
+    SignedIn(Session),
+}
+
 /// Somebody who may send usage.
 pub(crate) enum UsageSender {
     /// The solution's backend: any usage of its solution.
@@ -131,6 +141,7 @@ pub(crate) fn bearer(header: &[u8]) -> Option<&str> {
 }
 
 impl Argument for Admin {}
+impl Argument for HistoryReader {}
 impl Argument for Reader {}
 impl Argument for SolutionKey {}
 impl Argument for Session {}
@@ -229,6 +240,28 @@ impl FromRequestParts<Arc<Market>> for Reader {
                 SolutionToken::verify(market, token).await.map(Reader::Customer)
             }
             other => Err(other.is_not("a solution's secret key or a customer's solution token")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Market>> for HistoryReader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
+        match Presented::of(parts)? {
+            Presented::SecretKey(key) => {
+                SolutionKey::verify(market, key, &parts.headers).await.map(HistoryReader::Solution)
+            }
+            Presented::SolutionToken(token) => {
+                SolutionToken::verify(market, token).await.map(HistoryReader::Customer)
+            }
+            Presented::Session(session) => {
+                Session::verify(market, session).await.map(HistoryReader::SignedIn)
+            }
+            other => {
+                Err(other
+                    .is_not("a solution's secret key, or a customer's session or solution token"))
+            }
         }
     }
 }

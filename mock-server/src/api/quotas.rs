@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp};
 use jiff::tz::TimeZone;
 
 use super::audit::Audit;
@@ -20,7 +20,7 @@ use crate::domain::quota::{Period, period, quota};
 use crate::domain::usage::Counter;
 use crate::facts::{self, Actor, AuditedDeed};
 use crate::market::Market;
-use crate::store::{Key, Transaction, transact};
+use crate::store::{Transaction, transact};
 
 /// `GET /api/quotas/{customer_id}/{solution_id}`
 pub(crate) async fn read(
@@ -51,8 +51,8 @@ pub(crate) async fn read(
 
 /// `POST /api/reset-quota`
 ///
-/// The ledger is not touched: each counter that a limit is compared with gets what takes it back to
-/// zero, in the windows of now, in one commit with the record of it.
+/// What was used stays on record, in the ledger and in the history: what a limit is compared with goes
+/// back to zero, in the windows of now, in one commit with the record of it.
 pub(crate) async fn reset(
     State(market): State<Arc<Market>>,
     _: Admin,
@@ -65,8 +65,7 @@ pub(crate) async fn reset(
     let now = market.world.now();
     let effect = async |tx: &mut Transaction<'_>| {
         let tier = subscribed_tier(tx, customer_id, solution_id).await?;
-        let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
-        let solution = solution.ok_or(Code::NotFound)?;
+        let solution = market.solution(solution_id).await?.ok_or(Code::NotFound)?;
         if action.as_ref().is_some_and(|action| solution.action(action).is_none()) {
             return Err(Failure::from(Code::ActionUnknown));
         }
@@ -77,10 +76,19 @@ pub(crate) async fn reset(
                 continue;
             }
             let period = period(window, &zone, now).map_err(|_| Code::Internal)?;
-            let key = counter_of(&solution, customer_id, limited, window, &period);
-            let used: i64 = tx.get(&key).await?.unwrap_or(0);
+            let counter = counter(&solution, customer_id, limited, &period);
+            let (key, used, change) = if solution.is_hard(limited, window) {
+                let key = facts::spent(&counter);
+                let used: i64 = tx.get(&key).await?.unwrap_or(0);
+                (key, used, -used)
+            } else {
+                let key = facts::forgiven(&counter);
+                let counted: i64 = tx.get(&facts::counter(&counter)).await?.unwrap_or(0);
+                let used = counted - tx.get::<i64>(&key).await?.unwrap_or(0);
+                (key, used, used)
+            };
             if used > 0 {
-                tx.add(&key, -used)?;
+                tx.add(&key, change)?;
                 taken_off.insert(format!("{limited}/{}", period.name), used);
             }
         }
@@ -111,30 +119,24 @@ pub(crate) async fn quotas_of(
     let mut quotas = Vec::new();
     for allowance in solution.plan(tier).iter().flat_map(|plan| &plan.allowances) {
         let period = period(allowance.window, &zone, now).map_err(|_| Code::Internal)?;
-        let key = counter_of(solution, customer_id, &allowance.action, allowance.window, &period);
-        let used = tx.number(&key).await?;
+        let counter = counter(solution, customer_id, &allowance.action, &period);
+        let used = if solution.is_hard(&allowance.action, allowance.window) {
+            tx.number(&facts::spent(&counter)).await?
+        } else {
+            let forgiven = tx.number(&facts::forgiven(&counter)).await?;
+            tx.number(&facts::counter(&counter)).await? - forgiven
+        };
         quotas.push(quota(allowance, u64::try_from(used).unwrap_or(0), &period));
     }
     Ok(quotas)
 }
 
-/// What a limit on the action in such a window is compared with.
-fn counter_of(
-    solution: &Solution,
-    customer_id: &str,
-    action: &str,
-    window: Window,
-    period: &Period,
-) -> Key {
-    let counter = Counter {
+fn counter(solution: &Solution, customer_id: &str, action: &str, period: &Period) -> Counter {
+    Counter {
         customer_id: customer_id.to_owned(),
         solution_id: solution.id.clone(),
         action: action.to_owned(),
         period: period.name.clone(),
-    };
-    match solution.is_hard(action, window) {
-        true => facts::spent(&counter),
-        false => facts::counter(&counter),
     }
 }
 

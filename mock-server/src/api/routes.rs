@@ -230,6 +230,10 @@ pub(crate) fn api() -> Vec<Route> {
             "Counts usage: one event, or a numbered range of a producer's log. Each counts once, however often it is sent. A solution token counts only what the solution lets clients report.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"event": {"id": "evt_'$(date +%s)'", "customer_id": "cus_ravi", "token_id": "'$TOKEN_ID'", "action": "search", "quantity": 1, "occurred_at": "'$(date -u +%FT%TZ)'"}}'"#)
             .fails(&[Code::SequenceGap, Code::EpochSuperseded, Code::IdempotencyMismatch]),
+        get("/api/usage/{customer_id}", &[SecretKey, Session, SolutionToken], usage::history::read,
+            "What a customer has used of a solution, by hour, day or month in the solution's time zone.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
+            .fails(&[Code::NotFound, Code::CursorInvalid]),
         get("/.well-known/jwks.json", &[], jwks,
             "The keys that solution tokens are signed with.",
             ""),

@@ -6,7 +6,7 @@ use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
 use serde::{Deserialize, Serialize};
 
 use super::account::Email;
-use super::quota::COUNTED_WINDOWS;
+use super::quota::WINDOWS;
 
 /// A partner's solution, as it is listed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ impl Solution {
     /// them at once and whatever the customer's plan, so that a change of tier changes the limit and
     /// keeps the count.
     pub(crate) fn hard_windows<'a>(&'a self, action: &'a str) -> impl Iterator<Item = Window> + 'a {
-        COUNTED_WINDOWS.into_iter().filter(move |window| self.is_hard(action, *window))
+        WINDOWS.into_iter().filter(move |window| self.is_hard(action, *window))
     }
 
     /// Every action that some plan limits, and the windows it does it in.
@@ -139,7 +139,7 @@ impl Solution {
             all.any(|own| own.action == action && own.window == window)
         };
         let actions = self.actions.iter().map(|action| action.name.as_str());
-        let windows = |action| COUNTED_WINDOWS.map(|window| (action, window));
+        let windows = |action| WINDOWS.map(|window| (action, window));
         actions.flat_map(windows).filter(move |(action, window)| limited(action, *window))
     }
 

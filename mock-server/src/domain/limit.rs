@@ -6,8 +6,9 @@
 use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp};
 use jiff::tz::TimeZone;
 
+use super::calendar::OutsideCalendar;
 use super::catalogue::Solution;
-use super::quota::{OutsideCalendar, period};
+use super::quota::period;
 use super::usage::Counter;
 
 /// A counter that is kept under a limit.

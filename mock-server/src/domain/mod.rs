@@ -5,6 +5,7 @@
 
 pub(crate) mod account;
 pub(crate) mod builtin;
+pub(crate) mod calendar;
 pub(crate) mod catalogue;
 pub(crate) mod credential;
 pub(crate) mod feed;

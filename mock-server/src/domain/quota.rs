@@ -1,17 +1,13 @@
-//! Quotas and the calendar windows they are counted in.
-//!
-//! A window begins at midnight of the solution's time zone. Days have 23 or 25 hours where clocks
-//! change, so everything here is civil date arithmetic; nothing adds 24 hours.
+//! Quotas, and the windows of the [calendar](super::calendar) that they begin anew with.
 
-use cloudnestle_marketplace::model::{Quota, Timestamp, Window};
-use jiff::civil::Date;
+use cloudnestle_marketplace::model::{Bucket, Quota, Timestamp, Window};
 use jiff::tz::TimeZone;
 
+use super::calendar::{self, OutsideCalendar};
 use super::catalogue::Allowance;
 
-/// Every event is counted in each of these, whatever its customer's plan limits: a plan may change
-/// in the middle of a window.
-pub(crate) const COUNTED_WINDOWS: [Window; 2] = [Window::Day, Window::Month];
+/// The windows that quotas have.
+pub(crate) const WINDOWS: [Window; 2] = [Window::Day, Window::Month];
 
 /// One day or month of a calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,43 +18,20 @@ pub(crate) struct Period {
     pub ends_at: Timestamp,
 }
 
-/// The moment lies outside the years the calendar knows, or the window is of no known kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutsideCalendar;
-
 /// The period of that kind which contains `at`.
 pub(crate) fn period(
     window: Window,
     zone: &TimeZone,
     at: Timestamp,
 ) -> Result<Period, OutsideCalendar> {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).map_err(|_| OutsideCalendar)?;
-    let date = zone.to_datetime(at).date();
-    let (name, next) = match window {
-        Window::Day => (format!("day/{date}"), date.tomorrow()),
-        Window::Month => (
-            format!("month/{:04}-{:02}", date.year(), date.month()),
-            date.last_of_month().tomorrow(),
-        ),
+    let bucket = match window {
+        Window::Day => Bucket::Day,
+        Window::Month => Bucket::Month,
         _ => return Err(OutsideCalendar),
     };
-    let ends_at = midnight(next.map_err(|_| OutsideCalendar)?, zone)?;
+    let name = calendar::name(bucket, zone, at)?;
+    let ends_at = calendar::extent(&name, zone)?.end;
     Ok(Period { name, ends_at })
-}
-
-/// When the day that contains `at` began.
-pub(crate) fn day_began(zone: &TimeZone, at: Timestamp) -> Result<Timestamp, OutsideCalendar> {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).map_err(|_| OutsideCalendar)?;
-    midnight(zone.to_datetime(at).date(), zone)
-}
-
-/// When `date` begins in `zone`: its first moment, where clocks skip midnight.
-fn midnight(date: Date, zone: &TimeZone) -> Result<Timestamp, OutsideCalendar> {
-    let begin = date
-        .to_zoned(zone.clone())
-        .and_then(|midnight| midnight.start_of_day())
-        .map_err(|_| OutsideCalendar)?;
-    Ok(Timestamp::from_millis(begin.timestamp().as_millisecond()))
 }
 
 /// What a customer sees of an allowance of which `used` is used in `period`.
@@ -140,7 +113,7 @@ mod tests {
     fn every_moment_of_two_years_lies_in_the_period_that_ends_next() {
         for zone in ["Asia/Kolkata", "Europe/Berlin", "America/New_York", "Pacific/Apia", "UTC"] {
             let zone = TimeZone::get(zone).expect("a known zone");
-            for window in COUNTED_WINDOWS {
+            for window in WINDOWS {
                 let mut moment = at("2026-01-01T00:00:00Z");
                 while moment < at("2028-01-01T00:00:00Z") {
                     let now = period(window, &zone, moment).expect("inside the calendar");

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{self, COUNTED, OutsideCalendar, hour_began};
 use super::catalogue::{Solution, Source};
-use super::quota::{COUNTED_WINDOWS, OutsideCalendar, period};
 
 /// How late an event may arrive (api.md): a month, and a long weekend of being offline.
 const MAX_AGE: Duration = Duration::from_secs(35 * 24 * 60 * 60);
@@ -101,24 +101,32 @@ pub(crate) struct Counter {
     pub period: String,
 }
 
-/// What `events` add to which counters. Usage counts in the period in which it occurred, however
-/// late it arrives.
+/// What `events` add to which counters. Usage counts in the hour, day and month in which it occurred,
+/// however late it arrives.
 pub(crate) fn additions<'a>(
     events: impl IntoIterator<Item = &'a UsageEvent>,
     solution: &Solution,
     zone: &TimeZone,
 ) -> Result<BTreeMap<Counter, i64>, OutsideCalendar> {
-    let mut additions = BTreeMap::new();
+    // What has the hour in common has the day and the month in common.
+    let mut by_hour: BTreeMap<_, (Timestamp, i64)> = BTreeMap::new();
     for event in events {
-        for window in COUNTED_WINDOWS {
+        let hour = hour_began(zone, event.occurred_at)?;
+        let alike = (&event.customer_id, &event.action, hour);
+        let (_, amount) = by_hour.entry(alike).or_insert((event.occurred_at, 0));
+        // At most 500 times the largest quantity: far below 2^63.
+        *amount += event.quantity as i64;
+    }
+    let mut additions = BTreeMap::new();
+    for ((customer_id, action, _), (occurred_at, amount)) in by_hour {
+        for bucket in COUNTED {
             let counter = Counter {
-                customer_id: event.customer_id.clone(),
+                customer_id: customer_id.clone(),
                 solution_id: solution.id.clone(),
-                action: event.action.clone(),
-                period: period(window, zone, event.occurred_at)?.name,
+                action: action.clone(),
+                period: calendar::name(bucket, zone, occurred_at)?,
             };
-            // At most 500 times the largest quantity: far below 2^63.
-            *additions.entry(counter).or_insert(0) += event.quantity as i64;
+            *additions.entry(counter).or_insert(0) += amount;
         }
     }
     Ok(additions)
@@ -295,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_counts_in_the_day_and_the_month_in_which_it_occurred() {
+    fn usage_counts_in_the_hour_the_day_and_the_month_in_which_it_occurred() {
         let moment = |text: &str| text.parse().expect("RFC 3339");
         let last_of_november =
             UsageEvent { occurred_at: moment("2026-11-30T18:29:59Z"), quantity: 2, ..event() };
@@ -310,6 +318,8 @@ mod tests {
             [
                 ("day/2026-11-30", 4),
                 ("day/2026-12-01", 3),
+                ("hour/2026-11-30T17:30Z", 4),
+                ("hour/2026-11-30T18:30Z", 3),
                 ("month/2026-11", 4),
                 ("month/2026-12", 3)
             ]

@@ -93,13 +93,11 @@ impl Store for Sqlite {
     fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         Box::pin(async move {
             let began = match self.cache.get(&key) {
-                Ok((version, value)) => return Ok(Some(Item { key, version, value })),
+                Ok(kept) => return Ok(kept.map(|(version, value)| Item { key, version, value })),
                 Err(began) => began,
             };
-            let found = self.readers.get(key)?;
-            if let Some(item) = &found {
-                self.cache.keep(began, item);
-            }
+            let found = self.readers.get(key.clone())?;
+            self.cache.keep(began, key, found.as_ref());
             Ok(found)
         })
     }

@@ -10,6 +10,7 @@ mod connections;
 mod consume;
 mod control;
 mod faults;
+mod history;
 mod idempotency;
 mod launches;
 mod limits;

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use utoipa::openapi::schema::{
-    KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaType, Type,
+    ArrayBuilder, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema, SchemaType, Type,
 };
 use utoipa::openapi::{RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Code, Entry, LossReason, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange};
+use super::{Code, Entry, LossReason, Page, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -121,6 +121,35 @@ impl ToSchema for Entry {
         schemas.push((UsageEvent::name().into(), UsageEvent::schema()));
         UsageEvent::schemas(schemas);
         schemas.push((LossReason::name().into(), LossReason::schema()));
+    }
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new()
+            .items(named::<T>())
+            .description(Some("The items, in the list's order."));
+        let next = text().description(Some(
+            "What to ask for the next page with, as `cursor`; absent on the last page. Opaque, and \
+             good for the same call with the same filters.",
+        ));
+        ObjectBuilder::new()
+            .description(Some("Part of a list. Ask again with its cursor for the next part."))
+            .property("items", items)
+            .required("items")
+            .property("next_cursor", next)
+            .into()
+    }
+}
+
+/// Each list has a schema of its own.
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("PageOf{}", T::name()).into()
+    }
+    fn schemas(schemas: &mut Schemas) {
+        schemas.push((T::name().into(), T::schema()));
+        T::schemas(schemas);
     }
 }
 

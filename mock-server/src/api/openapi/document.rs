@@ -116,7 +116,11 @@ fn parameters(tag: &str, route: &Route, shape: &Shape) -> Vec<Value> {
         json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
     });
     let mut parameters: Vec<Value> = in_path.collect();
-    parameters.extend(shape.parameters.iter().map(|parameter| json!(parameter)));
+    parameters.extend(shape.parameters.iter().map(|parameter| {
+        let mut parameter = json!(parameter);
+        correct(&mut parameter);
+        parameter
+    }));
     if tag == MARKETPLACE {
         parameters.push(json!({
             "name": "CloudNestle-Version", "in": "header", "required": false,

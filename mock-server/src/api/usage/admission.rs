@@ -7,9 +7,9 @@ use cloudnestle_marketplace::model::{EventStatus, Tier, Timestamp, UsageEvent};
 use jiff::tz::TimeZone;
 
 use crate::api::problem::Failure;
+use crate::domain::calendar::day_began;
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::domain::limit::limits;
-use crate::domain::quota::day_began;
 use crate::domain::refresh::Family;
 use crate::domain::usage::{Counter, Grant, deed_fingerprint, judge};
 use crate::facts::{self, IdempotencyRecord, IssuedToken, Principal};

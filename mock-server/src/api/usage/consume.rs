@@ -8,7 +8,7 @@ use cloudnestle_marketplace::model::{
     Consume, Consumption, EventStatus, TrackUsageResult, UsageEvent,
 };
 
-use super::{answer, single, solution};
+use super::{answer, single};
 use crate::api::caller::SolutionKey;
 use crate::api::idempotency::IdempotencyKey;
 use crate::api::json::Json;
@@ -49,7 +49,7 @@ pub(crate) async fn consume(
         metadata,
     };
     let principal = Principal::SecretKey { solution_id };
-    let solution = solution(&market, principal.solution_id()).await?;
+    let solution = market.solution(principal.solution_id()).await?.ok_or(Code::NotFound)?;
     // The time is ours, so the same call made again is not the same event to the letter.
     let fingerprint = deed_fingerprint(&event);
     let taken = single::take(&market, &principal, &solution, &event, fingerprint).await?;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod consume;
+pub(crate) mod history;
 mod ingest;
 pub(crate) mod projection;
 mod single;
@@ -24,7 +25,7 @@ use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use crate::domain::catalogue::Solution;
 use crate::domain::usage::{Sender, event_fingerprint};
-use crate::facts::{self, Principal};
+use crate::facts::Principal;
 use crate::market::Market;
 use crate::store::transact;
 

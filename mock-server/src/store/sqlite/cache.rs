@@ -30,21 +30,25 @@ pub(super) struct Cache {
 struct State {
     groups: u64,
     /// Items that were asked for since the last generation ended.
-    young: HashMap<Key, (u64, Value)>,
+    young: HashMap<Key, Kept>,
     /// Those that were asked for in the one before. What nobody asks for during two is forgotten.
-    old: HashMap<Key, (u64, Value)>,
+    old: HashMap<Key, Kept>,
     young_bytes: usize,
     /// The last query of a partition that found nothing.
     empty: HashMap<String, Query>,
 }
+
+/// Version and value of an item, or that there is no such item.
+type Kept = Option<(u64, Value)>;
 
 /// When a read began, in groups of commits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment(u64);
 
 impl Cache {
-    /// The item, if it is here; if not, the moment to [`keep`](Self::keep) what is read from now on.
-    pub(super) fn get(&self, key: &Key) -> Result<(u64, Value), Moment> {
+    /// What is known of the item; if nothing is, the moment to [`keep`](Self::keep) what is read from
+    /// now on.
+    pub(super) fn get(&self, key: &Key) -> Result<Kept, Moment> {
         let mut state = self.state();
         if let Some(kept) = state.young.get(key) {
             return Ok(kept.clone());
@@ -59,10 +63,10 @@ impl Cache {
     }
 
     /// Keeps what a read found that began at `since`.
-    pub(super) fn keep(&self, since: Moment, item: &Item) {
+    pub(super) fn keep(&self, since: Moment, key: Key, found: Option<&Item>) {
         let mut state = self.state();
         if since.0 == state.groups {
-            state.insert(item.key.clone(), (item.version, item.value.clone()));
+            state.insert(key, found.map(|item| (item.version, item.value.clone())));
         }
     }
 
@@ -109,8 +113,8 @@ impl Cache {
 }
 
 impl State {
-    fn insert(&mut self, key: Key, kept: (u64, Value)) {
-        let bytes = size(&key, &kept.1);
+    fn insert(&mut self, key: Key, kept: Kept) {
+        let bytes = size(&key, &kept);
         if self.young_bytes + bytes > GENERATION_BYTES {
             self.old = mem::take(&mut self.young);
             self.young_bytes = 0;
@@ -130,23 +134,27 @@ impl State {
         }
         self.old.remove(key);
         let Some((key, kept)) = self.young.remove_entry(key) else { return };
-        self.young_bytes -= size(&key, &kept.1);
+        self.young_bytes -= size(&key, &kept);
+        // What was looked for in vain, and made then, is mostly made for good: an event, a key.
+        if kept.is_none() {
+            return;
+        }
         match change {
             Change::Nothing | Change::Removed => {}
             Change::Document { version, bytes } => {
-                self.insert(key, (version, Value::Bytes(bytes.into())));
+                self.insert(key, Some((version, Value::Bytes(bytes.into()))));
             }
             Change::Counter { version, number } => {
-                self.insert(key, (version, Value::Number(number)));
+                self.insert(key, Some((version, Value::Number(number))));
             }
         }
     }
 }
 
-fn size(key: &Key, value: &Value) -> usize {
-    let value = match value {
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Number(_) => 0,
+fn size(key: &Key, kept: &Kept) -> usize {
+    let value = match kept {
+        Some((_, Value::Bytes(bytes))) => bytes.len(),
+        Some((_, Value::Number(_))) | None => 0,
     };
     key.partition.len() + key.sort.len() + value + OVERHEAD_BYTES
 }
@@ -162,7 +170,7 @@ mod tests {
 
     fn read(cache: &Cache, item: &Item) {
         if let Err(began) = cache.get(&item.key) {
-            cache.keep(began, item);
+            cache.keep(began, item.key.clone(), Some(item));
         }
     }
 
@@ -172,10 +180,10 @@ mod tests {
         let item = item("a", 1);
         let began = cache.get(&item.key).expect_err("nothing is kept yet");
         cache.publish([(&item.key, Change::Document { version: 2, bytes: b"new" })].into_iter());
-        cache.keep(began, &item);
+        cache.keep(began, item.key.clone(), Some(&item));
         assert!(cache.get(&item.key).is_err());
         read(&cache, &item);
-        assert_eq!(cache.get(&item.key).ok(), Some((1, item.value)));
+        assert_eq!(cache.get(&item.key).ok(), Some(Some((1, item.value))));
     }
 
     #[test]
@@ -184,11 +192,15 @@ mod tests {
         let item = item("a", 1);
         read(&cache, &item);
         cache.publish([(&item.key, Change::Counter { version: 2, number: 7 })].into_iter());
-        assert_eq!(cache.get(&item.key).ok(), Some((2, Value::Number(7))));
+        assert_eq!(cache.get(&item.key).ok(), Some(Some((2, Value::Number(7)))));
         cache.publish([(&item.key, Change::Removed)].into_iter());
         assert!(cache.get(&item.key).is_err());
         read(&cache, &item);
         cache.clear();
+        let began = cache.get(&item.key).expect_err("everything was forgotten");
+        cache.keep(began, item.key.clone(), None);
+        assert_eq!(cache.get(&item.key).ok(), Some(None), "that it is not there is known, too");
+        cache.publish([(&item.key, Change::Counter { version: 1, number: 7 })].into_iter());
         assert!(cache.get(&item.key).is_err());
     }
 

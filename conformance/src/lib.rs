@@ -41,6 +41,8 @@ pub enum Need {
     TrackUsage,
     Refresh,
     RevokeToken,
+    ExchangeCode,
+    CreateVisitor,
     Quotas,
     Flush,
     Close,
@@ -62,6 +64,8 @@ pub struct Given {
     pub unknown_secret_key: bool,
     /// Pairs the marketplace gave out, by the name the steps use.
     pub tokens: BTreeMap<String, Holder>,
+    /// Launch codes that customers' browsers bring, by the name the steps use.
+    pub codes: BTreeMap<String, Holder>,
     /// Texts that are passed as tokens, by the name the steps use.
     pub texts: BTreeMap<String, String>,
 }
@@ -151,6 +155,13 @@ pub enum Deed {
     Refresh,
     /// The program ends a token.
     RevokeToken,
+    /// The program exchanges the launch code that `token` names. The pair goes by the name of
+    /// `keep_as`.
+    ExchangeCode,
+    /// The program welcomes an anonymous visitor. The pair goes by the name of `keep_as`.
+    CreateVisitor,
+    /// A visitor, who has `token`, registers with the marketplace.
+    Register,
     /// The program asks for the quotas of `customer`.
     Quotas,
     /// The program waits until usage is answered for.
@@ -198,6 +209,8 @@ impl Deed {
                 | TrackUsage
                 | Refresh
                 | RevokeToken
+                | ExchangeCode
+                | CreateVisitor
                 | Quotas
                 | Flush
                 | Close

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::auth::{
-    AuthManager, Expected, Keys, Refresher, Revocations, Seen, User, ValidationMode,
+    AuthManager, Expected, Keys, Opening, Refresher, Revocations, Seen, User, ValidationMode,
 };
 use crate::config::{Builder, Config};
 use crate::context::ContextManager;
@@ -34,6 +34,7 @@ struct Parts {
     announcer: Arc<Announcer>,
     auth: Arc<AuthManager>,
     refresher: Refresher,
+    opening: Opening,
     context: ContextManager,
     usage: UsageTracker,
 }
@@ -138,6 +139,57 @@ impl MarketplaceSdk {
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;
         self.parts.usage.track(&user.user, usage.into())
+    }
+
+    /// The token pair for a launch code: the marketplace has sent a customer's browser to the
+    /// solution's registered URL with `?code=…`. `verifier` is what the launch's `code_challenge` was
+    /// made of, if it had one (PKCE). A code is good for a minute, and once.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// use cloudnestle_marketplace::{Code, MarketplaceSdk, Result, TokenPair};
+    ///
+    /// /// What answers `GET /launch?code=…`.
+    /// async fn launched(sdk: &MarketplaceSdk, code: &str) -> Result<TokenPair> {
+    ///     let pair = sdk.exchange_code(code, None).await?;
+    ///     let user = sdk.validate_user(pair.access_token.expose()).await?;
+    ///     println!("welcome, {}", user.customer_id);
+    ///     Ok(pair)
+    /// }
+    ///
+    /// let error = launched(&sdk, "made up").await.unwrap_err();
+    /// assert_eq!(error.code(), Code::LaunchCodeInvalid);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::LaunchCodeInvalid`](crate::Code::LaunchCodeInvalid): let the customer open the
+    /// solution again.
+    pub async fn exchange_code(&self, code: &str, verifier: Option<&str>) -> Result<TokenPair> {
+        self.parts.opening.exchange(code, verifier).await
+    }
+
+    /// A pair for somebody who comes by without an account: a new anonymous visitor, with the quotas
+    /// of the anonymous tier. Keep the pair with the visitor. A visitor who registers
+    /// (`POST /api/users/convert`) stays the same customer, and what was used stays used.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// use cloudnestle_marketplace::Tier;
+    ///
+    /// let pair = sdk.create_visitor().await?;
+    /// let visitor = sdk.validate_user(pair.access_token.expose()).await?;
+    /// assert_eq!(visitor.tier, Tier::Anonymous);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::TierNotOffered`](crate::Code::TierNotOffered) if the solution is for registered
+    /// customers only.
+    pub async fn create_visitor(&self) -> Result<TokenPair> {
+        self.parts.opening.welcome().await
     }
 
     /// Renews a pair. However many tasks ask with the same pair, one request is made and all get
@@ -298,6 +350,12 @@ impl MarketplaceSdk {
             solution,
             RetryPolicy::CALL,
         ));
+        let opening = Opening {
+            http: http.clone(),
+            solution: config.solution.clone(),
+            secret_key: config.secret_key.clone(),
+            deadline,
+        };
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
         let keys = Keys::new(host.clone(), http.clone(), deadline);
         let feed = (config.validation == ValidationMode::Connected).then(|| {
@@ -330,7 +388,7 @@ impl MarketplaceSdk {
         });
         let usage = UsageTracker::new(uplink, config.files, config.spool_dir);
         let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
-        let parts = Parts { http, clock, announcer, auth, refresher, context, usage };
+        let parts = Parts { http, clock, announcer, auth, refresher, opening, context, usage };
         MarketplaceSdk { parts: Arc::new(parts) }
     }
 }

@@ -69,6 +69,7 @@ async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result
             program.is_given(step, pair)
         }
         Deed::RestartServer => server.restart().await,
+        Deed::Register => server.register(program.access_token(step)?).await,
         Deed::AdvanceClock => server.advance_clock(millis(step)?),
         Deed::GoOffline => server.outage(true),
         Deed::ComeOnline => server.outage(false),

@@ -34,7 +34,12 @@ impl Program {
             pairs.insert(name.clone(), server.pair(&holder.customer, &holder.solution).await?);
         }
         let sdk = builder.clone().build()?;
-        Ok(Program { builder, sdk, pairs, texts: given.texts.clone(), _spool: spool })
+        let mut texts = given.texts.clone();
+        for (name, holder) in &given.codes {
+            let code = server.launch_code(&holder.customer, &holder.solution).await?;
+            texts.insert(name.clone(), code.expose().to_owned());
+        }
+        Ok(Program { builder, sdk, pairs, texts, _spool: spool })
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -64,6 +69,15 @@ impl Program {
             None => self.access_token(step)?.expose(),
         };
         Ok(if step.forged { forged(token) } else { token.to_owned() })
+    }
+
+    /// Gives a new pair the name the step has for it.
+    fn keep(&mut self, step: &Step, pair: Result<TokenPair, Error>) -> Result<()> {
+        if let Ok(pair) = &pair {
+            let name = step.keep_as.as_ref().context("`keep_as` is missing")?;
+            self.pairs.insert(name.clone(), pair.clone());
+        }
+        compare(step, pair.map(|_| Answer::default()))
     }
 
     /// Makes the call of a step, and compares what comes of it.
@@ -124,6 +138,14 @@ impl Program {
             Deed::RevokeToken => {
                 let revoked = self.sdk.revoke_token(&self.token(step)?).await;
                 compare(step, revoked.map(|()| Answer::default()))
+            }
+            Deed::ExchangeCode => {
+                let pair = self.sdk.exchange_code(&self.token(step)?, None).await;
+                self.keep(step, pair)
+            }
+            Deed::CreateVisitor => {
+                let pair = self.sdk.create_visitor().await;
+                self.keep(step, pair)
             }
             Deed::Quotas => {
                 let customer = step.customer.as_deref().context("`customer` is missing")?;

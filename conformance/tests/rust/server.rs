@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Deed, Fault, Given, SOLUTION, Scenario, ServerSide, Step};
 use cloudnestle_marketplace::model::{
-    Quota, Quotas, ResetQuota, RevokeToken, RevokeUser, Secret, Tier, UserTier,
+    Quota, Quotas, RegisterUser, ResetQuota, RevokeToken, RevokeUser, Secret, Tier, UserTier,
 };
 use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
 use cloudnestle_mock_server::MockServer;
@@ -112,6 +112,24 @@ impl Server {
             .put(format!("{}/api/user-tier", self.running()?.url()))
             .bearer_auth(self.running()?.admin_key().expose())
             .json(&UserTier { customer_id, solution_id, tier })
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    /// A code as a customer's browser brings it.
+    pub(crate) async fn launch_code(&self, customer: &str, solution: &str) -> Result<Secret> {
+        Ok(self.running()?.launch_code(customer, solution).await?)
+    }
+
+    /// A visitor registers.
+    pub(crate) async fn register(&self, token: &Secret) -> Result<()> {
+        let (email, password) = ("kavya@example.com".to_owned(), "correct horse".into());
+        self.http
+            .post(format!("{}/api/users/convert", self.running()?.url()))
+            .bearer_auth(token.expose())
+            .json(&RegisterUser { email, password, name: None })
             .send()
             .await?
             .error_for_status()?;

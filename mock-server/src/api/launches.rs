@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{ExchangeCode, Launch, Secret, StartLaunch, TokenPair};
+use cloudnestle_marketplace::model::{
+    ExchangeCode, Launch, Secret, StartLaunch, Timestamp, TokenPair,
+};
 use serde::{Deserialize, Serialize};
 
 use super::caller::{PublishableKey, Session, SolutionCaller};
@@ -18,6 +20,7 @@ use crate::domain::credential::{Hash, Kind};
 use crate::domain::launch::{CODE_LIFE, Exchange, KeptCode, MAX_STATE_BYTES, is_challenge};
 use crate::facts;
 use crate::market::Market;
+use crate::store::Transaction;
 
 /// `POST /api/launches`
 pub(crate) async fn start(
@@ -28,33 +31,73 @@ pub(crate) async fn start(
 ) -> Result<Json<Launch>, Failure> {
     let (solution_id, by_page) = opened(&market, &request).await?;
     check(&request, by_page)?;
-    let code = Kind::LaunchCode.secret(market.world.random.bytes());
-    let hash = Hash::of(&code);
-    let expires_at = market.world.now() + CODE_LIFE;
-
+    let draft = CodeDraft::new(&market);
+    let customer_id = &session.customer_id;
     let launch = key
-        .once(&market, &session.customer_id, "POST /api/launches", &request, async |tx| {
-            // Whoever may not open it learns so here, and not from the solution.
-            subscribed_tier(tx, &session.customer_id, &solution_id).await?;
-            let solution: Option<Solution> = tx.peek(&facts::solution(&solution_id)).await?;
-            let url = solution.ok_or(Code::NotFound)?.launch_url.ok_or_else(|| {
-                Failure::new(Code::NotFound, "The solution has registered no URL to launch it at.")
-            })?;
-            let kept = KeptCode {
-                hash,
-                customer_id: session.customer_id.clone(),
-                solution_id: solution_id.clone(),
-                challenge: request.code_challenge.clone(),
-                by_page,
-                expires_at,
-                exchanged_for: None,
-            };
-            tx.create(&facts::launch_code(&hash), &kept)?;
-            let redirect_url = redirect(&url, &code, request.state.as_deref());
-            Ok(Launch { redirect_url, expires_at })
+        .once(&market, customer_id, "POST /api/launches", &request, async |tx| {
+            let challenge = request.code_challenge.clone();
+            let url = draft.keep(tx, customer_id, &solution_id, challenge, by_page).await?;
+            let redirect_url = redirect(&url, &draft.code, request.state.as_deref());
+            Ok(Launch { redirect_url, expires_at: draft.expires_at })
         })
         .await?;
     Ok(Json(launch))
+}
+
+/// A code for a customer who opens a solution.
+#[cfg(feature = "control")]
+pub(crate) async fn code(
+    market: &Market,
+    customer_id: &str,
+    solution_id: &str,
+) -> Result<Secret, Failure> {
+    let draft = CodeDraft::new(market);
+    crate::store::transact(&*market.store, async |tx| {
+        draft.keep(tx, customer_id, solution_id, None, false).await
+    })
+    .await?;
+    Ok(draft.code)
+}
+
+/// A code, drawn before the transaction that keeps it: that may run more than once.
+struct CodeDraft {
+    code: Secret,
+    hash: Hash,
+    expires_at: Timestamp,
+}
+
+impl CodeDraft {
+    fn new(market: &Market) -> CodeDraft {
+        let code = Kind::LaunchCode.secret(market.world.random.bytes());
+        CodeDraft { hash: Hash::of(&code), expires_at: market.world.now() + CODE_LIFE, code }
+    }
+
+    /// Keeps it, and says where the solution wants it. Whoever may not open the solution learns so
+    /// here, and not from the solution.
+    async fn keep(
+        &self,
+        tx: &mut Transaction<'_>,
+        customer_id: &str,
+        solution_id: &str,
+        challenge: Option<String>,
+        by_page: bool,
+    ) -> Result<String, Failure> {
+        subscribed_tier(tx, customer_id, solution_id).await?;
+        let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
+        let kept = KeptCode {
+            hash: self.hash,
+            customer_id: customer_id.to_owned(),
+            solution_id: solution_id.to_owned(),
+            challenge,
+            by_page,
+            expires_at: self.expires_at,
+            exchanged_for: None,
+        };
+        tx.create(&facts::launch_code(&self.hash), &kept)?;
+        solution.ok_or(Code::NotFound)?.launch_url.ok_or_else(|| {
+            Failure::new(Code::NotFound, "The solution has registered no URL to launch it at.")
+        })
+    }
 }
 
 /// `POST /api/exchange-code`

@@ -8,7 +8,7 @@ pub(crate) mod cursor;
 mod encoding;
 mod idempotency;
 mod json;
-mod launches;
+pub(crate) mod launches;
 pub(crate) mod layers;
 pub(crate) mod limits;
 mod metrics;

@@ -6,6 +6,7 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
 use super::calls;
+use crate::api::launches;
 use crate::api::problem::Failure;
 use crate::api::tokens;
 use crate::server::MockServer;
@@ -75,6 +76,16 @@ impl MockServer {
     /// ```
     pub fn sign(&self, text: &[u8]) -> Vec<u8> {
         self.market.keys.signing().current().sign(text)
+    }
+
+    /// A code as a customer's browser brings it to a solution that the customer opens. The call is
+    /// not in the journal, and meets no fault.
+    pub async fn launch_code(
+        &self,
+        customer_id: &str,
+        solution_id: &str,
+    ) -> Result<Secret, ControlError> {
+        Ok(launches::code(&self.market, customer_id, solution_id).await?)
     }
 
     /// What the server's clock shows.

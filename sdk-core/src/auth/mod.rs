@@ -3,6 +3,7 @@
 
 mod ended;
 mod keys;
+mod opening;
 mod refresh;
 mod revocations;
 
@@ -22,6 +23,7 @@ use crate::model::{
 
 pub(crate) use ended::{Subject, Verdict};
 pub(crate) use keys::Keys;
+pub(crate) use opening::Opening;
 pub(crate) use refresh::Refresher;
 pub(crate) use revocations::Revocations;
 

@@ -1,6 +1,6 @@
 //! The Rust of the guides is run here.
 
-use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_marketplace::{MarketplaceSdk, Tier, TokenPair};
 use cloudnestle_mock_server::MockServer;
 
 const AUTHENTICATION: &str = include_str!("../../../docs/guides/authentication.md");
@@ -30,19 +30,37 @@ async fn the_authentication_guides_rust_works() -> Result<(), Box<dyn std::error
     // To here.
     assert_eq!(sdk.validate_user(token).await?.customer_id, "cus_ravi");
     assert!(sdk.validate_user("nonsense").await.unwrap_err().refuses_user());
+    let code = server.launch_code("cus_asha", "sol_faiss_search").await?;
+    let code = code.expose();
+    let launched = {
+        // As in the guide:
+        let pair = sdk.exchange_code(code, None).await?;
+        // To here.
+        sdk.validate_user(pair.access_token.expose()).await?
+    };
+    assert_eq!(launched.customer_id, "cus_asha");
+    let visitor = {
+        // As in the guide:
+        let pair = sdk.create_visitor().await?;
+        // To here.
+        sdk.validate_user(pair.access_token.expose()).await?
+    };
+    assert_eq!(visitor.tier, Tier::Anonymous);
     let old = pair.clone();
     // As in the guide:
     let pair = sdk.refresh(&pair).await?; // keep it in place of the old one
     // To here.
     assert_ne!(pair.refresh_token, old.refresh_token);
 
-    let blocks = include_str!("guides.rs").split("    // As in the guide:\n").skip(1);
-    let shown = blocks.map(|rest| rest.split_once("    // To here.").unwrap().0);
-    for lines in shown {
-        let lines: Vec<&str> =
-            lines.lines().map(|line| line.strip_prefix("    ").unwrap()).collect();
-        let lines = lines.join("\n");
-        assert!(AUTHENTICATION.contains(&lines), "the guide's lines are not\n{lines}");
+    let blocks = include_str!("guides.rs").split("// As in the guide:\n").skip(1);
+    let mut compared = 0;
+    for lines in blocks.filter_map(|rest| Some(rest.split_once("// To here.")?.0)) {
+        let indent = lines.len() - lines.trim_start().len();
+        let lines: Vec<&str> = lines.lines().filter_map(|line| line.get(indent..)).collect();
+        let block = format!("```rust\n{}\n```", lines.join("\n").trim_end());
+        assert!(AUTHENTICATION.contains(&block), "the guide has no\n{block}");
+        compared += 1;
     }
+    assert_eq!(compared, AUTHENTICATION.matches("```rust").count(), "each block is run");
     Ok(())
 }

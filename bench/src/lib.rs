@@ -1,5 +1,7 @@
 //! What the benchmarks measure: a server, an SDK of one of its solutions, and customers' tokens.
 
+#![forbid(unsafe_code)]
+
 use cloudnestle_marketplace::{MarketplaceSdk, ValidationMode};
 use cloudnestle_mock_server::MockServer;
 

@@ -5,6 +5,8 @@
 //! and has no expressions: a runner is a loop over [`Step`]. `conformance/README.md` describes the
 //! format; this file is its definition.
 
+#![forbid(unsafe_code)]
+
 pub mod attacks;
 
 use std::collections::BTreeMap;

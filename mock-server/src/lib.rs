@@ -23,6 +23,8 @@
 //! Inside, `api` speaks HTTP, `domain` knows what the marketplace means, `store` keeps facts, and
 //! `world` is everything a test wants to hold.
 
+#![forbid(unsafe_code)]
+
 mod api;
 #[cfg(feature = "control")]
 mod control;

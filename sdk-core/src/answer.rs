@@ -49,22 +49,62 @@ pub enum Freshness {
 
 impl<T> Answer<T> {
     /// Who stands behind it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Verified;
+    ///
+    /// let user = sdk.validate_user(token).await?;
+    /// if user.verified() == Verified::Local {
+    ///     println!("by the token's own words");
+    /// }
+    /// # Ok(()) });
+    /// ```
     pub fn verified(&self) -> Verified {
         self.verified
     }
 
     /// Whether it may be out of date.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Freshness;
+    ///
+    /// let user = sdk.validate_user(token).await?;
+    /// if user.freshness() == Freshness::Offline {
+    ///     println!("the marketplace can't be reached; nothing costly now");
+    /// }
+    /// # Ok(()) });
+    /// ```
     pub fn freshness(&self) -> Freshness {
         self.freshness
     }
 
     /// How long ago the marketplace was asked, about this token or for its revocation feed (or, if
     /// neither, how long ago the token was issued).
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let user = sdk.validate_user(token).await?;
+    /// println!("as of {} ms ago", user.age().as_millis());
+    /// # Ok(()) });
+    /// ```
     pub fn age(&self) -> Duration {
         self.age
     }
 
     /// The value, shared and without what is known about it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let user = sdk.validate_user(token).await?.into_inner(); // an Arc<User>
+    /// assert_eq!(user.customer_id, "cus_asha");
+    /// # Ok(()) });
+    /// ```
     pub fn into_inner(self) -> Arc<T> {
         self.value
     }

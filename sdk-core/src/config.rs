@@ -58,12 +58,25 @@ pub(crate) struct Config {
 impl Builder {
     /// The solution's secret key, `cnsk_test_…` or `cnsk_live_…`. It belongs on a server, never in
     /// a program that users hold.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let builder = MarketplaceSdk::builder().secret_key("cnsk_test_0123456789");
+    /// assert!(!format!("{builder:?}").contains("0123456789"));
+    /// ```
     pub fn secret_key(mut self, key: impl Into<Secret>) -> Self {
         self.secret_key = Some(key.into());
         self
     }
 
     /// The solution's id, `sol_…`: tokens for any other are refused.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let builder = MarketplaceSdk::builder().solution("sol_faiss_search");
+    /// ```
     pub fn solution(mut self, id: impl Into<String>) -> Self {
         self.solution = Some(id.into());
         self
@@ -71,30 +84,66 @@ impl Builder {
 
     /// The marketplace, such as `https://marketplace.example`. Plain `http` is for this machine
     /// only.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let key = MarketplaceSdk::builder().secret_key("cnsk_test_0123456789").solution("sol_x");
+    /// assert!(key.clone().url("https://marketplace.example").build().is_ok());
+    /// assert!(key.url("http://marketplace.example").build().is_err()); // everybody could read the key
+    /// ```
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
     }
 
     /// The exact `iss` of the marketplace's tokens, if it is not its URL.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// // Reached under one name, and known under another.
+    /// let builder = MarketplaceSdk::builder()
+    ///     .url("https://10.0.0.7")
+    ///     .issuer("https://marketplace.example");
+    /// ```
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
     /// Whom a validation asks; [`ValidationMode::Connected`] unless set.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{MarketplaceSdk, ValidationMode};
+    ///
+    /// let builder = MarketplaceSdk::builder().validation(ValidationMode::Online);
+    /// ```
     pub fn validation(mut self, mode: ValidationMode) -> Self {
         self.validation = mode;
         self
     }
 
     /// How long asking the marketplace one thing may take, retries included; 5 s unless set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let builder = MarketplaceSdk::builder().deadline(Duration::from_millis(800));
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
     /// The folder usage waits in until it is delivered. Several processes may share it.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let builder = MarketplaceSdk::builder().spool_dir("/var/lib/faiss-search/usage");
+    /// ```
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.spool = Some(SpoolPlace::Dir(dir.into()));
         self
@@ -102,6 +151,12 @@ impl Builder {
 
     /// Keeps usage in memory until it is delivered: what is not delivered when the process ends is
     /// gone.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let builder = MarketplaceSdk::builder().spool_in_memory(); // for a test, say
+    /// ```
     pub fn spool_in_memory(mut self) -> Self {
         self.spool = Some(SpoolPlace::Memory);
         self
@@ -115,6 +170,14 @@ impl Builder {
 
     /// Builds the SDK, and asks nobody. In the background it delivers what earlier processes have
     /// left in the spool.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    ///
+    /// let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// assert_eq!(error.code(), Code::ConfigInvalid);
+    /// println!("{error}"); // names the setting
+    /// ```
     ///
     /// # Errors
     /// [`Code::ConfigInvalid`] when a setting is missing or wrong; the message names it.

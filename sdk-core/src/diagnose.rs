@@ -1,6 +1,7 @@
 //! What stands between a program and the marketplace: a report for whoever sets the SDK up.
 //!
-//! It asks two things, the keys and about a text that is no token, and touches the spool. It says
+//! It asks for the keys, about a text that is no token and for the revocation feed, and touches the
+//! spool. It says
 //! what it found in the catalogue's words and its own, never in those of an answer: whatever answers
 //! may repeat what it was sent.
 
@@ -41,7 +42,12 @@ impl Diagnosing<'_> {
                 findings.push(version(&response));
                 findings.push(self.clock());
                 findings.extend(self.keys_and_issuer(&response));
-                findings.push(self.key().await);
+                let key = self.key().await;
+                let is_accepted = key.severity == Severity::Good;
+                findings.push(key);
+                if is_accepted {
+                    findings.extend(self.feed().await);
+                }
             }
         }
         findings.push(spool(self.usage.health().await));
@@ -121,6 +127,25 @@ impl Diagnosing<'_> {
             Ok(_) => Finding::good(Check::SecretKey, "The secret key is accepted."),
             Err(error) => Finding::bad(Check::SecretKey, error.code(), error.code().reason()),
         }
+    }
+
+    /// How old what is known of revocations is, where the feed is used.
+    async fn feed(&self) -> Option<Finding> {
+        let feed = self.auth.feed.as_ref()?;
+        let read = feed.catch_up().await;
+        let age = feed.sent().map(|sent| self.host.monotonic().saturating_sub(sent));
+        Some(match (read, age) {
+            (Ok(()), Some(age)) => {
+                let words = format!("The revocation feed was read {} ms ago.", age.as_millis());
+                Finding::good(Check::Feed, words)
+            }
+            (read, _) => {
+                let words = "The revocation feed can't be read; tokens are asked about one by one.";
+                let code = read.err().map(|error| error.code());
+                let advice = code.map(Code::advice);
+                Finding { code, advice, ..Finding::warning(Check::Feed, words) }
+            }
+        })
     }
 
     async fn ask_about_nothing(&self) -> Result<TokenValidation> {

@@ -127,28 +127,69 @@ impl Error {
     }
 
     /// The catalogue's stable name for it; programs match on this.
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    /// # let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// match error.code() {
+    ///     Code::TokenExpired => println!("refresh the pair"),
+    ///     code => println!("{code}"), // config_invalid
+    /// }
+    /// ```
     pub fn code(&self) -> Code {
         self.0.code
     }
 
     /// Whether the same call may succeed later: by the catalogue, unless the answer said otherwise. The SDK has already tried as often as its retry
     /// policy allows; a caller that loops SHOULD wait first.
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    /// # let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// assert!(!error.is_retryable()); // somebody has to correct the key
+    /// ```
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
 
     /// Whether it says that the user must not be let in, in contrast to errors that say that nobody
     /// knows.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// let error = sdk.validate_user("garbage").await.unwrap_err();
+    /// match error.refuses_user() {
+    ///     true => println!("401: {error}"),
+    ///     false => println!("503: nobody knows"),
+    /// }
+    /// # assert!(error.refuses_user());
+    /// # Ok(()) });
+    /// ```
     pub fn refuses_user(&self) -> bool {
         self.0.code.refuses_user()
     }
 
     /// How long the marketplace asked to wait before trying again.
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    /// # let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// if let Some(wait) = error.retry_after() {
+    ///     println!("again in {} s", wait.as_secs());
+    /// }
+    /// ```
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
     /// What to do about it.
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    /// # let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// assert_eq!(error.advice(), "Correct the setting that the message names.");
+    /// ```
     pub fn advice(&self) -> &'static str {
         self.0.code.advice()
     }
@@ -166,11 +207,28 @@ impl Error {
     }
 
     /// The request that failed, as the marketplace knows it; for support.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// let error = sdk.quotas("cus_nobody").await.unwrap_err();
+    /// println!("please quote {}", error.request_id().unwrap_or("the time"));
+    /// # assert!(error.request_id().is_some());
+    /// # Ok(()) });
+    /// ```
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
     /// The field of the request that is wrong, such as `items[3].event.quantity`.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, _pair| {
+    /// let error = sdk.revoke_token("garbage").await.unwrap_err();
+    /// assert_eq!(error.field(), Some("token"));
+    /// # Ok(()) });
+    /// ```
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }

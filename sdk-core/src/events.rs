@@ -61,6 +61,19 @@ pub struct Events(mpsc::Receiver<Event>);
 
 impl Events {
     /// The next event; `None` once the SDK is gone.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let mut events = sdk.events();
+    /// sdk.track_usage(token, "search").await?;
+    /// sdk.close(std::time::Duration::from_secs(2)).await;
+    /// drop(sdk);
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(()) });
+    /// ```
     pub async fn next(&mut self) -> Option<Event> {
         futures_util::StreamExt::next(&mut self.0).await
     }

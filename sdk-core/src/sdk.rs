@@ -54,11 +54,31 @@ pub struct Stats {
 
 impl MarketplaceSdk {
     /// Sets up an SDK; what is not set comes from the `CLOUDNESTLE_*` environment.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    ///
+    /// let sdk = MarketplaceSdk::builder()
+    ///     .url("https://marketplace.example")
+    ///     .secret_key("cnsk_test_0123456789")
+    ///     .solution("sol_faiss_search")
+    ///     .build()?;
+    /// # Ok::<(), cloudnestle_marketplace::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
 
     /// An SDK set up by the `CLOUDNESTLE_*` environment alone (see [`Builder`]).
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{Code, MarketplaceSdk};
+    ///
+    /// match MarketplaceSdk::from_env() {
+    ///     Ok(sdk) => println!("{sdk:?}"),
+    ///     Err(error) => assert_eq!(error.code(), Code::ConfigInvalid), // and says which variable
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) when a variable is missing or wrong.
@@ -289,8 +309,8 @@ impl MarketplaceSdk {
     }
 
     /// What stands between this program and the marketplace: whether it can be reached, speaks the
-    /// same version and time, issues its tokens under the expected name and accepts the key; and how
-    /// the spool is. For whoever sets a program up, and for support: the report holds no secret.
+    /// same version and time, issues its tokens under the expected name, accepts the key and tells of
+    /// revocations; and how the spool is. For whoever sets a program up, and for support: the report holds no secret.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -301,8 +321,8 @@ impl MarketplaceSdk {
     /// # Ok(()) });
     /// ```
     ///
-    /// It asks the marketplace for its keys and about a text that is no token, and writes and removes
-    /// a file in the spool's folder. Each question has the [deadline](Builder::deadline) of a call.
+    /// It asks the marketplace for its keys, about a text that is no token and for its revocations, and
+    /// writes and removes a file in the spool's folder. Each question has the [deadline](Builder::deadline) of a call.
     pub async fn diagnose(&self) -> Diagnosis {
         let Parts { http, clock, auth, usage, .. } = &*self.parts;
         let (host, deadline) = (&*auth.host, auth.deadline);
@@ -310,6 +330,16 @@ impl MarketplaceSdk {
     }
 
     /// What the SDK has done since it was built.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.validate_user(token).await?;
+    /// let stats = sdk.stats();
+    /// println!("{} requests, {} events wait", stats.requests, stats.usage.pending);
+    /// # assert_eq!(stats.usage.pending, 0);
+    /// # Ok(()) });
+    /// ```
     pub fn stats(&self) -> Stats {
         Stats {
             requests: self.parts.http.requests(),

@@ -39,10 +39,9 @@ async fn a_program_that_is_set_up_well_is_told_so_about_everything() {
     let server = MockServer::start().await.unwrap();
     let diagnosis = diagnose(builder(&server)).await;
     assert_eq!(diagnosis.severity(), Severity::Good, "{diagnosis}");
-    println!("{diagnosis}");
     let checks: Vec<_> = diagnosis.findings.iter().map(|finding| finding.check).collect();
     use Check::*;
-    assert_eq!(checks, [Reach, Version, Clock, Keys, Issuer, SecretKey, Spool]);
+    assert_eq!(checks, [Reach, Version, Clock, Keys, Issuer, SecretKey, Feed, Spool]);
 }
 
 #[tokio::test]
@@ -68,6 +67,16 @@ async fn a_key_is_told_from_that_of_another_solution_or_environment() {
         let bad = only_bad(&diagnosis);
         assert_eq!((bad.check, bad.code), (Check::SecretKey, Some(code)));
     }
+}
+
+#[tokio::test]
+async fn a_feed_that_cant_be_read_is_a_warning() {
+    let server = MockServer::start().await.unwrap();
+    server.inject(Fault::on("GET /api/revocations").status(404)).unwrap();
+    let diagnosis = diagnose(builder(&server)).await;
+    assert_eq!(diagnosis.severity(), Severity::Warning, "{diagnosis}");
+    let feed = finding(&diagnosis, Check::Feed);
+    assert_eq!((feed.severity, feed.code), (Severity::Warning, Some(Code::NotFound)));
 }
 
 #[tokio::test]

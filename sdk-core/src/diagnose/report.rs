@@ -59,6 +59,9 @@ pub enum Check {
     Issuer,
     /// Whether the marketplace accepts the secret key, for this solution.
     SecretKey,
+    /// How old what is known of revocations is. Not looked at where the feed is not used, or the key is
+    /// not accepted.
+    Feed,
     /// Whether the spool can be written, and what waits there.
     Spool,
 }
@@ -154,6 +157,7 @@ impl fmt::Display for Check {
             Check::Keys => "keys",
             Check::Issuer => "issuer",
             Check::SecretKey => "secret key",
+            Check::Feed => "feed",
             Check::Spool => "spool",
         })
     }

@@ -168,12 +168,28 @@ impl UsageStats {
 
 impl Receipt {
     /// The event's id, `evt_…`, as the marketplace will have it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// assert!(receipt.event_id().starts_with("evt_"));
+    /// # Ok(()) });
+    /// ```
     pub fn event_id(&self) -> &str {
         &self.event_id
     }
 
     /// Completes when the event survives the loss of power, at once in place of within half a
     /// second.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// receipt.persisted().await?; // now you may ship the goods
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// [`Code::SpoolFailed`] when the disk would not have it. It may still be delivered.

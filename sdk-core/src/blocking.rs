@@ -99,6 +99,16 @@ impl MarketplaceSdk {
         wait(self.0.track_usage(token, usage)).map(Receipt)
     }
 
+    /// As [`crate::MarketplaceSdk::exchange_code`], and with its errors.
+    pub fn exchange_code(&self, code: &str, verifier: Option<&str>) -> Result<TokenPair> {
+        wait(self.0.exchange_code(code, verifier))
+    }
+
+    /// As [`crate::MarketplaceSdk::create_visitor`], and with its errors.
+    pub fn create_visitor(&self) -> Result<TokenPair> {
+        wait(self.0.create_visitor())
+    }
+
     /// As [`crate::MarketplaceSdk::refresh`], and with its errors.
     pub fn refresh(&self, pair: &TokenPair) -> Result<TokenPair> {
         wait(self.0.refresh(pair))

@@ -48,6 +48,17 @@ impl Stage {
 }
 
 #[test]
+fn every_call_that_can_be_awaited_can_be_waited_for() {
+    let awaited = include_str!("../src/sdk.rs").lines();
+    let awaited = awaited.filter_map(|line| line.trim().strip_prefix("pub async fn "));
+    let waited_for = include_str!("../src/blocking.rs");
+    for call in awaited {
+        let (name, _) = call.split_once(['(', '<']).unwrap();
+        assert!(waited_for.contains(&format!("pub fn {name}(")), "{name} is missing");
+    }
+}
+
+#[test]
 fn a_program_without_a_runtime_needs_none() {
     Stage::set().use_all_of_it();
 }

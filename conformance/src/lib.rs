@@ -42,6 +42,7 @@ pub enum Need {
     GetUserContext,
     TrackUsage,
     Refresh,
+    KeepFresh,
     RevokeToken,
     ExchangeCode,
     CreateVisitor,
@@ -155,6 +156,10 @@ pub enum Deed {
     TrackUsage,
     /// The program renews a pair. The new one goes by the same name, or by that of `keep_as`.
     Refresh,
+    /// The program has a pair kept fresh from now on.
+    KeepFresh,
+    /// The program asks for a good token of a pair that is kept fresh, and goes on with it.
+    AccessToken,
     /// The program ends a token.
     RevokeToken,
     /// The program exchanges the launch code that `token` names. The pair goes by the name of
@@ -210,6 +215,8 @@ impl Deed {
                 | GetUserContext
                 | TrackUsage
                 | Refresh
+                | KeepFresh
+                | AccessToken
                 | RevokeToken
                 | ExchangeCode
                 | CreateVisitor

@@ -25,7 +25,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crate::{
-    Answer, CloseReport, Diagnosis, Event, Quota, Result, Stats, TokenPair, Usage, User,
+    Answer, CloseReport, Diagnosis, Event, Quota, Result, Secret, Stats, TokenPair, Usage, User,
     UserContext,
 };
 
@@ -57,6 +57,23 @@ pub struct MarketplaceSdk(crate::MarketplaceSdk);
 /// The acknowledgement of an event, as [`crate::Receipt`].
 #[derive(Clone, Debug)]
 pub struct Receipt(crate::Receipt);
+
+/// A pair that is kept fresh, as [`crate::TokenSource`].
+///
+/// ```
+/// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # example::run_blocking(|sdk, _token, pair| {
+/// let source = sdk.keep_fresh(pair);
+/// let token = source.access_token()?; // good now, whenever that is
+/// sdk.validate_user(token.expose())?;
+/// assert_eq!(source.pair().access_token, token);
+///
+/// let other = source.replace(&token)?; // somebody has refused it
+/// assert_ne!(other, token);
+/// # Ok(()) });
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenSource(crate::TokenSource);
 
 /// What the SDK does by itself, from the moment of [`MarketplaceSdk::events`] on. The iterator waits
 /// for the next event, and ends with the SDK.
@@ -114,6 +131,11 @@ impl MarketplaceSdk {
         wait(self.0.refresh(pair))
     }
 
+    /// As [`crate::MarketplaceSdk::keep_fresh`].
+    pub fn keep_fresh(&self, pair: TokenPair) -> TokenSource {
+        TokenSource(self.0.keep_fresh(pair))
+    }
+
     /// As [`crate::MarketplaceSdk::revoke_token`], and with its errors.
     pub fn revoke_token(&self, token: &str) -> Result<()> {
         wait(self.0.revoke_token(token))
@@ -165,6 +187,23 @@ impl Receipt {
     /// As [`crate::Receipt::persisted`], and with its errors.
     pub fn persisted(&self) -> Result<()> {
         wait(self.0.persisted())
+    }
+}
+
+impl TokenSource {
+    /// As [`crate::TokenSource::access_token`], and with its errors.
+    pub fn access_token(&self) -> Result<Secret> {
+        wait(self.0.access_token())
+    }
+
+    /// As [`crate::TokenSource::replace`], and with its errors.
+    pub fn replace(&self, refused: &Secret) -> Result<Secret> {
+        wait(self.0.replace(refused))
+    }
+
+    /// As [`crate::TokenSource::pair`].
+    pub fn pair(&self) -> TokenPair {
+        self.0.pair()
     }
 }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::auth::{
-    AuthManager, Expected, Keys, Opening, Refresher, Revocations, Seen, User, ValidationMode,
+    AuthManager, Expected, Keys, Opening, Refresher, Revocations, Seen, TokenSource, User,
+    ValidationMode,
 };
 use crate::config::{Builder, Config};
 use crate::context::ContextManager;
@@ -33,7 +34,7 @@ struct Parts {
     clock: Arc<Clock>,
     announcer: Arc<Announcer>,
     auth: Arc<AuthManager>,
-    refresher: Refresher,
+    refresher: Arc<Refresher>,
     opening: Opening,
     context: ContextManager,
     usage: UsageTracker,
@@ -232,6 +233,21 @@ impl MarketplaceSdk {
         self.parts.refresher.refresh(pair).await
     }
 
+    /// Keeps a pair good: the handle gives out its access token, and renews it before it ends.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let source = sdk.keep_fresh(pair);
+    /// let token = source.access_token().await?; // good now, whenever that is
+    /// sdk.validate_user(token.expose()).await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn keep_fresh(&self, pair: TokenPair) -> TokenSource {
+        let Parts { auth, clock, refresher, .. } = &*self.parts;
+        TokenSource::new(auth.host.clone(), clock.clone(), refresher.clone(), pair)
+    }
+
     /// Ends a token and everything it can be refreshed to, for example when a user signs out. From
     /// then on this SDK refuses it without asking; the marketplace refuses it at once, and other
     /// processes within 5 s.
@@ -418,6 +434,7 @@ impl MarketplaceSdk {
         });
         let usage = UsageTracker::new(uplink, config.files, config.spool_dir);
         let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
+        let refresher = Arc::new(refresher);
         let parts = Parts { http, clock, announcer, auth, refresher, opening, context, usage };
         MarketplaceSdk { parts: Arc::new(parts) }
     }

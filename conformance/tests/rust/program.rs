@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Step, Validation};
 use cloudnestle_marketplace::{
-    Builder, Error, MarketplaceSdk, Quota, Secret, TokenPair, Usage, UsageStats, ValidationMode,
+    Builder, Error, MarketplaceSdk, Quota, Secret, TokenPair, TokenSource, Usage, UsageStats,
+    ValidationMode,
 };
 use futures_util::future::join_all;
 
@@ -16,6 +17,7 @@ pub(crate) struct Program {
     builder: Builder,
     sdk: MarketplaceSdk,
     pairs: BTreeMap<String, TokenPair>,
+    sources: BTreeMap<String, TokenSource>,
     texts: BTreeMap<String, String>,
     _spool: tempfile::TempDir,
 }
@@ -39,7 +41,8 @@ impl Program {
             let code = server.launch_code(&holder.customer, &holder.solution).await?;
             texts.insert(name.clone(), code.expose().to_owned());
         }
-        Ok(Program { builder, sdk, pairs, texts, _spool: spool })
+        let sources = BTreeMap::new();
+        Ok(Program { builder, sdk, pairs, sources, texts, _spool: spool })
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -51,7 +54,7 @@ impl Program {
     }
 
     fn pair(&self, step: &Step) -> Result<&TokenPair> {
-        let name = step.token.as_deref().context("`token` is missing")?;
+        let name = name(step)?;
         self.pairs.get(name).with_context(|| format!("nobody was given the token {name}"))
     }
 
@@ -63,7 +66,7 @@ impl Program {
     }
 
     fn token(&self, step: &Step) -> Result<String> {
-        let name = step.token.as_deref().context("`token` is missing")?;
+        let name = name(step)?;
         let token = match self.texts.get(name) {
             Some(text) => text,
             None => self.access_token(step)?.expose(),
@@ -147,6 +150,17 @@ impl Program {
                 let pair = self.sdk.create_visitor().await;
                 self.keep(step, pair)
             }
+            Deed::KeepFresh => {
+                let source = self.sdk.keep_fresh(self.pair(step)?.clone());
+                self.sources.insert(name(step)?.to_owned(), source);
+                compare(step, Ok(Answer::default()))
+            }
+            Deed::AccessToken => {
+                let source = self.sources.get(name(step)?).context("nobody keeps it fresh")?;
+                let token = at_once(step, || source.access_token(), Secret::eq).await?;
+                self.pairs.insert(name(step)?.to_owned(), source.pair());
+                compare(step, token.map(|_| Answer::default()))
+            }
             Deed::Quotas => {
                 let customer = step.customer.as_deref().context("`customer` is missing")?;
                 let quotas = self.sdk.quotas(customer).await;
@@ -182,6 +196,10 @@ impl Program {
             deed => bail!("{deed:?} is not a deed of the program"),
         }
     }
+}
+
+fn name(step: &Step) -> Result<&str> {
+    step.token.as_deref().context("`token` is missing")
 }
 
 /// The token with another signature of the same form.

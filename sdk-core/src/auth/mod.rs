@@ -6,6 +6,7 @@ mod keys;
 mod opening;
 mod refresh;
 mod revocations;
+mod source;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(crate) use keys::Keys;
 pub(crate) use opening::Opening;
 pub(crate) use refresh::Refresher;
 pub(crate) use revocations::Revocations;
+pub use source::TokenSource;
 
 /// How long a token is refused without looking at it again whose signature was wrong: many requests
 /// with one forged token cost one signature check.

@@ -142,11 +142,126 @@ fn usable(jwks: AnyJwks) -> Result<HashMap<String, [u8; 32]>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+    use futures_util::future::{BoxFuture, pending, ready};
     use serde_json::json;
 
     use super::*;
+    use crate::host::{Algorithm, Files, Request, Response, SendError};
+    use crate::http::{Clock, RetryPolicy};
+    use crate::model::Timestamp;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A marketplace with one key, a clock that a test moves, and tasks that run when it says so.
+    struct Stage {
+        now: AtomicU64,
+        asked: AtomicU32,
+        tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
+    }
+
+    impl Host for Stage {
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_secs(1_800_000_000)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.now.load(Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            pending().boxed()
+        }
+
+        fn random(&self, _: &mut [u8]) {}
+
+        fn send(&self, _: Request) -> BoxFuture<'static, std::result::Result<Response, SendError>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "known", "x": "A".repeat(43)});
+            let body = json!({"keys": [key]}).to_string().into_bytes();
+            ready(Ok(Response { status: 200, headers: vec![], body })).boxed()
+        }
+
+        fn verify<'a>(
+            &'a self,
+            _: Algorithm,
+            _: &'a [u8],
+            _: &'a [u8],
+            _: &'a [u8],
+        ) -> BoxFuture<'a, bool> {
+            ready(true).boxed()
+        }
+
+        fn files(&self) -> Option<Arc<dyn Files>> {
+            None
+        }
+
+        fn state_dir(&self) -> Option<PathBuf> {
+            None
+        }
+
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.tasks.lock().unwrap().push(task);
+        }
+    }
+
+    impl Stage {
+        fn set() -> (Arc<Stage>, Arc<Keys>) {
+            let (now, asked) = (AtomicU64::new(3600), AtomicU32::new(0));
+            let stage = Arc::new(Stage { now, asked, tasks: Mutex::default() });
+            let clock = Arc::new(Clock::new(stage.clone(), None));
+            let (url, solution) = ("http://m.test".into(), "sol_a".into());
+            let retry = RetryPolicy::CALL;
+            let http = HttpClient::new(stage.clone(), clock, Arc::default(), url, solution, retry);
+            (stage.clone(), Keys::new(stage, Arc::new(http), HOUR))
+        }
+
+        fn pass(&self, secs: u64) {
+            self.now.fetch_add(secs, Ordering::Relaxed);
+        }
+
+        fn run_tasks(&self) {
+            let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+            tasks.into_iter().for_each(|task| task.now_or_never().unwrap());
+        }
+
+        fn asked(&self) -> u32 {
+            self.asked.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn old_keys_go_on_being_used_while_new_ones_are_fetched_behind_them() {
+        let (stage, keys) = Stage::set();
+        let get = |kid| keys.get(kid).now_or_never().expect("nobody waits for anything");
+        get("known").unwrap();
+        stage.run_tasks();
+        stage.pass(600);
+        get("known").unwrap();
+        assert_eq!(stage.asked(), 1, "the old key is there at once");
+        stage.run_tasks();
+        assert_eq!(stage.asked(), 2, "and a new set comes behind it");
+        get("known").unwrap();
+        stage.run_tasks();
+        assert_eq!(stage.asked(), 2);
+    }
+
+    #[test]
+    fn an_invented_key_is_asked_for_twice_a_minute_however_often_it_comes() {
+        let (stage, keys) = Stage::set();
+        for second in 0..60 {
+            for kid in ["invented", "another"] {
+                let result = keys.get(kid).now_or_never().expect("an answer");
+                assert_eq!(result.unwrap_err().code(), Code::TokenKeyUnknown, "{second}");
+                stage.run_tasks();
+            }
+            stage.pass(1);
+        }
+        assert_eq!(stage.asked(), 2);
+    }
 
     fn published(asked: Duration) -> Published {
         let keys = HashMap::from([("known".to_owned(), [0; 32])]);

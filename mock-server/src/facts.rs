@@ -10,6 +10,7 @@
 //! | users | `email/…` | `account` | [`Account`] |
 //! | subscriptions | `cus_…` | `sol_…` | [`Subscription`] |
 //! | api_keys | half its hash | `key` | [`ApiKey`] |
+//! | api_keys | `sol_…` | half its hash | [`KeyOfSolution`], if it is secret |
 //! | api_tokens | `tok_…` | `token` | [`IssuedToken`] |
 //! | api_tokens | `fam_…` | `family` | [`Family`] |
 //! | api_tokens | `fam_…` | `token/` when it ends `/` `tok_…` | [`FamilyToken`] |
@@ -102,6 +103,12 @@ pub(crate) struct ApiKey {
     /// Set when the key is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+}
+
+/// That a solution has a key: by this its keys are found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeyOfSolution {
+    pub hash: Hash,
 }
 
 /// An access token that was issued. Never changes; what ends it is its family.
@@ -261,6 +268,21 @@ pub(crate) fn subscription(customer_id: &str, solution_id: &str) -> Key {
 
 pub(crate) fn api_key(hash: &Hash) -> Key {
     Key::new(Table::ApiKeys, hash.index(), "key")
+}
+
+pub(crate) fn key_of_solution(solution_id: &str, hash: &Hash) -> Key {
+    Key::new(Table::ApiKeys, solution_id, hash.index())
+}
+
+/// The secret keys a solution has had.
+pub(crate) fn keys_of_solution(solution_id: &str, limit: usize) -> Query {
+    Query {
+        table: Table::ApiKeys,
+        partition: solution_id.to_owned(),
+        sort: String::new()..="~".to_owned(),
+        limit,
+        descending: false,
+    }
 }
 
 pub(crate) fn issued_token(id: &str) -> Key {

@@ -45,6 +45,10 @@ use crate::{
 /// assert_eq!(sdk.stats().usage.delivered, 1);
 /// println!("{:?}", sdk.quotas("cus_asha")?);
 ///
+/// let visitor = sdk.create_visitor()?;
+/// assert!(sdk.exchange_code("made up", None).is_err());
+/// # let _ = visitor;
+///
 /// let renewed = sdk.refresh(&pair)?;
 /// sdk.revoke_token(renewed.access_token.expose())?;
 /// let error = sdk.validate_user(renewed.access_token.expose()).unwrap_err();

@@ -20,16 +20,8 @@ use crate::facts::{self, ApiKey, Principal};
 use crate::market::Market;
 use crate::store::transact;
 
-/// Somebody who may read of a customer in a solution.
+/// Somebody who may read of what a customer may use, and has used.
 pub(crate) enum Reader {
-    /// The solution.
-    Solution(SolutionKey),
-    /// The customer.
-    Customer(SolutionToken),
-}
-
-/// Somebody who may read of what a customer has used.
-pub(crate) enum HistoryReader {
     /// The solution: of all its customers, in the solution.
     Solution(SolutionKey),
     /// The customer, in the solution the token is for.
@@ -141,7 +133,6 @@ pub(crate) fn bearer(header: &[u8]) -> Option<&str> {
 }
 
 impl Argument for Admin {}
-impl Argument for HistoryReader {}
 impl Argument for Reader {}
 impl Argument for SolutionKey {}
 impl Argument for Session {}
@@ -239,24 +230,8 @@ impl FromRequestParts<Arc<Market>> for Reader {
             Presented::SolutionToken(token) => {
                 SolutionToken::verify(market, token).await.map(Reader::Customer)
             }
-            other => Err(other.is_not("a solution's secret key or a customer's solution token")),
-        }
-    }
-}
-
-impl FromRequestParts<Arc<Market>> for HistoryReader {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
-        match Presented::of(parts)? {
-            Presented::SecretKey(key) => {
-                SolutionKey::verify(market, key, &parts.headers).await.map(HistoryReader::Solution)
-            }
-            Presented::SolutionToken(token) => {
-                SolutionToken::verify(market, token).await.map(HistoryReader::Customer)
-            }
             Presented::Session(session) => {
-                Session::verify(market, session).await.map(HistoryReader::SignedIn)
+                Session::verify(market, session).await.map(Reader::SignedIn)
             }
             other => {
                 Err(other

@@ -33,6 +33,7 @@ pub(crate) async fn read(
         Reader::Customer(token) => {
             token.claims.sub == customer_id && token.claims.aud == solution_id
         }
+        Reader::SignedIn(session) => session.customer_id == customer_id,
     };
     if !may {
         let detail = "The quotas are another solution's, or another customer's.";

@@ -214,7 +214,7 @@ pub(crate) fn api() -> Vec<Route> {
             "Gives a subscriber another tier: at once here, and by the revocation feed elsewhere.",
             r#"-X PUT -H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "tier": "pro"}'"#)
             .fails(&[Code::NotFound, Code::SubscriptionMissing, Code::TierNotOffered]),
-        get("/api/quotas/{customer_id}/{solution_id}", &[SecretKey, SolutionToken], quotas::read,
+        get("/api/quotas/{customer_id}/{solution_id}", &[SecretKey, Session, SolutionToken], quotas::read,
             "What the customer may use of the solution, has used, and when it begins anew.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
             .fails(&[Code::NotFound]),

@@ -7,7 +7,7 @@ use crate::StartError;
 use crate::domain::credential::Hash;
 use crate::domain::founding::Founding;
 use crate::domain::keys::{KeySeeds, Keys};
-use crate::facts::{self, ApiKey};
+use crate::facts::{self, ApiKey, KeyOfSolution};
 use crate::store::{Key, MAX_WRITES, Store, StoreError, transact};
 
 /// What a marketplace was founded with: whom to show on its first page.
@@ -55,6 +55,9 @@ fn facts_of(founding: &Founding, keys: &Keys) -> serde_json::Result<Vec<(Key, Va
     for solution in &founding.solutions {
         let id = &solution.id;
         facts.push((facts::solution(id), to_value(solution)?));
+        let secret = Hash::of(&keys.test_secret_key(id));
+        let of_solution = to_value(KeyOfSolution { hash: secret })?;
+        facts.push((facts::key_of_solution(id, &secret), of_solution));
         for key in [keys.test_secret_key(id), keys.test_publishable_key(id)] {
             let hash = Hash::of(&key);
             let key = ApiKey { hash, solution_id: id.clone(), expires_at: None };

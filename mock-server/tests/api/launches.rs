@@ -152,3 +152,20 @@ async fn a_replaced_secret_key_is_good_until_its_overlap_is_over() {
         assert_eq!((ask(&old).await, ask(&new).await), (401, 200));
     }
 }
+
+#[tokio::test]
+async fn a_rotation_ends_the_keys_that_a_thief_has_made() {
+    for server in both().await {
+        let stolen = server.key(FAISS);
+        let rotate = async |key: &Secret, overlap: u64| {
+            let body = json!({"overlap_secs": overlap});
+            let rotated = server.call("POST /api/secret-keys/rotate", key, body).await;
+            rotated.body["secret_key"].as_str().map(Secret::new)
+        };
+        let thiefs = rotate(&stolen, 604_800).await.expect("a key");
+        let owners = rotate(&stolen, 0).await.expect("a key");
+        assert_eq!(rotate(&thiefs, 0).await, None);
+        assert_eq!(rotate(&stolen, 0).await, None);
+        assert!(rotate(&owners, 0).await.is_some());
+    }
+}

@@ -21,7 +21,6 @@ mod rate_limits;
 mod resets;
 mod revocations;
 mod seed;
-mod tenants;
 mod tiers;
 mod tokens;
 mod usage;

@@ -326,6 +326,8 @@ async fn quotas_are_read_by_the_solution_and_by_the_customer_alone() {
             read(&others).await.is_problem(403, "forbidden");
         }
         let session = server.session("cus_ravi").await.expect("a session");
+        assert_eq!(read(&session).await.body, read(&own).await.body);
+        let session = server.session("cus_asha").await.expect("a session");
         read(&session).await.is_problem(403, "forbidden");
 
         let notes = format!("GET /api/quotas/cus_meera/{NOTES}");

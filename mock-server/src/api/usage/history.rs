@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::projection;
-use crate::api::caller::HistoryReader;
+use crate::api::caller::Reader;
 use crate::api::cursor::{Limit, Listing};
 use crate::api::json::Json;
 use crate::api::problem::Failure;
@@ -56,7 +56,7 @@ pub(crate) struct Asked {
 /// `GET /api/usage/{customer_id}`: by action, and for each in the order of time.
 pub(crate) async fn read(
     State(market): State<Arc<Market>>,
-    reader: HistoryReader,
+    reader: Reader,
     Path(customer_id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<UsageBucket>>, Failure> {
@@ -105,14 +105,14 @@ pub(crate) async fn read(
 
 /// The solution whose usage is asked for, if the reader may have it.
 fn allowed<'a>(
-    reader: &'a HistoryReader,
+    reader: &'a Reader,
     customer_id: &str,
     solution_id: Option<&'a str>,
 ) -> Result<&'a str, Failure> {
     let (own_solution, own_customer) = match reader {
-        HistoryReader::Solution(key) => (Some(&key.solution_id), None),
-        HistoryReader::Customer(token) => (Some(&token.claims.aud), Some(&token.claims.sub)),
-        HistoryReader::SignedIn(session) => (None, Some(&session.customer_id)),
+        Reader::Solution(key) => (Some(&key.solution_id), None),
+        Reader::Customer(token) => (Some(&token.claims.aud), Some(&token.claims.sub)),
+        Reader::SignedIn(session) => (None, Some(&session.customer_id)),
     };
     let own_solution = own_solution.map(String::as_str);
     let solution_id = solution_id.or(own_solution).ok_or_else(|| {

@@ -60,6 +60,21 @@ async fn every_example_of_the_page_works_in_a_shell() {
     }
 }
 
+#[tokio::test]
+async fn every_link_of_the_page_leads_to_something_on_it() {
+    let server = in_memory().await;
+    let page = server.request("GET /").send().await.expect("an answer").text().await.expect("text");
+    let after = |mark: &str| -> Vec<String> {
+        let rest = page.split(mark).skip(1);
+        rest.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+    };
+    let (links, anchors) = (after("href=\"#"), after(" id=\""));
+    assert!(links.len() > 200, "{links:?}");
+    for link in links {
+        assert_eq!(anchors.iter().filter(|anchor| **anchor == link).count(), 1, "{link}");
+    }
+}
+
 fn unescape(html: &str) -> String {
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::json::Json;
 
-pub(crate) use document::concrete;
+pub(crate) use document::{concrete, operation_id};
 pub(crate) use shape::{Answer, Argument, Described, Shape, Success};
 
 /// The document. It is the same wherever the server listens: its calls are below the place it was

@@ -1,5 +1,6 @@
 //! What the schemas that are derived from Rust types need to be those of the wire.
 
+use cloudnestle_marketplace::Code;
 use serde_json::{Value, json};
 
 /// Corrects a schema and all within it.
@@ -35,6 +36,9 @@ pub(super) fn correct(schema: &mut Value) {
 fn without_rust(text: &str) -> String {
     let prose: String = text.split("```").step_by(2).collect();
     let prose = prose.replace("[`", "`").replace("`]", "`").replace("`None`", "`null`");
+    let prose = Code::ALL.iter().fold(prose, |prose, code| {
+        prose.replace(&format!("`Code::{code:?}`"), &format!("`{code}`"))
+    });
     let paragraphs = prose.split("\n\n").map(|paragraph| paragraph.trim().replace('\n', " "));
     paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
 }

@@ -124,7 +124,11 @@ pub struct Step {
     pub quantity: Option<u64>,
     /// `track_usage`: the caller's own name for the event.
     pub idempotency_key: Option<String>,
-    /// `refresh`, `issue`: the name of the new pair.
+    /// `track_usage`: the name of the event it puts right.
+    pub amends: Option<String>,
+    /// `track_usage`: the name of the event it takes back.
+    pub voids: Option<String>,
+    /// `refresh`, `issue`: the name of the new pair. `track_usage`: the name of the event.
     pub keep_as: Option<String>,
     /// How often it is done, one after the other; once unless set.
     pub times: Option<u32>,

@@ -30,6 +30,7 @@ fn what_is_written_is_what_was_read() {
     assert_eq!(read::<Consumption>("consumption").code, Some(Code::QuotaExceeded));
     read::<ResetQuota>("reset_quota");
     read::<TrackUsage>("usage_event");
+    read::<TrackUsage>("usage_correction");
     read::<TrackUsageResult>("track_usage_result");
     assert_eq!(read::<Page<UsageBucket>>("usage_history").items[0].quantity, 42);
     assert!(read::<TokenValidation>("token_validation").user.is_some());

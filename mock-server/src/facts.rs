@@ -22,7 +22,9 @@
 //! | idempotency_keys | a caller | hash of the key | [`Deed`] |
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
+//! | usage_tracking | `producer/…` | `corrected/` number | [`Corrected`] |
 //! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
+//! | usage_tracking | `event/…` | `corrected` | [`Corrected`] |
 //! | usage_tracking | `key/…` | `idempotency` | [`IdempotencyRecord`] |
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
@@ -42,19 +44,21 @@
 //! [`FeedHead`]: crate::domain::feed::FeedHead
 //! [`FeedEntry`]: cloudnestle_marketplace::model::FeedEntry
 //! [`Fence`]: crate::domain::fence::Fence
+//! [`Corrected`]: crate::domain::correction::Corrected
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use cloudnestle_marketplace::model::{
-    EventResult, LossReason, Secret, Tier, Timestamp, UsageEvent, UsageRange,
+    EventRef, EventResult, EventStatus, LossReason, Secret, Tier, Timestamp, UsageEvent, UsageRange,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::domain::account::Email;
+use crate::domain::correction::Difference;
 use crate::domain::credential::Hash;
-use crate::domain::usage::{Counter, Sender};
+use crate::domain::usage::{Counter, Effect, Sender};
 use crate::store::{Key, Query, Table};
 
 /// What somebody did who may do more than others. Never changes.
@@ -154,6 +158,18 @@ pub(crate) struct LedgerLine {
     /// The day it occurred in had ended when it arrived.
     #[serde(default, skip_serializing_if = "is_false")]
     pub late: bool,
+    /// What the event counts as, if it corrects another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+}
+
+impl LedgerLine {
+    /// What it counts as, if it does.
+    pub(crate) fn effect(&self) -> Option<Effect<'_>> {
+        let event = self.event.as_ref()?;
+        let counts = self.result.status == EventStatus::Accepted;
+        counts.then(|| Effect::of(event, self.difference))
+    }
 }
 
 /// An event that was sent alone and counted.
@@ -165,6 +181,9 @@ pub(crate) struct SingleEvent {
     /// As that of a [`LedgerLine`].
     #[serde(default, skip_serializing_if = "is_false")]
     pub late: bool,
+    /// As that of a [`LedgerLine`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -374,9 +393,25 @@ pub(crate) fn ledger_pages(principal: &Principal, producer: &str, first: u64, la
     }
 }
 
+/// The page that has `number`, if it comes first.
+pub(crate) fn ledger_page_with(principal: &Principal, producer: &str, number: u64) -> Query {
+    Query { limit: 1, ..ledger_pages(principal, producer, number, number) }
+}
+
 /// Twenty digits are as many as a `u64` has, so that byte order is the order of numbers.
 fn ledger_sort(number: u64) -> String {
     format!("ledger/{number:020}")
+}
+
+/// What is left of an event that was corrected.
+pub(crate) fn corrected(principal: &Principal, event: &EventRef) -> Key {
+    let (partition, sort) = match event {
+        EventRef::Numbered { producer, number } => {
+            (format!("producer/{principal}/{producer}"), format!("corrected/{number:020}"))
+        }
+        EventRef::Single { id } => (format!("event/{principal}/{id}"), "corrected".to_owned()),
+    };
+    Key::new(Table::UsageTracking, partition, sort)
 }
 
 pub(crate) fn single_event(principal: &Principal, id: &str) -> Key {

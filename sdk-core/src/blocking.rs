@@ -25,8 +25,8 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crate::{
-    Answer, CloseReport, Diagnosis, Event, Quota, Result, Secret, Stats, TokenPair, Usage, User,
-    UserContext,
+    Answer, CloseReport, Diagnosis, Event, EventRef, Quota, Result, Secret, Stats, TokenPair,
+    Usage, User, UserContext,
 };
 
 /// [`crate::MarketplaceSdk`], whose documentation says what the calls do and promise.
@@ -191,6 +191,11 @@ impl Receipt {
     /// As [`crate::Receipt::persisted`], and with its errors.
     pub fn persisted(&self) -> Result<()> {
         wait(self.0.persisted())
+    }
+
+    /// As [`crate::Receipt::reference`], and with its errors.
+    pub fn reference(&self) -> Result<EventRef> {
+        wait(self.0.reference())
     }
 }
 

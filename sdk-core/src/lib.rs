@@ -64,6 +64,6 @@ pub use config::Builder;
 pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
-pub use model::{Code, Quota, Secret, Tier, TokenPair, UserContext};
+pub use model::{Code, EventRef, Quota, Secret, Tier, TokenPair, UserContext};
 pub use sdk::{MarketplaceSdk, Stats};
 pub use usage::{CloseReport, Receipt, Usage, UsageStats};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Step, Validation};
 use cloudnestle_marketplace::{
-    Builder, Error, MarketplaceSdk, Quota, Secret, TokenPair, TokenSource, Usage, UsageStats,
-    ValidationMode,
+    Builder, Error, MarketplaceSdk, Quota, Receipt, Secret, TokenPair, TokenSource, Usage,
+    UsageStats, ValidationMode,
 };
 use futures_util::future::join_all;
 
@@ -19,6 +19,7 @@ pub(crate) struct Program {
     pairs: BTreeMap<String, TokenPair>,
     sources: BTreeMap<String, TokenSource>,
     texts: BTreeMap<String, String>,
+    events: BTreeMap<String, Receipt>,
     _spool: tempfile::TempDir,
 }
 
@@ -42,7 +43,8 @@ impl Program {
             texts.insert(name.clone(), code.expose().to_owned());
         }
         let sources = BTreeMap::new();
-        Ok(Program { builder, sdk, pairs, sources, texts, _spool: spool })
+        let events = BTreeMap::new();
+        Ok(Program { builder, sdk, pairs, sources, texts, events, _spool: spool })
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -81,6 +83,10 @@ impl Program {
             self.pairs.insert(name.clone(), pair.clone());
         }
         compare(step, pair.map(|_| Answer::default()))
+    }
+
+    fn event(&self, name: &str) -> Result<&Receipt> {
+        self.events.get(name).with_context(|| format!("nothing was tracked as {name}"))
     }
 
     /// Makes the call of a step, and compares what comes of it.
@@ -124,7 +130,16 @@ impl Program {
                 if let Some(key) = &step.idempotency_key {
                     usage = usage.idempotency_key(key);
                 }
+                if let Some(name) = &step.amends {
+                    usage = usage.amends(self.event(name)?.reference().await?);
+                }
+                if let Some(name) = &step.voids {
+                    usage = usage.voids(self.event(name)?.reference().await?);
+                }
                 let receipt = self.sdk.track_usage(token, usage).await;
+                if let (Ok(receipt), Some(name)) = (&receipt, &step.keep_as) {
+                    self.events.insert(name.clone(), receipt.clone());
+                }
                 compare(step, receipt.map(|_| Answer::default()))
             }
             Deed::Refresh => {

@@ -7,6 +7,7 @@ pub(crate) mod account;
 pub(crate) mod builtin;
 pub(crate) mod calendar;
 pub(crate) mod catalogue;
+pub(crate) mod correction;
 pub(crate) mod credential;
 pub(crate) mod feed;
 pub(crate) mod fence;

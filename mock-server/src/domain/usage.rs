@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{self, COUNTED, OutsideCalendar, hour_began};
 use super::catalogue::{Solution, Source};
+use super::correction::Difference;
 
 /// How late an event may arrive (api.md): a month, and a long weekend of being offline.
-const MAX_AGE: Duration = Duration::from_secs(35 * 24 * 60 * 60);
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 /// How far a client's clock may run ahead (api.md).
 const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// How far an event may lie outside its token's life. The client's clock is corrected by the
@@ -101,29 +102,51 @@ pub(crate) struct Counter {
     pub period: String,
 }
 
-/// What `events` add to which counters. Usage counts in the hour, day and month in which it occurred,
+/// What an event counts as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effect<'a> {
+    pub customer_id: &'a str,
+    pub action: &'a str,
+    /// How much it adds; what is less than zero is taken back.
+    pub amount: i64,
+    /// In the windows of when.
+    pub occurred_at: Timestamp,
+}
+
+impl<'a> Effect<'a> {
+    /// Of an event that counts: its quantity, when it occurred, unless it makes a difference to an
+    /// earlier one.
+    pub(crate) fn of(event: &'a UsageEvent, difference: Option<Difference>) -> Effect<'a> {
+        // `judge` has bounded the quantity.
+        let own = Difference { amount: event.quantity as i64, occurred_at: event.occurred_at };
+        let Difference { amount, occurred_at } = difference.unwrap_or(own);
+        Effect { customer_id: &event.customer_id, action: &event.action, amount, occurred_at }
+    }
+}
+
+/// What is added to which counters. Usage counts in the hour, day and month in which it occurred,
 /// however late it arrives.
 pub(crate) fn additions<'a>(
-    events: impl IntoIterator<Item = &'a UsageEvent>,
+    effects: impl IntoIterator<Item = Effect<'a>>,
     solution: &Solution,
     zone: &TimeZone,
 ) -> Result<BTreeMap<Counter, i64>, OutsideCalendar> {
     // What has the hour in common has the day and the month in common.
     let mut by_hour: BTreeMap<_, (Timestamp, i64)> = BTreeMap::new();
-    for event in events {
-        let hour = hour_began(zone, event.occurred_at)?;
-        let alike = (&event.customer_id, &event.action, hour);
-        let (_, amount) = by_hour.entry(alike).or_insert((event.occurred_at, 0));
+    for effect in effects {
+        let hour = hour_began(zone, effect.occurred_at)?;
+        let alike = (effect.customer_id, effect.action, hour);
+        let (_, amount) = by_hour.entry(alike).or_insert((effect.occurred_at, 0));
         // At most 500 times the largest quantity: far below 2^63.
-        *amount += event.quantity as i64;
+        *amount += effect.amount;
     }
     let mut additions = BTreeMap::new();
     for ((customer_id, action, _), (occurred_at, amount)) in by_hour {
         for bucket in COUNTED {
             let counter = Counter {
-                customer_id: customer_id.clone(),
+                customer_id: customer_id.to_owned(),
                 solution_id: solution.id.clone(),
-                action: action.clone(),
+                action: action.to_owned(),
                 period: calendar::name(bucket, zone, occurred_at)?,
             };
             *additions.entry(counter).or_insert(0) += amount;
@@ -141,7 +164,8 @@ pub(crate) fn event_fingerprint(event: &UsageEvent) -> String {
 /// Tells whether two events with one idempotency key are one deed. What the client made up when it
 /// was called a second time (id, time, the token in use) does not make it another.
 pub(crate) fn deed_fingerprint(event: &UsageEvent) -> String {
-    fingerprint(&(&event.customer_id, &event.action, event.quantity, &event.metadata))
+    let UsageEvent { customer_id, action, quantity, metadata, amends, voids, .. } = event;
+    fingerprint(&(customer_id, action, quantity, metadata, amends, voids))
 }
 
 /// Of a value's JSON form, which everything of the model has.
@@ -198,6 +222,8 @@ mod tests {
             occurred_at: NOW,
             idempotency_key: None,
             metadata: None,
+            amends: None,
+            voids: None,
         }
     }
 
@@ -311,6 +337,7 @@ mod tests {
             UsageEvent { occurred_at: moment("2026-11-30T18:30:00Z"), quantity: 3, ..event() };
         let zone = TimeZone::get("Asia/Kolkata").expect("a known zone");
         let events = [&last_of_november, &first_of_december, &last_of_november];
+        let events = events.map(|event| Effect::of(event, None));
         let additions = additions(events, &solution(), &zone).expect("inside the calendar");
         let by_period: Vec<_> = additions.iter().map(|(c, n)| (c.period.as_str(), *n)).collect();
         assert_eq!(

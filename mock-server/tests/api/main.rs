@@ -9,6 +9,7 @@ mod common;
 mod connections;
 mod consume;
 mod control;
+mod corrections;
 mod faults;
 mod history;
 mod idempotency;

@@ -121,6 +121,8 @@ catalogue! {
     ActionNotForClients = "action_not_for_clients", 422, final, "This action is reported by the solution's backend alone.", "Send it from the backend, with the solution's secret key.";
     QuantityInvalid = "quantity_invalid", 422, final, "The quantity is out of bounds.", "Send a whole number between 1 and 1,000,000,000.";
     QuotaExceeded = "quota_exceeded", 422, final, "The customer's quota for this window is used up.", "Refuse the user until `resets_at`, or offer a higher tier.";
+    OriginalUnknown = "original_unknown", 422, final, "The event to be corrected is not one that counted for this customer and action.", "Name an event that was delivered and accepted; corrections themselves can't be corrected.";
+    OriginalVoided = "original_voided", 422, final, "The event to be corrected was voided before.", "Nothing is left of it; send what should count as a new event.";
     OccurredOutOfRange = "occurred_out_of_range", 422, final, "The event lies too far back or ahead.", "Send events within 35 days, and check this machine's clock.";
     TokenNotForCustomer = "token_not_for_customer", 422, final, "The token named by the event was not issued for this customer and solution, or did not cover its time.", "Track usage with the token the user was validated by.";
     MetadataInvalid = "metadata_invalid", 422, final, "The metadata is larger than the marketplace takes.", "Keep metadata within 20 short entries.";

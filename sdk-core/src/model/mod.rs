@@ -41,8 +41,8 @@ pub use token::{
     TokenPair, TokenValidation, ValidateToken,
 };
 pub use usage::{
-    CustomerQuota, Entry, EventResult, EventStatus, LossReason, TrackUsage, TrackUsageResult,
-    UsageEvent, UsageRange,
+    CustomerQuota, Entry, EventRef, EventResult, EventStatus, LossReason, TrackUsage,
+    TrackUsageResult, UsageEvent, UsageRange,
 };
 
 /// The version of the API's behaviour this release speaks, sent as `CloudNestle-Version`.

@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Code, Entry, LossReason, Page, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange};
+use super::{
+    Code, Entry, EventRef, LossReason, Page, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange,
+};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -65,6 +67,27 @@ pub(super) fn metadata() -> RefOr<Schema> {
         .max_properties(Some(UsageEvent::MAX_METADATA))
         .into()
 }
+
+/// As [`UsageEvent::malformed`] takes it.
+fn id() -> ObjectBuilder {
+    text().min_length(Some(1)).max_length(Some(UsageEvent::MAX_ID_BYTES))
+}
+
+impl PartialSchema for EventRef {
+    fn schema() -> RefOr<Schema> {
+        let numbered = numbered("An event of a producer's log.")
+            .property("producer", id().description(Some("The producer, `prd_…`.")))
+            .required("producer");
+        let single = ObjectBuilder::new()
+            .description(Some("An event that was sent alone, or consumed."))
+            .property("id", id().description(Some("The event's id.")))
+            .required("id");
+        let description = "Names an event that was sent before, to correct it.";
+        OneOfBuilder::new().item(numbered).item(single).description(Some(description)).into()
+    }
+}
+
+impl ToSchema for EventRef {}
 
 impl PartialSchema for TrackUsage {
     fn schema() -> RefOr<Schema> {

@@ -41,6 +41,14 @@ pub struct UsageEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
+    /// An earlier event of this customer and action, whose quantity was wrong: this event's is the
+    /// right one. What counts is the difference, in the window in which that event occurred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amends: Option<Box<EventRef>>,
+    /// An earlier event of this customer and action that should not have been sent: nothing of it
+    /// counts any more. This event's quantity says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voids: Option<Box<EventRef>>,
 }
 
 impl UsageEvent {
@@ -68,6 +76,13 @@ impl UsageEvent {
         if self.idempotency_key.as_ref().is_some_and(|key| !fits(key, Self::MAX_KEY_BYTES)) {
             return Some((Code::RequestInvalid, "An idempotency key has 1 to 255 bytes."));
         }
+        if self.amends.is_some() && self.voids.is_some() {
+            return Some((Code::RequestInvalid, "An event amends another or voids it, not both."));
+        }
+        let named = self.amends.iter().chain(&self.voids);
+        if !named.map(|named| named.id()).all(|id| fits(id, Self::MAX_ID_BYTES)) {
+            return Some((Code::RequestInvalid, "Ids and producers have 1 to 64 bytes."));
+        }
         let entries = self.metadata.as_ref().map_or(0, Map::len);
         if entries > Self::MAX_METADATA {
             return Some((Code::MetadataInvalid, "Metadata has at most 20 entries."));
@@ -84,6 +99,34 @@ impl UsageEvent {
         let words = "Metadata has names of 1 to 40 bytes, and texts of at most 500, numbers or truth \
                      values.";
         (!short).then_some((Code::MetadataInvalid, words))
+    }
+}
+
+/// Names an event that was sent before, to correct it. Only who sent it can name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "EventRefWire", into = "EventRefWire")]
+pub enum EventRef {
+    /// `{"producer": "prd_…", "number": 7}`: an event of a producer's log.
+    Numbered {
+        /// The producer.
+        producer: String,
+        /// Its number there.
+        number: u64,
+    },
+    /// `{"id": "evt_…"}`: an event that was sent alone, or consumed.
+    Single {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl EventRef {
+    /// What it is found by: the producer, or the event's id.
+    fn id(&self) -> &str {
+        match self {
+            EventRef::Numbered { producer, .. } => producer,
+            EventRef::Single { id } => id,
+        }
     }
 }
 
@@ -268,6 +311,38 @@ impl From<TrackUsage> for TrackUsageWire {
                 epoch: Some(epoch),
                 items: Some(items),
             },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventRefWire {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    producer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+}
+
+impl TryFrom<EventRefWire> for EventRef {
+    type Error = &'static str;
+    fn try_from(wire: EventRefWire) -> Result<Self, Self::Error> {
+        match (wire.producer, wire.number, wire.id) {
+            (Some(producer), Some(number), None) => Ok(EventRef::Numbered { producer, number }),
+            (None, None, Some(id)) => Ok(EventRef::Single { id }),
+            _ => Err("expected either `producer` and `number`, or `id`"),
+        }
+    }
+}
+
+impl From<EventRef> for EventRefWire {
+    fn from(event: EventRef) -> Self {
+        match event {
+            EventRef::Numbered { producer, number } => {
+                EventRefWire { producer: Some(producer), number: Some(number), id: None }
+            }
+            EventRef::Single { id } => EventRefWire { producer: None, number: None, id: Some(id) },
         }
     }
 }

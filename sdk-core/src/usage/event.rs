@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::auth::User;
 use crate::error::{Error, Result};
-use crate::model::{Code, Timestamp, UsageEvent};
+use crate::model::{Code, EventRef, Timestamp, UsageEvent};
 
 /// What was done, for [`track_usage`](crate::MarketplaceSdk::track_usage). The name of an action is
 /// enough; the rest is there when it is needed.
@@ -19,12 +19,21 @@ pub struct Usage {
     quantity: u64,
     idempotency_key: Option<String>,
     metadata: Option<Map<String, Value>>,
+    amends: Option<Box<EventRef>>,
+    voids: Option<Box<EventRef>>,
 }
 
 impl Usage {
     /// One unit of an action, by the name the solution declared.
     pub fn of(action: impl Into<String>) -> Self {
-        Usage { action: action.into(), quantity: 1, idempotency_key: None, metadata: None }
+        Usage {
+            action: action.into(),
+            quantity: 1,
+            idempotency_key: None,
+            metadata: None,
+            amends: None,
+            voids: None,
+        }
     }
 
     /// How much of it, in the unit the solution declared for the action: 1 to 1,000,000,000.
@@ -47,6 +56,39 @@ impl Usage {
         self
     }
 
+    /// Puts an earlier event of this user and action right, which [`Receipt::reference`] names: its
+    /// quantity is this one's. The marketplace must have that event; [`flush`] sees to it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// let receipt = sdk.track_usage(token, Usage::of("search").quantity(30)).await?;
+    /// sdk.flush().await?;
+    /// let thirty = receipt.reference().await?; // keep it: it can be written as JSON
+    ///
+    /// sdk.track_usage(token, Usage::of("search").quantity(3).amends(thirty)).await?;
+    /// sdk.flush().await?;
+    /// let quotas = sdk.get_user_context(token).await?.quotas.clone();
+    /// assert_eq!(quotas[0].used, 3);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// [`Receipt::reference`]: crate::Receipt::reference
+    /// [`flush`]: crate::MarketplaceSdk::flush
+    pub fn amends(mut self, event: EventRef) -> Self {
+        self.amends = Some(Box::new(event));
+        self
+    }
+
+    /// Takes back an earlier event of this user and action, as [`amends`](Self::amends) does to
+    /// nothing. It can be done once.
+    pub fn voids(mut self, event: EventRef) -> Self {
+        self.voids = Some(Box::new(event));
+        self
+    }
+
     pub(super) fn by(self, user: &User, id: String, now: Timestamp) -> Result<UsageEvent> {
         let event = UsageEvent {
             id,
@@ -57,6 +99,8 @@ impl Usage {
             occurred_at: now,
             idempotency_key: self.idempotency_key,
             metadata: self.metadata,
+            amends: self.amends,
+            voids: self.voids,
         };
         if let Some((code, words)) = event.malformed() {
             return Err(Error::because(code, words));

@@ -14,7 +14,7 @@ use super::uploader::{Pipeline, Uplink};
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::host::{Files, timeout};
-use crate::model::{Code, Timestamp, new_id};
+use crate::model::{Code, EventRef, Timestamp, new_id};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -32,6 +32,7 @@ pub(crate) struct UsageTracker {
 #[derive(Clone)]
 pub struct Receipt {
     event_id: String,
+    producer: String,
     log: Arc<SegmentLog>,
     ticket: Ticket,
 }
@@ -98,7 +99,8 @@ impl UsageTracker {
             .map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))?;
         let pipeline = self.own()?;
         let ticket = pipeline.append(&record)?;
-        Ok(Receipt { event_id: event.id, log: pipeline.log(), ticket })
+        let producer = pipeline.producer_id().to_owned();
+        Ok(Receipt { event_id: event.id, producer, log: pipeline.log(), ticket })
     }
 
     /// Completes when everything that is in the spool now is answered for.
@@ -195,6 +197,16 @@ impl Receipt {
     /// [`Code::SpoolFailed`] when the disk would not have it. It may still be delivered.
     pub async fn persisted(&self) -> Result<()> {
         self.log.persisted(self.ticket).await.map(drop)
+    }
+
+    /// What the event is called when it is to be corrected: see [`Usage::amends`]. Completes when the
+    /// event is [`persisted`](Self::persisted), since it has no number before.
+    ///
+    /// # Errors
+    /// [`Code::SpoolFailed`] when the disk would not have it.
+    pub async fn reference(&self) -> Result<EventRef> {
+        let number = self.log.persisted(self.ticket).await?;
+        Ok(EventRef::Numbered { producer: self.producer.clone(), number })
     }
 }
 

@@ -100,6 +100,10 @@ impl Pipeline {
         Ok(ticket)
     }
 
+    pub(super) fn producer_id(&self) -> &str {
+        &self.producer.id
+    }
+
     pub(super) fn log(&self) -> Arc<SegmentLog> {
         self.producer.log.clone()
     }

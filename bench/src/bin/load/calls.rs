@@ -141,6 +141,8 @@ impl Client {
             occurred_at: NOON,
             idempotency_key: None,
             metadata: None,
+            amends: None,
+            voids: None,
         }
     }
 }

@@ -3,20 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{EventStatus, Tier, Timestamp, UsageEvent};
+use cloudnestle_marketplace::model::{EventRef, EventStatus, Tier, Timestamp, UsageEvent};
 use jiff::tz::TimeZone;
 
 use crate::api::problem::Failure;
 use crate::domain::calendar::day_began;
 use crate::domain::catalogue::{Solution, Subscription};
+use crate::domain::correction::{Corrected, Difference, correct};
 use crate::domain::limit::limits;
 use crate::domain::refresh::Family;
-use crate::domain::usage::{Counter, Grant, deed_fingerprint, judge};
-use crate::facts::{self, IdempotencyRecord, IssuedToken, Principal};
+use crate::domain::usage::{Counter, Effect, Grant, deed_fingerprint, judge};
+use crate::facts::{
+    self, IdempotencyRecord, IssuedToken, LedgerLine, LedgerPage, Principal, SingleEvent,
+};
 use crate::store::{StoreError, Transaction};
 
 /// What became of an event.
-pub(super) type Verdict = (EventStatus, Option<Code>);
+pub(super) struct Verdict {
+    pub status: EventStatus,
+    pub code: Option<Code>,
+    /// What a correction counts as.
+    pub difference: Option<Difference>,
+}
+
+/// What of the event's own producer is judged, and not yet in the store.
+#[derive(Clone, Copy)]
+pub(super) struct Earlier<'l> {
+    pub producer: &'l str,
+    pub lines: &'l [LedgerLine],
+}
 
 /// Under whose rules events are judged, and when.
 #[derive(Clone, Copy)]
@@ -59,11 +74,12 @@ impl<'a> Admission<'a> {
     }
 
     /// Whether an event counts. When it does, its idempotency key is used up, if it has one, and so
-    /// is what it takes of hard quotas.
+    /// is what it takes of hard quotas; and what it corrects is corrected.
     pub(super) async fn admit(
         &mut self,
         tx: &mut Transaction<'_>,
         event: &'a UsageEvent,
+        earlier: Option<Earlier<'_>>,
     ) -> Result<Verdict, Failure> {
         let Rules { principal, solution, now, .. } = self.rules;
         let well_formed = event.malformed().is_none();
@@ -75,7 +91,7 @@ impl<'a> Admission<'a> {
             match tx.get::<IdempotencyRecord>(key).await? {
                 None => {}
                 Some(before) if before.fingerprint == deed_fingerprint(event) => {
-                    return Ok((EventStatus::Duplicate, None));
+                    return Ok(verdict(EventStatus::Duplicate, None));
                 }
                 Some(_) => return Ok(rejected(Code::IdempotencyMismatch)),
             }
@@ -84,34 +100,80 @@ impl<'a> Admission<'a> {
         if let Err(code) = judge(event, principal.sender(), solution, grant, now) {
             return Ok(rejected(code));
         }
-        if !self.spend(tx, event).await? {
+        let correction = match event.amends.as_deref().or(event.voids.as_deref()) {
+            None => None,
+            Some(named) => {
+                let original = self.original(tx, named, earlier).await?;
+                let key = facts::corrected(principal, named);
+                let before = tx.get::<Corrected>(&key).await?;
+                match correct(event, original.as_ref(), before, now) {
+                    Ok((after, difference)) => Some((key, after, difference)),
+                    Err(code) => return Ok(rejected(code)),
+                }
+            }
+        };
+        let difference = correction.as_ref().map(|(_, _, difference)| *difference);
+        if !self.spend(tx, Effect::of(event, difference)).await? {
             return Ok(rejected(Code::QuotaExceeded));
+        }
+        if let Some((key, after, _)) = &correction {
+            tx.put(key, after)?;
         }
         if let Some(key) = &named {
             tx.put(key, &IdempotencyRecord { fingerprint: deed_fingerprint(event) })?;
         }
-        Ok((EventStatus::Accepted, None))
+        Ok(verdict(EventStatus::Accepted, difference))
     }
 
-    /// Takes what the event uses from each of its hard quotas, or nothing if one has too little left.
+    /// The event that a correction names, if it counted.
+    async fn original(
+        &self,
+        tx: &Transaction<'_>,
+        named: &EventRef,
+        earlier: Option<Earlier<'_>>,
+    ) -> Result<Option<UsageEvent>, StoreError> {
+        let principal = self.rules.principal;
+        let (producer, number) = match named {
+            EventRef::Single { id } => {
+                // Kept only if it counted.
+                let kept: Option<SingleEvent> =
+                    tx.peek(&facts::single_event(principal, id)).await?;
+                return Ok(kept.map(|kept| kept.event));
+            }
+            EventRef::Numbered { producer, number } => (producer, *number),
+        };
+        let counted = |line: &&LedgerLine| {
+            line.result.number == Some(number) && line.result.status == EventStatus::Accepted
+        };
+        let own = earlier.filter(|earlier| earlier.producer == producer);
+        if let Some(line) = own.and_then(|earlier| earlier.lines.iter().find(counted)) {
+            return Ok(line.event.clone());
+        }
+        // The ledger only grows, so what it says needs to be no condition of the commit.
+        let pages = tx.query::<LedgerPage>(facts::ledger_page_with(principal, producer, number));
+        let page = pages.await?.into_iter().next();
+        let line = page.and_then(|(_, page)| page.lines.iter().find(counted).cloned());
+        Ok(line.and_then(|line| line.event))
+    }
+
+    /// Takes what is used from each of the hard quotas it comes under, or nothing if one has too
+    /// little left. What is given back takes none below zero: a reset has given it back before.
     ///
     /// What is left is read without a condition, because the addition has one: if others were faster
     /// and the limit would be exceeded, the commit is refused and the attempt made again.
     async fn spend(
         &mut self,
         tx: &mut Transaction<'_>,
-        event: &'a UsageEvent,
+        effect: Effect<'a>,
     ) -> Result<bool, Failure> {
         let Rules { solution, zone, .. } = self.rules;
-        let UsageEvent { customer_id, action, occurred_at, .. } = event;
+        let Effect { customer_id, action, amount, occurred_at } = effect;
         if solution.hard_windows(action).next().is_none() {
             return Ok(true);
         }
         let tier = self.tier(tx, customer_id).await?;
-        let limits = limits(solution, tier, customer_id, action, *occurred_at, zone)
+        let limits = limits(solution, tier, customer_id, action, occurred_at, zone)
             .map_err(|_| Code::Internal)?;
-        // `judge` has bounded the quantity.
-        let amount = event.quantity as i64;
         for limit in &limits {
             let used = match self.spent.get(&limit.counter) {
                 Some(used) => *used,
@@ -123,9 +185,15 @@ impl<'a> Admission<'a> {
             }
         }
         for limit in limits {
-            let within = i64::MIN..=limit.ceiling();
-            tx.add_within(&facts::spent(&limit.counter), amount, within)?;
-            *self.spent.entry(limit.counter).or_default() += amount;
+            let key = facts::spent(&limit.counter);
+            let spent = self.spent.entry(limit.counter.clone()).or_default();
+            let amount = amount.max(-*spent);
+            match amount {
+                0 => {}
+                1.. => tx.add_within(&key, amount, i64::MIN..=limit.ceiling())?,
+                _ => tx.add_within(&key, amount, 0..=i64::MAX)?,
+            }
+            *spent += amount;
         }
         Ok(true)
     }
@@ -146,8 +214,12 @@ impl<'a> Admission<'a> {
     }
 }
 
+fn verdict(status: EventStatus, difference: Option<Difference>) -> Verdict {
+    Verdict { status, code: None, difference }
+}
+
 fn rejected(code: Code) -> Verdict {
-    (EventStatus::Rejected, Some(code))
+    Verdict { code: Some(code), ..verdict(EventStatus::Rejected, None) }
 }
 
 /// The tokens that events name, as far as they were ever issued. Tokens do not change and a family

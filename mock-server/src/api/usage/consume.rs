@@ -47,6 +47,8 @@ pub(crate) async fn consume(
         occurred_at: market.world.now(),
         idempotency_key: key.name().map(str::to_owned),
         metadata,
+        amends: None,
+        voids: None,
     };
     let principal = Principal::SecretKey { solution_id };
     let solution = market.solution(principal.solution_id()).await?.ok_or(Code::NotFound)?;

@@ -13,7 +13,7 @@ use cloudnestle_marketplace::model::{
     Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
 };
 
-use super::admission::{Admission, Rules};
+use super::admission::{Admission, Earlier, Rules, Verdict};
 use super::{Taken, projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
@@ -29,7 +29,7 @@ const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
 const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
-/// How many hard quotas one commit takes of. A body has a megabyte and so at most four pages; with
+/// How many hard quotas and corrections one commit takes. A body has a megabyte and so at most four pages; with
 /// them, the fence and the idempotency keys that leaves 45 of a commit's 100 writes, of which notes of
 /// what there is no room to count take at least a few.
 const MAX_LIMITS: usize = 40;
@@ -57,19 +57,25 @@ pub(super) async fn take(
     Ok(taken)
 }
 
-/// How many of the entries one commit can take: all, unless they take of many hard quotas.
+/// How many of the entries one commit can take: all, unless they take of many hard quotas or are
+/// corrections, each of which has an item of its own.
 fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
     let Rules { solution, zone, .. } = rules;
     let mut counters = BTreeSet::new();
+    let mut corrections = 0;
     for (place, entry) in entries.iter().enumerate() {
         let Entry::Event { event, .. } = entry else { continue };
+        if event.amends.is_some() || event.voids.is_some() {
+            // The windows are those of the original, which is not known yet.
+            corrections += 1 + solution.hard_windows(&event.action).count();
+        }
         for window in solution.hard_windows(&event.action) {
             // What lies outside of the calendar is rejected and takes of nothing.
             if let Ok(period) = period(window, zone, event.occurred_at) {
                 counters.insert((&event.customer_id, &event.action, period.name));
             }
         }
-        if counters.len() > MAX_LIMITS {
+        if counters.len() + corrections > MAX_LIMITS {
             return Ok(place);
         }
     }
@@ -95,15 +101,14 @@ async fn take_part(
         let (old, new) = entries.split_at(admission.seen);
 
         let mut results = told_again(tx, principal, &range.producer, old).await?;
-        let lines = judge_all(tx, rules, new).await?;
+        let lines = judge_all(tx, rules, &range.producer, new).await?;
         results.extend(lines.iter().map(|line| line.result.clone()));
 
         if admission.fence != fence {
             tx.put(&fence_key, &admission.fence)?;
         }
-        let counted = lines.iter().filter(|line| line.result.status == EventStatus::Accepted);
-        let events = counted.filter_map(|line| line.event.as_ref());
-        let additions = additions(events, solution, zone).map_err(|_| Code::Internal)?;
+        let effects = lines.iter().filter_map(LedgerLine::effect);
+        let additions = additions(effects, solution, zone).map_err(|_| Code::Internal)?;
         for page in pages(lines, now)? {
             if let Some(last) = page.lines.last().and_then(|line| line.result.number) {
                 tx.create(&facts::ledger_page(principal, &range.producer, last), &page)?;
@@ -195,6 +200,7 @@ async fn told_again(
 async fn judge_all(
     tx: &mut Transaction<'_>,
     rules: Rules<'_>,
+    producer: &str,
     entries: &[Entry],
 ) -> Result<Vec<LedgerLine>, Failure> {
     let well_formed = events_of(entries).filter(|event| event.malformed().is_none());
@@ -208,15 +214,19 @@ async fn judge_all(
                 event: None,
                 lost: Some(*reason),
                 late: false,
+                difference: None,
             },
             Entry::Event { event, .. } => {
-                let (status, code) = admission.admit(tx, event).await?;
+                let earlier = Earlier { producer, lines: &lines };
+                let verdict = admission.admit(tx, event, Some(earlier)).await?;
+                let Verdict { status, code, difference } = verdict;
                 let is_kept = event.malformed().is_none();
                 LedgerLine {
                     result: EventResult { number, status, code },
                     event: is_kept.then(|| event.clone()),
                     lost: None,
                     late: admission.is_late(event),
+                    difference,
                 }
             }
         });

@@ -3,12 +3,12 @@
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
-use super::admission::{Admission, Rules};
+use super::admission::{Admission, Rules, Verdict};
 use super::{Taken, projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
-use crate::domain::usage::additions;
+use crate::domain::usage::{Effect, additions};
 use crate::facts::{self, Principal, SingleEvent};
 use crate::market::Market;
 use crate::store::transact;
@@ -40,7 +40,7 @@ pub(super) async fn take(
         }
         let rules = Rules { principal, solution, zone: &zone, now };
         let mut admission = Admission::of(tx, rules, std::iter::once(event)).await?;
-        let (status, code) = admission.admit(tx, event).await?;
+        let Verdict { status, code, difference } = admission.admit(tx, event, None).await?;
         if status != EventStatus::Accepted {
             return Ok(taken(status, code));
         }
@@ -49,10 +49,11 @@ pub(super) async fn take(
             received_at: now,
             event: event.clone(),
             late: admission.is_late(event),
+            difference,
         };
         tx.put(&key, &kept)?;
-        let additions =
-            additions([event], solution, &zone).map_err(|_| Code::OccurredOutOfRange)?;
+        let additions = additions([Effect::of(event, difference)], solution, &zone)
+            .map_err(|_| Code::OccurredOutOfRange)?;
         projection::project(tx, additions, || market.world.id("pnd"))?;
         Ok(taken(EventStatus::Accepted, None))
     })

@@ -81,6 +81,8 @@ async fn range(market: &Market) -> TrackUsage {
             occurred_at: market.world.now(),
             idempotency_key: (number == 3).then(|| "a".to_owned()),
             metadata: None,
+            amends: None,
+            voids: None,
         },
     };
     let items = (1..=3).map(entry).collect();

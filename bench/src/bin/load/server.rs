@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_bench::SOLUTION;
-use cloudnestle_marketplace::model::{Claims, Quotas, Timestamp, TokenPair, UnverifiedToken};
+use cloudnestle_marketplace::model::{
+    Claims, Page, Quotas, Timestamp, TokenPair, UnverifiedToken, UsageBucket,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -91,11 +93,12 @@ impl Server {
         let mut customers = Vec::new();
         for id in CUSTOMERS {
             let who = json!({"customer_id": id});
-            let session: Value = self.ask("POST", "/mock/sessions", &control, Some(who)).await?;
-            let session = session["session"].as_str().context("a session")?.to_owned();
+            let session: TokenPair =
+                self.ask("POST", "/mock/sessions", &control, Some(who)).await?;
+            let session = session.access_token.expose();
             let what = json!({"solution_id": SOLUTION});
             let pair: TokenPair =
-                self.ask("POST", "/api/generate-token", &session, Some(what)).await?;
+                self.ask("POST", "/api/generate-token", session, Some(what)).await?;
             let token = pair.access_token.expose().to_owned();
             let token_id = token_id(&token)?;
             customers.push(Customer { id, token, token_id });
@@ -103,16 +106,21 @@ impl Server {
         Ok(customers)
     }
 
-    /// Whether the counters show `events`: each was one.
+    /// Whether quotas and history show `events`: each was one.
     pub(crate) async fn check_usage(&self, customers: &[Customer], events: u64) -> Result<()> {
-        let mut used = 0;
-        for customer in customers {
-            let path = format!("/api/quotas/{}/{SOLUTION}", customer.id);
+        let (mut used, mut told) = (0, 0);
+        for Customer { id, .. } in customers {
+            let path = format!("/api/quotas/{id}/{SOLUTION}");
             let answer: Quotas = self.ask("GET", &path, self.secret_key(), None).await?;
             let searches = answer.quotas.iter().find(|quota| quota.action == "search");
             used += searches.context("a quota of searches")?.used;
+
+            let path = format!("/api/usage/{id}?bucket=hour");
+            let page: Page<UsageBucket> = self.ask("GET", &path, self.secret_key(), None).await?;
+            told += page.items.iter().map(|bucket| bucket.quantity).sum::<u64>();
         }
         ensure!(used == events, "{events} events were acknowledged and {used} are counted");
+        ensure!(told == events, "{events} events were acknowledged and {told} are in the history");
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! cursor outlives a restart and any number of pages may be read at once. What is added while somebody
 //! reads shows up where it belongs in the order; what was read is not shown again.
 //!
-//! ```ignore
+//! ```text
 //! let list = Listing::of(&market.keys, "usage", &(&caller.solution_id, &customer_id, request.from));
 //! let after: Option<Place> = list.place(request.cursor.as_deref())?;
 //! let found = /* up to `request.limit.one_more()` items after that place */;

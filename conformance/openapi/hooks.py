@@ -17,6 +17,7 @@ CONTROL = os.environ["CLOUDNESTLE_CONTROL_TOKEN"]
 CUSTOMER, SOLUTION = "cus_ravi", "sol_faiss_search"
 reached: dict[str, Counter[int]] = defaultdict(Counter)
 numbers = itertools.count(1)
+turns: dict[str, itertools.count] = defaultdict(itertools.count)
 
 
 def call(method: str, path: str, bearer: str, body: dict | None = None) -> dict:
@@ -81,6 +82,7 @@ BODIES = {
         "id": f"evt_{next(numbers)}.{os.getpid()}", "token_id": jti(), "action": "search", "quantity": 1,
     },
     "POST /api/track-usage": lambda: {"event": event()},
+    "POST /mock/faults": lambda: {"on": "POST /api/track-usage", "delay_ms": 1},
     "POST /mock/sessions": lambda: {"customer_id": CUSTOMER},
 }
 IN_PATHS = {"customer_id": CUSTOMER, "solution_id": SOLUTION}
@@ -117,8 +119,9 @@ class Credentials:
         schemes = [scheme for one in case.operation.definition.raw.get("security", []) for scheme in one]
         if not schemes:
             return None
-        scheme = schemes[next(numbers) % len(schemes)]
-        return scheme, CREDENTIALS[scheme](case.operation.label)
+        label = case.operation.label
+        scheme = schemes[next(turns[label]) % len(schemes)]
+        return scheme, CREDENTIALS[scheme](label)
 
     def set(self, case, data, context) -> None:
         if data:
@@ -131,12 +134,14 @@ class Credentials:
 
 @schemathesis.hook
 def before_call(context, case, kwargs) -> None:
-    """Plants the built-in world in half of what the schemas allow; the other half stays as it was drawn."""
+    """Plants the built-in world in half of what the schemas allow, and in all of it until a call has succeeded;
+    the other half stays as it was drawn."""
     is_allowed = case.meta and case.meta.generation.mode == GenerationMode.POSITIVE
     label = case.operation.label
     # Of a chain, the first call alone: the others go on with what they were handed.
     is_handed = is_allowed and case.meta.phase.name == "stateful" and label != "POST /api/generate-token"
-    if is_allowed and not is_handed and is_odd(case):
+    has_succeeded = any(200 <= status < 300 for status in reached[label])
+    if is_allowed and not is_handed and (is_odd(case) or not has_succeeded):
         if label in BODIES:
             case.body = BODIES[label]()
         for name in case.path_parameters or {}:
@@ -153,6 +158,7 @@ BEYOND_SCHEMAS = {
     "DELETE /api/revoke-token": "the token is one of the marketplace",
     "POST /api/track-usage": "numbers are consecutive; lengths are counted in bytes",
     "POST /api/quotas/{customer_id}/{solution_id}/consume": "either `id` or an Idempotency-Key",
+    "GET /api/usage/{customer_id}": "a range begins before it ends, and has a bounded number of buckets",
     "POST /api/users": "lengths are counted in bytes; no control characters in an address",
     "POST /api/users/convert": "as for users",
     "POST /api/launches": "a publishable key is a solution's, and takes a challenge",

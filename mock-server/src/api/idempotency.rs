@@ -65,7 +65,8 @@ impl FromRequestParts<Arc<Market>> for IdempotencyKey {
             return Ok(IdempotencyKey(None));
         };
         let key = value.to_str().unwrap_or_default();
-        if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+        let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_visible || !(1..=MAX_KEY_BYTES).contains(&key.len()) {
             let detail = "An Idempotency-Key has 1 to 255 visible ASCII characters.";
             return Err(Failure::new(Code::RequestInvalid, detail));
         }

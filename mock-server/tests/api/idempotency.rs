@@ -74,7 +74,7 @@ async fn a_key_is_forgotten_after_a_day() {
 async fn a_key_that_is_none_is_refused() {
     let server = in_memory().await;
     let session = server.session("cus_asha").await.expect("a session");
-    for key in ["", &"k".repeat(256)] {
+    for key in ["", "two words", &"k".repeat(256)] {
         let refused = generate(&server, &session, key, FAISS).await;
         refused.is_problem(422, "request_invalid");
     }

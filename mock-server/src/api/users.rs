@@ -102,8 +102,8 @@ impl Registration {
     async fn of(market: &Market, request: &RegisterUser) -> Result<Registration, Failure> {
         let email = Email::parse(&request.email)
             .ok_or_else(|| Failure::field("email", "An address looks like name@host."))?;
-        if !password::LENGTH.contains(&request.password.expose().len()) {
-            return Err(Failure::field("password", "A password has 8 to 256 bytes."));
+        if !password::has_length(&request.password) {
+            return Err(Failure::field("password", "A password has 8 to 256 characters."));
         }
         let name = request.name.clone();
         if name.as_ref().is_some_and(|it| it.is_empty() || it.len() > MAX_NAME_BYTES) {

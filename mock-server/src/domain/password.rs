@@ -8,9 +8,14 @@ use cloudnestle_marketplace::model::Secret;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// How long a password may be, in bytes. NIST SP 800-63B-4, 3.1.1.2: at least 8 where it is not the
-/// only factor, room for at least 64, and no rule about its characters.
-pub(crate) const LENGTH: RangeInclusive<usize> = 8..=256;
+/// How long a password may be, in characters. NIST SP 800-63B-4, 3.1.1.2: at least 8 where it is not
+/// the only factor, room for at least 64, and no rule about its characters.
+const LENGTH: RangeInclusive<usize> = 8..=256;
+
+/// Whether a password is as long as one has to be, and no longer.
+pub(crate) fn has_length(password: &Secret) -> bool {
+    LENGTH.contains(&password.expose().chars().count())
+}
 
 /// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;

@@ -137,8 +137,8 @@ pub(super) fn read(
 }
 
 fn hash(id: &str, password: &Secret, salt: [u8; 16]) -> Result<PasswordHash, String> {
-    if !password::LENGTH.contains(&password.expose().len()) {
-        return Err(format!("{id}: a password has 8 to 256 bytes"));
+    if !password::has_length(password) {
+        return Err(format!("{id}: a password has 8 to 256 characters"));
     }
     PasswordHash::of(password, salt).ok_or_else(|| format!("{id}: the password can't be hashed"))
 }

@@ -88,6 +88,7 @@ async fn what_is_no_registration_is_refused_by_its_field() {
         ("email", json!("kavya")),
         ("email", json!("kavya rao@example.com")),
         ("password", json!("seven77")),
+        ("password", json!("sëvën77")),
         ("password", json!("x".repeat(257))),
         ("name", json!("")),
         ("name", json!("x".repeat(201))),

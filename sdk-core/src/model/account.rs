@@ -13,7 +13,7 @@ pub struct RegisterUser {
         schema(pattern = "^[^@\\s]+@[^@\\s]+$", max_length = 254, examples("kavya@example.com"))
     )]
     pub email: String,
-    /// 8 to 256 bytes.
+    /// 8 to 256 characters.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = Password, min_length = 8, max_length = 256))]
     pub password: Secret,
     /// What to call them.

@@ -1,5 +1,6 @@
 //! A process may die at any point of taking usage.
 
+#[cfg(feature = "control")]
 mod limits;
 
 use std::sync::Arc;

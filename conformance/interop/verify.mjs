@@ -20,7 +20,7 @@ const verify = (token, audience = solution) =>
   jwtVerify(token, keys, { issuer: url, audience, algorithms: ['EdDSA'], typ: 'at+jwt' })
 
 const session = await post('/mock/sessions', control, { customer_id: 'cus_asha' })
-const pair = await post('/api/generate-token', session.session, { solution_id: solution })
+const pair = await post('/api/generate-token', session.access_token, { solution_id: solution })
 const token = pair.access_token
 
 const { payload } = await verify(token)

@@ -1,8 +1,12 @@
 //! No secret gets into a log, or into an answer that need not have it: whatever of a call it was put
 //! into, by mistake or on purpose, and of whichever call of the table.
+//!
+//! Each test runs in a process of its own: tracing decides for a process as a whole which of its call
+//! sites anybody listens to, and tests beside these would switch them off and on.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
@@ -73,6 +77,14 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
+    /// Takes down whatever this process logs from now on.
+    fn begin() -> Log {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
+        subscriber.with_writer(log.clone()).init();
+        log
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
     }
@@ -263,12 +275,31 @@ async fn credential(server: &MockServer, route: &Route) -> String {
     secret.expose().to_owned()
 }
 
-#[tokio::test]
-async fn a_secret_in_the_wrong_place_goes_nowhere() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
-    let _logging = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+/// Set for a process that plays one test.
+const ALONE: &str = "CLOUDNESTLE_TEST_ALONE";
 
+/// Plays a test of this file in a process of its own.
+fn alone(name: &str, test: impl Future<Output = ()>) {
+    if std::env::var_os(ALONE).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        return runtime.expect("a runtime").block_on(test);
+    }
+    let (_, module) = module_path!().split_once("::").expect("a module of the crate");
+    let mut process = Command::new(std::env::current_exe().expect("this program"));
+    let arguments = ["--exact", &format!("{module}::{name}"), "--nocapture"];
+    let output = process.args(arguments).env(ALONE, "1").output().expect("a process");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_goes_nowhere() {
+    alone("a_secret_in_the_wrong_place_goes_nowhere", put_secrets_everywhere());
+}
+
+async fn put_secrets_everywhere() {
+    let log = Log::begin();
     let (mut secrets, mut made) = (secrets(), 0);
     for canary in canaries() {
         let (server, router) = start().await;
@@ -288,8 +319,7 @@ async fn a_secret_in_the_wrong_place_goes_nowhere() {
     }
 
     let log = log.text();
-    // Not of every call: tests that run beside this one switch the log's call sites off and on.
-    assert!(log.matches("micros").count() > made / 10, "there is a log");
+    assert_eq!(log.lines().filter(|line| line.contains(" micros=")).count(), made);
     for secret in secrets {
         assert_eq!(log.lines().find(|line| line.contains(&secret)), None);
     }
@@ -298,12 +328,13 @@ async fn a_secret_in_the_wrong_place_goes_nowhere() {
     assert_eq!(words.filter(looks_secret).collect::<Vec<_>>(), [""; 0]);
 }
 
-#[tokio::test]
-async fn what_a_panic_says_is_neither_logged_nor_answered() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
-    let _logging = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+#[test]
+fn what_a_panic_says_is_neither_logged_nor_answered() {
+    alone("what_a_panic_says_is_neither_logged_nor_answered", panic_over_a_secret());
+}
 
+async fn panic_over_a_secret() {
+    let log = Log::begin();
     let server = MockServer::start().await.expect("a server");
     let router = Router::new()
         .route("/panics", get(async || -> () { panic!("over correct-horse-battery-staple") }))

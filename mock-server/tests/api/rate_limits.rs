@@ -37,6 +37,33 @@ async fn a_key_that_calls_too_often_waits_and_gets_through() {
 }
 
 #[tokio::test]
+async fn the_document_declares_what_answers_tell_of_limits() {
+    let server = in_memory().await;
+    let document = server.call_openly("GET /openapi.json", Value::Null).await.body;
+    let declared = |status: &str| {
+        let responses = &document["paths"]["/api/quotas/{customer_id}/{solution_id}"]["get"];
+        let mut response = &responses["responses"][status];
+        if let Some(place) = response["$ref"].as_str() {
+            response = document.pointer(&place[1..]).expect("a place of the document");
+        }
+        let names = response["headers"].as_object().expect("headers").keys();
+        names.map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
+    };
+    server.set_rate_limit(Callers::Key, RateLimit::per_second(1).burst(1));
+    let mut seen = Vec::new();
+    while !seen.contains(&429) {
+        let answer = read_quotas(&server, FAISS).await;
+        for header in ["ratelimit", "ratelimit-policy", "retry-after", "date", "x-request-id"] {
+            let told = answer.headers.contains_key(header);
+            let declared = declared(&answer.status.to_string()).iter().any(|name| name == header);
+            assert_eq!(told, declared, "{header} of {}", answer.status);
+        }
+        seen.push(answer.status);
+    }
+    assert!(seen.contains(&200));
+}
+
+#[tokio::test]
 async fn what_is_refused_has_no_effect_and_is_in_the_journal() {
     let server = in_memory().await;
     let pair = server.pair("cus_ravi", FAISS).await;

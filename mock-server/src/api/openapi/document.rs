@@ -141,7 +141,8 @@ fn parameters(tag: &str, route: &Route, shape: &Shape) -> Vec<Value> {
 fn responses(tag: &str, route: &Route, shape: &Shape) -> Value {
     let mut responses = Map::new();
     let success = &shape.answer;
-    let mut answer = json!({"description": "All is well.", "headers": header_references()});
+    let headers = if tag == MARKETPLACE { &[EVERY, LIMITED] as &[_] } else { &[EVERY] };
+    let mut answer = json!({"description": "All is well.", "headers": references(headers)});
     if let Some((media_type, schema)) = &success.content {
         answer["content"] = json!({*media_type: {"schema": schema}});
     }
@@ -194,9 +195,11 @@ fn problem(status: u16, codes: &[Code]) -> Value {
             "code": {"enum": codes.iter().map(|code| code.as_str()).collect::<Vec<_>>()},
         },
     });
+    let headers =
+        if status == 429 { &[EVERY, LIMITED, REFUSED] as &[_] } else { &[EVERY, LIMITED] };
     json!({
         "description": reasons.join("\n"),
-        "headers": header_references(),
+        "headers": references(headers),
         "content": {"application/problem+json": {"schema": schema}},
     })
 }
@@ -217,21 +220,29 @@ fn links(operation: &str) -> Map<String, Value> {
 }
 
 /// The headers of every answer.
+const EVERY: &[&str] = &["CloudNestle-Version", "X-Request-Id", "Date"];
+/// The headers of answers to calls of the marketplace, as soon as their caller was counted.
+const LIMITED: &[&str] = &["RateLimit", "RateLimit-Policy"];
+/// The header of answers to who has called too often.
+const REFUSED: &[&str] = &["Retry-After"];
+
 fn headers() -> Value {
     let text = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string", "examples": [example]}});
+    let told = |description: &str, example: &str| json!({"description": description, "required": false, "schema": {"type": "string", "examples": [example]}});
     json!({
         "CloudNestle-Version": text("The version of the API that answered.", API_VERSION),
         "X-Request-Id": text("The call's id: the caller's, or a new one.", "req_01KAPM6T9Z0000000000000000"),
         "Date": text("The marketplace's time, by which clients correct their clocks.", "Sun, 22 Nov 2026 10:00:00 GMT"),
+        "RateLimit": told("How many calls (`r`) the caller has left, and in how many seconds (`t`) it has all of them. Absent from what was refused before its caller was counted.", r#""key";r=49;t=1"#),
+        "RateLimit-Policy": told("The limit of which that is left: so many calls (`q`) in so many seconds (`w`).", r#""key";q=50;w=1"#),
+        "Retry-After": {"description": "In how many seconds the call will be taken.", "required": true, "schema": {"type": "integer", "minimum": 1, "examples": [1]}},
     })
 }
 
-fn header_references() -> Value {
-    let names = headers();
-    let names = names.as_object().into_iter().flat_map(Map::keys);
-    names
-        .map(|name| (name.clone(), json!({"$ref": format!("#/components/headers/{name}")})))
-        .collect()
+fn references(groups: &[&[&str]]) -> Value {
+    let names = groups.iter().copied().flatten();
+    let reference = |name: &&str| json!({"$ref": format!("#/components/headers/{name}")});
+    names.map(|name| ((*name).to_owned(), reference(name))).collect()
 }
 
 fn scheme(caller: Credential) -> Value {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::PartialSchema;
 
 use super::openapi::{Answer, Shape, Success};
+use super::usage::projection;
 use crate::market::Market;
 
 /// OpenMetrics 1.0, which Prometheus asks for first.
@@ -32,5 +33,12 @@ impl Answer for Exposition {
 
 /// `GET /metrics`
 pub(super) async fn read(State(market): State<Arc<Market>>) -> Exposition {
-    Exposition(market.world.metrics.exposition())
+    let metrics = &market.world.metrics;
+    // A store that can't say is told of by the calls that fail.
+    if let Ok(pending) = projection::pending(&market).await {
+        metrics.set_pending(pending);
+    }
+    #[cfg(feature = "control")]
+    metrics.set_journal(market.world.journal.len());
+    Exposition(metrics.exposition())
 }

@@ -224,11 +224,11 @@ impl Builder {
         };
 
         let seed = self.seed.map(|path| read_seed(&path)).transpose()?;
+        let world = World::real()?;
         let store: Arc<dyn Store> = match self.db {
-            Some(path) => Arc::new(Sqlite::open(&path)?),
+            Some(path) => Arc::new(Sqlite::open_metered(&path, world.metrics.store.clone())?),
             None => Arc::new(Memory::new()),
         };
-        let world = World::real()?;
         for (callers, limit) in self.rate_limits {
             world.rates.set(callers, limit, world.now());
         }

@@ -9,6 +9,7 @@
 
 mod decoded;
 mod memory;
+mod meter;
 mod rules;
 mod sqlite;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokio::sync::Mutex;
 
 pub(crate) use decoded::Decoded;
 pub use memory::Memory;
+pub(crate) use meter::Meter;
 pub use sqlite::{OpenError, Sqlite};
 pub use transact::{Transaction, transact};
 

@@ -17,13 +17,14 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use self::{cache::Cache, readers::Readers, writer::Writer};
-use super::{Item, Key, Query, Store, StoreError, Write, rules::check_bounds};
+use super::{Item, Key, Meter, Query, Store, StoreError, Write, rules::check_bounds};
 
 /// A store in one file. Dropping it waits until what was accepted is written.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Sqlite {
     readers: Readers,
     writer: Writer,
     cache: Arc<Cache>,
+    meter: Meter,
     turn: Mutex<()>,
     _lock: File,
 }
@@ -70,17 +72,24 @@ impl Sqlite {
     /// Opens the store in the file at `path`, which is made if there is none, or brought up to the
     /// version of this program. Next to it lie `….lock` and, while it is open, `…-wal` and `…-shm`.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Sqlite::open_metered(path, Meter::default())
+    }
+
+    /// Opens it as [`open`](Self::open) does, and measures its commits.
+    pub(crate) fn open_metered(path: &Path, meter: Meter) -> Result<Self, OpenError> {
         // Absolute, because readers are opened later, from wherever the process is by then.
         let failed = |error| file::failed(path, &error);
         let path = std::path::absolute(path).map_err(failed)?;
         let lock = file::lock(&path)?;
         let connection = file::open(&path)?;
         let cache = Arc::new(Cache::default());
-        let writer = Writer::start(connection, cache.clone()).map_err(failed)?;
+        let writer =
+            Writer::start(connection, cache.clone(), meter.groups.clone()).map_err(failed)?;
         Ok(Sqlite {
             readers: Readers::new(path),
             cache,
             writer,
+            meter,
             turn: Mutex::default(),
             _lock: lock,
         })
@@ -122,7 +131,10 @@ impl Store for Sqlite {
             if writes.is_empty() {
                 return Ok(());
             }
-            self.writer.commit(writes).await
+            let began = Instant::now();
+            let answer = self.writer.commit(writes).await;
+            self.meter.durations.observe(began.elapsed().as_secs_f64());
+            answer
         })
     }
 

@@ -1,5 +1,5 @@
 //! What the server counts of itself, for Prometheus: calls by operation and how they ended, how long
-//! they took, how many are under way.
+//! they took, how many are under way; what commits cost the store, and what waits to be done.
 //!
 //! Operations are those of the table of routes, so there are as many series as there are routes, whatever
 //! is asked for. Labels hold nothing that a caller made up.
@@ -17,6 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::store::Meter;
+
 /// Upper bounds in seconds: a cached answer takes 50 µs, a commit a few milliseconds, and a call is
 /// given up after 30 s.
 const DURATIONS: [f64; 12] =
@@ -32,6 +34,11 @@ pub(crate) struct Metrics {
     durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
     under_way: Gauge,
     connections: Gauge,
+    /// What the store measures.
+    pub store: Meter,
+    pending: Gauge,
+    #[cfg(feature = "control")]
+    journal: Gauge,
     /// By path, for each of its methods.
     operations: RwLock<HashMap<String, Vec<(&'static str, Operation)>>>,
 }
@@ -65,8 +72,33 @@ impl Default for Metrics {
         registry.register("calls_under_way", "Calls that are being answered", under_way.clone());
         let connections = Gauge::default();
         registry.register("connections", "Connections that are open", connections.clone());
-        let operations = RwLock::default();
-        Metrics { registry, calls, durations, under_way, connections, operations }
+        let store = Meter::default();
+        let help =
+            "How long commits to the database took to be answered, the wait for others included";
+        let commits = store.durations.clone();
+        registry.register_with_unit("commit_duration", help, Unit::Seconds, commits);
+        let help =
+            "How many commits shared a transaction of the database, and its wait for the disk";
+        registry.register("commit_group_size", help, store.groups.clone());
+        let pending = Gauge::default();
+        let help = "Notes of usage that the counters don't show yet, as far as they were counted";
+        registry.register("projections_pending", help, pending.clone());
+        #[cfg(feature = "control")]
+        let journal = Gauge::default();
+        #[cfg(feature = "control")]
+        registry.register("journal_entries", "Calls that the journal keeps", journal.clone());
+        Metrics {
+            registry,
+            calls,
+            durations,
+            under_way,
+            connections,
+            store,
+            pending,
+            #[cfg(feature = "control")]
+            journal,
+            operations: RwLock::default(),
+        }
     }
 }
 
@@ -93,6 +125,15 @@ impl Metrics {
 
     pub(crate) fn set_connections(&self, open: usize) {
         self.connections.set(open as i64);
+    }
+
+    pub(crate) fn set_pending(&self, notes: usize) {
+        self.pending.set(notes as i64);
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn set_journal(&self, entries: usize) {
+        self.journal.set(entries as i64);
     }
 
     /// The text that Prometheus reads.

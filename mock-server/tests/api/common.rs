@@ -28,9 +28,13 @@ pub(crate) struct Answer {
 
 /// A server in memory and one in a file: whatever a test finds must be true of both.
 pub(crate) async fn both() -> [TestServer; 2] {
+    [in_memory().await, in_file().await]
+}
+
+pub(crate) async fn in_file() -> TestServer {
     let folder = tempfile::tempdir().expect("a folder");
-    let in_file = MockServer::builder().db(folder.path().join("market.db")).start().await;
-    [in_memory().await, TestServer::new(in_file.expect("a server"), Some(folder))]
+    let server = MockServer::builder().db(folder.path().join("market.db")).start().await;
+    TestServer::new(server.expect("a server"), Some(folder))
 }
 
 pub(crate) async fn in_memory() -> TestServer {

@@ -63,6 +63,11 @@ pub(crate) async fn catch_up(market: &Market) -> Result<(), StoreError> {
     }
 }
 
+/// How many notes there are; of more than a page, a page.
+pub(crate) async fn pending(market: &Market) -> Result<usize, StoreError> {
+    Ok(notes(&*market.store).await?.len())
+}
+
 /// The oldest notes.
 async fn notes(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
     let notes = store.query(facts::oldest_pending(PAGE)).await?;

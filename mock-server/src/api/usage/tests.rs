@@ -212,7 +212,9 @@ async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
         assert!(!projection::step(&store, &note).await.expect("a commit"), "two steps are left");
     }
     let market = market(Arc::new(open())).await;
+    assert_eq!(projection::pending(&market).await, Ok(1));
     projection::catch_up(&market).await.expect("commits");
+    assert_eq!(projection::pending(&market).await, Ok(0));
     projection::catch_up(&market).await.expect("nothing to do");
     for n in 0..250 {
         assert_eq!(count(&*market.store, n).await, 1 + n as i64);

@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use prometheus_client::metrics::histogram::Histogram;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -37,11 +38,16 @@ struct Commit {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, cache: Arc<Cache>) -> io::Result<Self> {
+    /// Starts the thread; `groups` is told how many commits each transaction has.
+    pub(super) fn start(
+        connection: Connection,
+        cache: Arc<Cache>,
+        groups: Histogram,
+    ) -> io::Result<Self> {
         let (queue, commits) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_all(connection, &commits, &cache))?;
+            .spawn(move || write_all(connection, &commits, &cache, &groups))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -66,9 +72,15 @@ impl Drop for Writer {
 }
 
 /// Ends when the queue is empty and its sender dropped.
-fn write_all(mut connection: Connection, commits: &mpsc::Receiver<Commit>, cache: &Cache) {
+fn write_all(
+    mut connection: Connection,
+    commits: &mpsc::Receiver<Commit>,
+    cache: &Cache,
+    groups: &Histogram,
+) {
     while let Ok(first) = commits.recv() {
         let group: Vec<_> = iter::once(first).chain(commits.try_iter()).take(MAX_GROUP).collect();
+        groups.observe(group.len() as f64);
         let outcome = write_group(&mut connection, &group, cache);
         if outcome.is_err() {
             cache.clear();

@@ -1,8 +1,9 @@
-//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench` and `generate`.
+//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench`, `crash` and `generate`.
 //!
 //! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
 
 mod bench;
+mod crash;
 mod demo;
 mod fuzz;
 mod generate;
@@ -51,6 +52,13 @@ enum Command {
         #[arg(long, conflicts_with = "check")]
         load: bool,
     },
+    /// Kills processes for as long as it is told, compares what was acknowledged with what was
+    /// counted, and notes the totals: `kills --kills 200`.
+    Crash {
+        /// A campaign of `conformance/crash`, and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        campaign: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { check, .. } => bench::run(check),
+        Command::Crash { campaign } => crash::run(&campaign),
         Command::Generate { check: true } => generate::check(),
         Command::Generate { check: false } => generate::write(),
     }

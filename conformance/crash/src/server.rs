@@ -1,0 +1,39 @@
+//! The server process: the marketplace as its own binary runs it, and what a writer needs of it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cloudnestle_mock_server::MockServer;
+use serde::{Deserialize, Serialize};
+
+use crate::SOLUTION;
+
+/// What a running server tells.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// Where it is.
+    pub url: String,
+    /// The key of the solution's backend.
+    pub secret_key: String,
+    /// Of a customer of the solution, issued just now.
+    pub token: String,
+}
+
+/// Serves until the process ends. `ready` appears when the server listens, complete or not at all.
+///
+/// # Errors
+/// The port or the database can't be had.
+pub async fn serve(db: &Path, port: u16, ready: &Path) -> Result<()> {
+    let server = MockServer::builder().db(db).port(port).start().await?;
+    let secret_key = server.secret_key(SOLUTION).context("a key of the solution")?;
+    let pair = server.token_pair("cus_ravi", SOLUTION).await?;
+    let told = Ready {
+        url: server.url().to_owned(),
+        secret_key: secret_key.expose().to_owned(),
+        token: pair.access_token.expose().to_owned(),
+    };
+    let draft = ready.with_extension("draft");
+    std::fs::write(&draft, serde_json::to_vec(&told)?)?;
+    std::fs::rename(draft, ready)?;
+    std::future::pending().await
+}

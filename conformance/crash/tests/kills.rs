@@ -1,0 +1,24 @@
+//! A slice of the campaign that `cargo xtask crash` runs: `kill -9` of writers and of servers.
+
+use std::path::Path;
+
+use cloudnestle_crash::kills::Kills;
+use cloudnestle_crash::writer::Noted;
+
+fn kill(kills: usize, noted: Noted) {
+    let seed = fastrand::u64(..);
+    let kills = Kills { kills, seed, pace_us: 10_000, noted };
+    let report = kills.run(Path::new(env!("CARGO_BIN_EXE_crash"))).expect("an even count");
+    println!("{report:?}");
+    assert!(report.balance.acknowledged > 0, "{report:?}");
+}
+
+#[test]
+fn what_was_acknowledged_counts_once_whoever_is_killed() {
+    kill(24, Noted::Returned);
+}
+
+#[test]
+fn what_was_called_persisted_counts_once_whoever_is_killed() {
+    kill(12, Noted::Persisted);
+}

@@ -2,9 +2,9 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    Bucket, Consume, Consumption, EventStatus, FeedChange, FeedEntry, Jwks, Page, Problem,
-    QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation, TrackUsage,
-    TrackUsageResult, UsageBucket, UserTier, Window,
+    Bucket, Consume, Consumption, CountedEvent, EventStatus, FeedChange, FeedEntry, Jwks, Page,
+    Problem, QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation,
+    TrackUsage, TrackUsageResult, UsageBucket, UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -33,6 +33,10 @@ fn what_is_written_is_what_was_read() {
     read::<TrackUsage>("usage_correction");
     read::<TrackUsageResult>("track_usage_result");
     assert_eq!(read::<Page<UsageBucket>>("usage_history").items[0].quantity, 42);
+    let [amendment, original] = &read::<Page<CountedEvent>>("usage_events").items[..] else {
+        panic!("two events")
+    };
+    assert_eq!((amendment.amends.as_ref(), original.left), (Some(&original.reference), Some(4)));
     assert!(read::<TokenValidation>("token_validation").user.is_some());
     let refused = read::<TokenValidation>("token_validation_refused");
     assert_eq!(refused.code, Some(Code::TokenRevoked));

@@ -24,6 +24,7 @@
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
 //! | usage_tracking | `producer/…` | `corrected/` number | [`Corrected`] |
 //! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
+//! | usage_tracking | `events/cus_…/sol_…` | action `/` hour `/` when received `/` … | [`CountedEvents`] |
 //! | usage_tracking | `event/…` | `corrected` | [`Corrected`] |
 //! | usage_tracking | `key/…` | `idempotency` | [`IdempotencyRecord`] |
 //! | usage_tracking | `pending` | `pnd_…` | [`PendingProjection`] |
@@ -186,8 +187,36 @@ pub(crate) struct SingleEvent {
     pub difference: Option<Difference>,
 }
 
+impl SingleEvent {
+    /// As a page of a ledger that has but this event.
+    pub(crate) fn into_page(self) -> LedgerPage {
+        let SingleEvent { received_at, event, late, difference, .. } = self;
+        let result = EventResult { number: None, status: EventStatus::Accepted, code: None };
+        let line = LedgerLine { result, event: Some(event), lost: None, late, difference };
+        LedgerPage { received_at, lines: vec![line] }
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
+/// What a customer did of one action in one hour, as far as it came in one commit: what of a
+/// [`LedgerPage`] or a [`SingleEvent`] counted, where whoever looks for the customer's usage finds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CountedEvents {
+    /// Whose log they are of; `None` for an event that was sent alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<String>,
+    /// Whether the customer has sent them, and not the solution.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub from_customer: bool,
+    #[serde(flatten)]
+    pub page: LedgerPage,
 }
 
 /// What was done under a caller's idempotency key.
@@ -199,15 +228,31 @@ pub(crate) struct IdempotencyRecord {
 /// Accepted usage that the counters don't show yet, because the commit that took it had no room for
 /// more. Taken off in the very commits that add to the counters: each addition happens once, wherever
 /// a process dies.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct PendingProjection {
     pub additions: Vec<(Counter, i64)>,
+    /// Pages of the ledger whose events can't be found by their customers yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<PageName>,
+    /// How many items of the first page are made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub indexed: usize,
+}
+
+/// Names a page of the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PageName {
+    pub principal: Principal,
+    pub producer: String,
+    /// Its last number.
+    pub last: u64,
 }
 
 /// Who sends usage. Numbers, event ids and idempotency keys are the principal's: a user with a token
 /// can't advance a backend's fence or use up its keys. They are not the key's or the token's, so that
 /// changing either keeps the fence. In this release all are of the test environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Principal {
     SecretKey { solution_id: String },
     SolutionToken { customer_id: String, solution_id: String },
@@ -416,6 +461,45 @@ pub(crate) fn corrected(principal: &Principal, event: &EventRef) -> Key {
 
 pub(crate) fn single_event(principal: &Principal, id: &str) -> Key {
     Key::new(Table::UsageTracking, format!("event/{principal}/{id}"), "event")
+}
+
+/// What of one action a customer did in one hour, as it came in the commit of the item `source`. Its
+/// name is that of the item, so that an index that is made again is the same.
+pub(crate) fn counted_events(
+    solution_id: &str,
+    effect: &Effect<'_>,
+    received_at: Timestamp,
+    source: &Key,
+) -> Key {
+    let Effect { customer_id, action, occurred_at, .. } = effect;
+    let received = received_at.as_millis().max(0);
+    // The number of a ledger's page is part of its name.
+    let number = source.sort.strip_prefix("ledger/").map(|number| format!("/{number}"));
+    let source = format!("{}{}", source.partition, number.unwrap_or_default());
+    let sort = format!("{action}/{}/{received:013}/{source}", hour(*occurred_at));
+    Key::new(Table::UsageTracking, format!("events/{customer_id}/{solution_id}"), sort)
+}
+
+/// What counts of an action, newest first, as far as its names lie between two behind the action.
+pub(crate) fn events_counted(
+    customer_id: &str,
+    solution_id: &str,
+    action: &str,
+    tails: &RangeInclusive<String>,
+    limit: usize,
+) -> Query {
+    Query {
+        table: Table::UsageTracking,
+        partition: format!("events/{customer_id}/{solution_id}"),
+        sort: format!("{action}/{}", tails.start())..=format!("{action}/{}", tails.end()),
+        limit,
+        descending: true,
+    }
+}
+
+/// The hour that contains a moment, in UTC: `2026-11-22T07`. Hours sort by time.
+pub(crate) fn hour(at: Timestamp) -> String {
+    at.to_string().chars().take("2026-11-22T07".len()).collect()
 }
 
 pub(crate) fn idempotency(principal: &Principal, idempotency_key: &str) -> Key {

@@ -62,6 +62,13 @@ async fn a_database_of_release_0_1_goes_on_where_it_was() {
     let used = |action: &str| quotas.iter().find(|it| it["action"] == action).map(|it| &it["used"]);
     assert_eq!((used("search"), used("export")), (Some(&json!(7)), Some(&json!(1))));
 
+    let events = "GET /api/usage/cus_ravi/events";
+    let told = call(&server, events, &known.secret_key, Value::Null).await;
+    let told = told["items"].as_array().expect("events").iter();
+    let told: Vec<_> = told.map(|event| (&event["id"], &event["counts"])).collect();
+    let expected = [("evt_search_7", 7), ("evt_export_1", 1)].map(|(id, n)| (json!(id), json!(n)));
+    assert_eq!(told, expected.iter().map(|(id, n)| (id, n)).collect::<Vec<_>>());
+
     let meera = validate(&server, &known, &known.meera.access_token).await;
     assert_eq!(meera["code"], "token_revoked");
 

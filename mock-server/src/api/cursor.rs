@@ -59,14 +59,26 @@ impl<'k> Listing<'k> {
     /// A page of at most `limit` of the items found; if there is one more, with the cursor to it.
     pub(crate) fn page<T, P: Serialize>(
         &self,
+        found: Vec<T>,
+        limit: Limit,
+        place: impl FnOnce(&T) -> P,
+    ) -> Page<T> {
+        self.part(found, limit, None, place)
+    }
+
+    /// A page of what was found by a search that has given up at `reached`: if there is not one more
+    /// item, the next page goes on from there.
+    pub(crate) fn part<T, P: Serialize>(
+        &self,
         mut found: Vec<T>,
         limit: Limit,
+        reached: Option<P>,
         place: impl FnOnce(&T) -> P,
     ) -> Page<T> {
         let is_more = found.len() > limit.items();
         found.truncate(limit.items());
         let last = found.last().filter(|_| is_more);
-        let next_cursor = last.map(|last| self.seal(&place(last)));
+        let next_cursor = last.map(place).or(reached).map(|place| self.seal(&place));
         Page { items: found, next_cursor }
     }
 

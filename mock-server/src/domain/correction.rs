@@ -21,6 +21,16 @@ pub(crate) enum Corrected {
     Voided,
 }
 
+impl Corrected {
+    /// How much that is.
+    pub(crate) fn left(self) -> u64 {
+        match self {
+            Corrected::To(quantity) => quantity,
+            Corrected::Voided => 0,
+        }
+    }
+}
+
 /// What a correction adds to what was counted, and in the windows of which moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Difference {
@@ -52,9 +62,8 @@ pub(crate) fn correct(
         Some(_) => Corrected::Voided,
         None => Corrected::To(event.quantity),
     };
-    let quantity = if let Corrected::To(quantity) = after { quantity } else { 0 };
     // Quantities are bounded, far below 2^63.
-    let amount = quantity as i64 - left as i64;
+    let amount = after.left() as i64 - left as i64;
     Ok((after, Difference { amount, occurred_at: original.occurred_at }))
 }
 

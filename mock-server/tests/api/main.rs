@@ -10,6 +10,7 @@ mod connections;
 mod consume;
 mod control;
 mod corrections;
+mod events;
 mod faults;
 mod history;
 mod idempotency;

@@ -59,6 +59,7 @@ fn aims() -> Vec<(&'static str, Aim)> {
         ("GET /api/user-solutions", Own(|_| Value::Null)),
         ("GET /api/revocations", Own(|_| Value::Null)),
         ("GET /api/usage/{customer_id}?solution_id={solution_id}", At(|_| Value::Null)),
+        ("GET /api/usage/{customer_id}/events?solution_id={solution_id}", At(|_| Value::Null)),
         ("GET /api/quotas/{customer_id}/{solution_id}", At(|_| Value::Null)),
         (
             "POST /api/quotas/{customer_id}/{solution_id}/consume",

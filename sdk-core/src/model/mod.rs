@@ -28,7 +28,7 @@ pub use account::{
 pub use code::Code;
 pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, UserTier, Window};
 pub use feed::{FeedChange, FeedEntry, Revocations};
-pub use history::{Bucket, UsageBucket};
+pub use history::{Bucket, CountedEvent, UsageBucket};
 pub use id::new_id;
 pub use jwt::UnverifiedToken;
 pub use page::Page;

@@ -104,7 +104,7 @@ pub(crate) async fn read(
 }
 
 /// The solution whose usage is asked for, if the reader may have it.
-fn allowed<'a>(
+pub(super) fn allowed<'a>(
     reader: &'a Reader,
     customer_id: &str,
     solution_id: Option<&'a str>,
@@ -151,7 +151,7 @@ fn names(asked: &Asked, zone: &TimeZone) -> Result<(String, String), Failure> {
 }
 
 /// The actions that are asked for, in the order they are listed in.
-fn actions<'a>(solution: &'a Solution, only: Option<&'a str>) -> BTreeSet<&'a str> {
+pub(super) fn actions<'a>(solution: &'a Solution, only: Option<&'a str>) -> BTreeSet<&'a str> {
     match only {
         Some(action) => BTreeSet::from([action]),
         None => solution.actions.iter().map(|action| action.name.as_str()).collect(),

@@ -1,7 +1,7 @@
 //! A numbered range of a producer's log.
 //!
 //! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, what it
-//! takes of hard quotas, and what it adds to the counters. So a range that is
+//! takes of hard quotas, what it adds to the counters, and its index by customer. So a range that is
 //! sent again, because its answer was lost or because it was cut differently, finds its fence and
 //! counts nothing twice. For the same reason a range that takes of more hard quotas than a commit has
 //! room for is taken in parts.
@@ -13,15 +13,17 @@ use cloudnestle_marketplace::model::{
     Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
 };
 
+use super::Taken;
 use super::admission::{Admission, Earlier, Rules, Verdict};
-use super::{Taken, projection};
+use super::index::{Index, index};
+use super::projection::{self, Projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
 use crate::domain::fence::{Fence, Refusal, numbered};
 use crate::domain::quota::period;
 use crate::domain::usage::additions;
-use crate::facts::{self, LedgerLine, LedgerPage, Principal};
+use crate::facts::{self, LedgerLine, LedgerPage, PageName, Principal};
 use crate::market::Market;
 use crate::store::{MAX_ITEM_BYTES, StoreError, Transaction, transact};
 
@@ -109,12 +111,18 @@ async fn take_part(
         }
         let effects = lines.iter().filter_map(LedgerLine::effect);
         let additions = additions(effects, solution, zone).map_err(|_| Code::Internal)?;
+        let mut projection = Projection { additions, index: Index::new(), pages: Vec::new() };
         for page in pages(lines, now)? {
-            if let Some(last) = page.lines.last().and_then(|line| line.result.number) {
-                tx.create(&facts::ledger_page(principal, &range.producer, last), &page)?;
-            }
+            let Some(last) = page.lines.last().and_then(|line| line.result.number) else {
+                continue;
+            };
+            let (principal, producer) = (principal.clone(), range.producer.clone());
+            let key = facts::ledger_page(&principal, &producer, last);
+            tx.create(&key, &page)?;
+            projection.index.extend(index(&principal, Some(&producer), &key, &page));
+            projection.pages.push(PageName { principal, producer, last });
         }
-        projection::project(tx, additions, || market.world.id("pnd"))?;
+        projection::project(tx, projection, || market.world.id("pnd"))?;
         Ok(Taken { fence: Some(admission.fence.number), results })
     })
     .await

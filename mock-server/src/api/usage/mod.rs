@@ -2,7 +2,9 @@
 
 mod admission;
 mod consume;
+pub(crate) mod events;
 pub(crate) mod history;
+mod index;
 mod ingest;
 pub(crate) mod projection;
 mod single;

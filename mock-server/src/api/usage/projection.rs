@@ -1,34 +1,51 @@
-//! From the ledger to the counters.
+//! From the ledger to the counters, and to the events by customer.
 //!
-//! What usage adds to the counters is part of the commit that takes it, if that has room: a single
-//! event, or a range of a few customers, is one commit, and nothing is left to do. What has no room is
-//! committed as *notes* of what is to be added. Each note is worked off by a commit of its own, which
-//! also deletes it: wherever a process dies, nothing is lost and nothing is added twice.
+//! What usage adds to the counters, and its [index](super::index), is part of the commit that takes it,
+//! if that has room: a single event, or a range of a few customers, is one commit, and nothing is left
+//! to do. What has no room is committed as *notes* of what is to be done. Each note is worked off by
+//! commits of its own, the last of which deletes it: wherever a process dies, nothing is lost and
+//! nothing is added twice.
 //!
-//! Whoever reads a counter lets the notes be worked off before ([`catch_up`]), so that a
-//! counter shows everything that was answered.
+//! Whoever reads a counter or the index lets the notes be worked off before ([`catch_up`]), so that
+//! they show everything that was answered.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
+use super::index::{Index, index};
 use crate::domain::usage::Counter;
-use crate::facts::{self, PendingProjection};
+use crate::facts::{self, LedgerPage, PageName, PendingProjection};
 use crate::market::Market;
 use crate::store::{Key, MAX_WRITES, Store, StoreError, Transaction, transact};
 
-/// The most additions of a commit that works off a note: one write is the note's.
-const MAX_ADDITIONS: usize = MAX_WRITES - 1;
+/// The most that a commit does of a note: one write is the note's.
+const MAX_STEP: usize = MAX_WRITES - 1;
 /// How many notes are looked for at once.
 const PAGE: usize = 100;
 
-/// Makes additions part of the commit, or notes of them: the last thing a transaction does, when it
+/// What a commit has to make known beside the ledger.
+pub(super) struct Projection {
+    pub additions: BTreeMap<Counter, i64>,
+    /// The events by customer, and the pages they are of.
+    pub index: Index,
+    pub pages: Vec<PageName>,
+}
+
+/// Makes a projection part of the commit, or notes of it: the last thing a transaction does, when it
 /// is known how much room there is.
 pub(super) fn project(
     tx: &mut Transaction<'_>,
-    additions: BTreeMap<Counter, i64>,
+    projection: Projection,
     new_id: impl Fn() -> String,
 ) -> Result<(), StoreError> {
+    let Projection { additions, index, pages } = projection;
+    if additions.len() + index.len() <= tx.room() {
+        index.iter().try_for_each(|(key, events)| tx.put(key, events))?;
+    } else if !index.is_empty() {
+        let note = PendingProjection { pages, ..PendingProjection::default() };
+        tx.create(&facts::pending(&new_id()), &note)?;
+    }
     let room = tx.room();
     if additions.len() <= room {
         return additions
@@ -36,10 +53,11 @@ pub(super) fn project(
             .try_for_each(|(counter, amount)| tx.add(&facts::counter(counter), *amount));
     }
     // A note is best what one commit works off; where there is no room for so many, it is more.
-    let each = MAX_ADDITIONS.max(additions.len().div_ceil(room.max(1)));
+    let each = MAX_STEP.max(additions.len().div_ceil(room.max(1)));
     let additions: Vec<_> = additions.into_iter().collect();
     for additions in additions.chunks(each) {
-        let note = PendingProjection { additions: additions.to_vec() };
+        let note =
+            PendingProjection { additions: additions.to_vec(), ..PendingProjection::default() };
         tx.create(&facts::pending(&new_id()), &note)?;
     }
     Ok(())
@@ -85,16 +103,38 @@ pub(super) async fn step(store: &dyn Store, key: &Key) -> Result<bool, StoreErro
         let Some(mut note) = tx.get::<PendingProjection>(key).await? else {
             return Ok(true); // somebody else was faster
         };
-        let left = note.additions.split_off(note.additions.len().min(MAX_ADDITIONS));
+        let left = note.additions.split_off(note.additions.len().min(MAX_STEP));
         for (counter, amount) in &note.additions {
             tx.add(&facts::counter(counter), *amount)?;
         }
-        if left.is_empty() {
+        let mut room = MAX_STEP - note.additions.len();
+        note.additions = left;
+        while let Some(page) = note.pages.first().filter(|_| room > 0) {
+            let index = index_of(tx, page).await?;
+            for (key, events) in index.iter().skip(note.indexed).take(room) {
+                tx.put(key, events)?;
+                note.indexed += 1;
+                room -= 1;
+            }
+            if note.indexed >= index.len() {
+                note.pages.remove(0);
+                note.indexed = 0;
+            }
+        }
+        if note.additions.is_empty() && note.pages.is_empty() {
             tx.delete(key);
             return Ok(true);
         }
-        tx.put(key, &PendingProjection { additions: left })?;
+        tx.put(key, &note)?;
         Ok(false)
     })
     .await
+}
+
+/// What there is to find of a page of the ledger.
+async fn index_of(tx: &Transaction<'_>, name: &PageName) -> Result<Index, StoreError> {
+    let PageName { principal, producer, last } = name;
+    let key = facts::ledger_page(principal, producer, *last);
+    let page: Option<LedgerPage> = tx.peek(&key).await?;
+    Ok(page.map_or_else(Index::new, |page| index(principal, Some(producer), &key, &page)))
 }

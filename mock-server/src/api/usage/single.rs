@@ -3,8 +3,10 @@
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
+use super::Taken;
 use super::admission::{Admission, Rules, Verdict};
-use super::{Taken, projection};
+use super::index::index;
+use super::projection::{self, Projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
@@ -54,7 +56,9 @@ pub(super) async fn take(
         tx.put(&key, &kept)?;
         let additions = additions([Effect::of(event, difference)], solution, &zone)
             .map_err(|_| Code::OccurredOutOfRange)?;
-        projection::project(tx, additions, || market.world.id("pnd"))?;
+        let index = index(principal, None, &key, &kept.into_page());
+        let projection = Projection { additions, index, pages: Vec::new() };
+        projection::project(tx, projection, || market.world.id("pnd"))?;
         Ok(taken(EventStatus::Accepted, None))
     })
     .await

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
-use cloudnestle_marketplace::model::{Entry, Secret, TrackUsage, UsageEvent, UsageRange};
+use cloudnestle_marketplace::model::{
+    Entry, EventResult, EventStatus, Secret, Timestamp, TrackUsage, UsageEvent, UsageRange,
+};
 use futures_util::future::BoxFuture;
 
+use super::index::Index;
+use super::projection::Projection;
 use super::*;
 use crate::api::caller::SolutionKey;
 use crate::api::tokens;
 use crate::domain::credential::Hash;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
-use crate::facts::{self, PendingProjection};
+use crate::facts::{self, LedgerLine, LedgerPage, PageName, PendingProjection};
 use crate::store::{Item, Key, MAX_WRITES, Memory, Query, Sqlite, Store, StoreError, Write};
 use crate::world::World;
 
@@ -139,6 +143,15 @@ fn many() -> BTreeMap<Counter, i64> {
     (0..250).map(|n| (counter(n), 1 + n as i64)).collect()
 }
 
+fn projected(additions: BTreeMap<Counter, i64>) -> Projection {
+    Projection { additions, index: Index::new(), pages: Vec::new() }
+}
+
+fn noted(additions: BTreeMap<Counter, i64>) -> PendingProjection {
+    let additions = additions.into_iter().collect();
+    PendingProjection { additions, ..PendingProjection::default() }
+}
+
 async fn count(store: &dyn Store, n: usize) -> i64 {
     let key = facts::counter(&counter(n));
     transact(store, async |tx| tx.number(&key).await).await.expect("a number")
@@ -156,7 +169,7 @@ async fn wherever_a_process_dies_what_is_more_than_a_commit_counts_once() {
             let taken = transact(&*dying.store, async |tx| {
                 let ids = AtomicUsize::new(0);
                 let id = || format!("pnd_{}", ids.fetch_add(1, Ordering::SeqCst));
-                projection::project(tx, many(), id)
+                projection::project(tx, projected(many()), id)
             });
             let taken = taken.await.is_ok();
             let survived = taken && projection::catch_up(&dying).await.is_ok();
@@ -187,7 +200,7 @@ async fn what_a_commit_has_room_for_leaves_no_note() {
             for n in 0..others {
                 tx.put(&facts::customer(&format!("cus_{n}")), &n)?;
             }
-            projection::project(tx, additions.clone(), id)
+            projection::project(tx, projected(additions.clone()), id)
         })
         .await
         .expect("a commit");
@@ -207,7 +220,7 @@ async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
     let note = facts::pending("pnd_a");
     {
         let store = open();
-        let pending = PendingProjection { additions: many().into_iter().collect() };
+        let pending = noted(many());
         transact(&store, async |tx| tx.create(&note, &pending)).await.expect("a commit");
         assert!(!projection::step(&store, &note).await.expect("a commit"), "two steps are left");
     }
@@ -221,13 +234,78 @@ async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
     }
 }
 
+/// A page of the ledger with an event each of 250 customers.
+fn page_of_many(now: Timestamp) -> LedgerPage {
+    let line = |n: u64| LedgerLine {
+        result: EventResult { number: Some(n), status: EventStatus::Accepted, code: None },
+        event: Some(UsageEvent {
+            id: format!("evt_{n}"),
+            customer_id: format!("cus_{n}"),
+            token_id: "tok_a".to_owned(),
+            action: "search".to_owned(),
+            quantity: 1,
+            occurred_at: now,
+            idempotency_key: None,
+            metadata: None,
+            amends: None,
+            voids: None,
+        }),
+        lost: None,
+        late: false,
+        difference: None,
+    };
+    LedgerPage { received_at: now, lines: (1..=250).map(line).collect() }
+}
+
+#[tokio::test]
+async fn wherever_a_process_dies_each_customer_finds_the_event_once() {
+    let now = Timestamp::from_secs(1_800_000_000);
+    for last_one_happens in [false, true] {
+        for commits in 1.. {
+            let store = Arc::new(Memory::new());
+            market(store.clone()).await;
+            let commits_left = AtomicUsize::new(commits);
+            let dying = Dying { store: store.clone(), commits_left, last_one_happens };
+            let dying = market(Arc::new(dying)).await;
+            let taken = transact(&*dying.store, async |tx| {
+                let principal = Principal::SecretKey { solution_id: SOLUTION.to_owned() };
+                let (producer, page) = ("prd_a".to_owned(), page_of_many(now));
+                let key = facts::ledger_page(&principal, &producer, 250);
+                tx.create(&key, &page)?;
+                let index = index::index(&principal, Some(&producer), &key, &page);
+                assert_eq!(index.len(), 250);
+                let pages = vec![PageName { principal, producer, last: 250 }];
+                let projection = Projection { additions: BTreeMap::new(), index, pages };
+                projection::project(tx, projection, || "pnd_a".to_owned())
+            });
+            let taken = taken.await.is_ok();
+            let survived = taken && projection::catch_up(&dying).await.is_ok();
+
+            let after = market(store.clone()).await;
+            projection::catch_up(&after).await.expect("commits");
+            let is_taken = taken || last_one_happens;
+            for n in 1..=250 {
+                let tails = String::new()..="~".to_owned();
+                let customer = format!("cus_{n}");
+                let events = facts::events_counted(&customer, SOLUTION, "search", &tails, 9);
+                let found = store.query(events).await.expect("items").len();
+                assert_eq!(found, usize::from(is_taken), "died at commit {commits}");
+            }
+            if survived {
+                assert_eq!(commits, 5, "the ledger, and three for its note");
+                break;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_starts_counts_what_the_last_one_left_uncounted() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("market.db");
     {
         let store = Sqlite::open(&file).expect("a store");
-        let pending = PendingProjection { additions: many().into_iter().collect() };
+        let pending = noted(many());
         let note = facts::pending("pnd_a");
         transact(&store, async |tx| tx.create(&note, &pending)).await.expect("a commit");
     }

@@ -52,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
         "marketplace" "users" "solutions" "api_keys" "api_tokens" "subscriptions" "usage_tracking"
     ),
     tables_of_items!("idempotency_keys"),
+    include_str!("events.sql"),
 ];
 
 /// Claims the file for this process. The claim is the system's and ends with the process, however

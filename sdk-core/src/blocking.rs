@@ -25,8 +25,8 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crate::{
-    Answer, CloseReport, Diagnosis, Event, EventRef, Quota, Result, Secret, Stats, TokenPair,
-    Usage, User, UserContext,
+    Answer, CloseReport, Diagnosis, Event, EventRef, Quota, RejectedUsage, Result, Secret, Stats,
+    TokenPair, Usage, UsageStats, User, UserContext,
 };
 
 /// [`crate::MarketplaceSdk`], whose documentation says what the calls do and promise.
@@ -155,6 +155,26 @@ impl MarketplaceSdk {
         wait(self.0.flush())
     }
 
+    /// As [`crate::MarketplaceSdk::flush_before_return`].
+    pub fn flush_before_return(&self, deadline: Duration) -> UsageStats {
+        wait(self.0.flush_before_return(deadline))
+    }
+
+    /// As [`crate::MarketplaceSdk::rejected_usage`], and with its errors.
+    pub fn rejected_usage(&self) -> Result<Vec<RejectedUsage>> {
+        wait(self.0.rejected_usage())
+    }
+
+    /// As [`crate::MarketplaceSdk::replay_rejected`], and with its errors.
+    pub fn replay_rejected(&self) -> Result<u64> {
+        wait(self.0.replay_rejected())
+    }
+
+    /// As [`crate::MarketplaceSdk::close_when_terminated`].
+    pub fn close_when_terminated(&self, deadline: Duration) -> CloseReport {
+        wait(self.0.close_when_terminated(deadline))
+    }
+
     /// As [`crate::MarketplaceSdk::close`].
     pub fn close(&self, deadline: Duration) -> CloseReport {
         wait(self.0.close(deadline))
@@ -191,6 +211,11 @@ impl Receipt {
     /// As [`crate::Receipt::persisted`], and with its errors.
     pub fn persisted(&self) -> Result<()> {
         wait(self.0.persisted())
+    }
+
+    /// As [`crate::Receipt::delivered`], and with its errors.
+    pub fn delivered(&self) -> Result<()> {
+        wait(self.0.delivered())
     }
 
     /// As [`crate::Receipt::reference`], and with its errors.

@@ -2,11 +2,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::auth::ValidationMode;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, MemoryFiles};
+use crate::http::{KeyProvider, SecretKey};
 use crate::model::{Code, Secret};
 use crate::sdk::MarketplaceSdk;
+use crate::usage::{Durability, Spool, SpoolLimits};
 
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
 const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
@@ -26,12 +30,15 @@ const DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub struct Builder {
     secret_key: Option<Secret>,
+    key_provider: Option<KeyProvider>,
     solution: Option<String>,
     url: Option<String>,
     issuer: Option<String>,
     validation: ValidationMode,
     deadline: Option<Duration>,
     spool: Option<SpoolPlace>,
+    limits: SpoolLimits,
+    durability: Durability,
     host: Option<Arc<dyn Host>>,
 }
 
@@ -43,15 +50,15 @@ enum SpoolPlace {
 
 /// The settings, complete and checked.
 pub(crate) struct Config {
-    pub(crate) secret_key: Secret,
+    pub(crate) secret_key: Arc<SecretKey>,
     pub(crate) is_test: bool,
     pub(crate) solution: String,
     pub(crate) url: String,
     pub(crate) issuer: String,
     pub(crate) validation: ValidationMode,
     pub(crate) deadline: Duration,
-    pub(crate) files: Arc<dyn Files>,
-    pub(crate) spool_dir: PathBuf,
+    pub(crate) spool: Spool,
+    pub(crate) durability: Durability,
     pub(crate) host: Arc<dyn Host>,
 }
 
@@ -67,6 +74,27 @@ impl Builder {
     /// ```
     pub fn secret_key(mut self, key: impl Into<Secret>) -> Self {
         self.secret_key = Some(key.into());
+        self
+    }
+
+    /// Where to get the key that has replaced the secret key, for programs that outlive one: asked when
+    /// the marketplace refuses the one in use, at most every 5 s. Meanwhile usage waits, and
+    /// [`Event::UsageWaiting`](crate::Event::UsageWaiting) says so. `None` is no news.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{MarketplaceSdk, Secret};
+    ///
+    /// let builder = MarketplaceSdk::builder().secret_key_provider(async || {
+    ///     let key = std::fs::read_to_string("/run/secrets/cloudnestle").ok()?;
+    ///     Some(Secret::new(key.trim()))
+    /// });
+    /// ```
+    pub fn secret_key_provider<P, F>(mut self, provider: P) -> Self
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Option<Secret>> + Send + 'static,
+    {
+        self.key_provider = Some(Arc::new(move || provider().boxed()));
         self
     }
 
@@ -162,6 +190,31 @@ impl Builder {
         self
     }
 
+    /// How much usage may wait, and what happens beyond that.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{MarketplaceSdk, SpoolLimits};
+    ///
+    /// let limits = SpoolLimits::default().events(100_000); // then track_usage says spool_full
+    /// let builder = MarketplaceSdk::builder().spool_limits(limits);
+    /// ```
+    pub fn spool_limits(mut self, limits: SpoolLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// When an event counts as noted; [`Durability::Fast`] unless set.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::{Durability, MarketplaceSdk};
+    ///
+    /// let builder = MarketplaceSdk::builder().durability(Durability::Durable);
+    /// ```
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     /// Runs the SDK on primitives of your own.
     pub fn host(mut self, host: Arc<dyn Host>) -> Self {
         self.host = Some(host);
@@ -190,8 +243,8 @@ impl Builder {
             Some(key) => key,
             None => Secret::new(variable("CLOUDNESTLE_SECRET_KEY")?),
         };
-        let is_test = is_id(secret_key.expose(), "cnsk_test_");
-        if !is_test && !is_id(secret_key.expose(), "cnsk_live_") {
+        let is_test = is_secret_key(&secret_key, true);
+        if !is_test && !is_secret_key(&secret_key, false) {
             return Err(invalid(
                 "The secret key (CLOUDNESTLE_SECRET_KEY) is cnsk_test_… or cnsk_live_…, letters and \
                  digits.",
@@ -235,16 +288,18 @@ impl Builder {
         let environment = if is_test { "test" } else { "live" };
         // Two marketplaces may have solutions of one name; their usage must not mix.
         let principal = format!("{solution}-{environment}-{:08x}", crc32c::crc32c(url.as_bytes()));
+        let spool =
+            Spool { host: host.clone(), files, dir: root.join(principal), limits: self.limits };
         Ok(Config {
-            secret_key,
+            secret_key: SecretKey::new(host.clone(), secret_key, self.key_provider),
             is_test,
             solution,
             issuer: issuer.unwrap_or_else(|| url.clone()),
             url,
             validation: self.validation,
             deadline: self.deadline.unwrap_or(DEADLINE),
-            files,
-            spool_dir: root.join(principal),
+            spool,
+            durability: self.durability,
             host,
         })
     }
@@ -257,6 +312,11 @@ impl std::fmt::Debug for Builder {
             .field("url", &self.url)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a text looks like a secret key of the test or the live environment.
+pub(crate) fn is_secret_key(key: &Secret, of_test: bool) -> bool {
+    is_id(key.expose(), if of_test { "cnsk_test_" } else { "cnsk_live_" })
 }
 
 fn invalid(message: impl Into<String>) -> Error {

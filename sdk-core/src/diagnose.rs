@@ -150,7 +150,7 @@ impl Diagnosing<'_> {
 
     async fn ask_about_nothing(&self) -> Result<TokenValidation> {
         let question = ValidateToken { token: Secret::new("diagnose") };
-        let call = Call::post("/api/validate-token", &question)?.bearer(&self.auth.secret_key);
+        let call = Call::post("/api/validate-token", &question)?.with_key(&self.auth.secret_key);
         self.http.attempt(&call.without_effect(), self.deadline).await
     }
 }
@@ -188,23 +188,29 @@ fn version(response: &Response) -> Finding {
 }
 
 fn spool(health: SpoolHealth) -> Finding {
-    let SpoolHealth { dir, not_writable, pending, bytes, oldest, last_error } = health;
+    let SpoolHealth { dir, not_writable, pending, bytes, rejected_files, oldest, last_error } =
+        health;
     if let Some(error) = not_writable {
         return Finding::bad(Check::Spool, error.code(), error.message());
     }
     let dir = dir.display();
-    if pending == 0 {
-        return Finding::good(
-            Check::Spool,
-            format!("{dir} can be written, and nothing waits there."),
-        );
+    let mut words = match pending {
+        0 => format!("{dir} can be written, and nothing waits there."),
+        _ => {
+            let since = oldest.map(|since| format!(", the oldest since {since}"));
+            let since = since.unwrap_or_default();
+            format!("{pending} events wait in {dir} ({bytes} bytes of our own{since}).")
+        }
+    };
+    if rejected_files > 0 {
+        words.push_str(" Events that the marketplace refused are kept there, too.");
     }
-    let since = oldest.map(|since| format!(", the oldest since {since}")).unwrap_or_default();
-    let words = format!("{pending} events wait in {dir} ({bytes} bytes of our own{since}).");
-    match last_error.map(|error: Error| error.code()) {
-        None => Finding::good(Check::Spool, words),
+    match last_error.filter(|_| pending > 0).map(|error: Error| error.code()) {
         Some(code) => Finding { code: Some(code), ..Finding::warning(Check::Spool, words) }
             .advising(code.advice()),
+        None if rejected_files > 0 => Finding::warning(Check::Spool, words)
+            .advising("Read them with `rejected_usage`, and mend what it names; then replay them."),
+        None => Finding::good(Check::Spool, words),
     }
 }
 

@@ -93,6 +93,11 @@ impl Error {
         self
     }
 
+    /// What kind of failure of a file is behind it, if one is.
+    pub(crate) fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        Some(self.0.source.as_ref()?.downcast_ref::<std::io::Error>()?.kind())
+    }
+
     /// With [`Code::SequenceGap`]: the last number the marketplace has accepted.
     pub(crate) fn fence(&self) -> Option<u64> {
         self.0.fence

@@ -9,7 +9,7 @@ use futures_channel::mpsc;
 use futures_util::Stream;
 
 use crate::error::Error;
-use crate::model::{Code, UsageEvent};
+use crate::model::{Code, LossReason, UsageEvent};
 
 /// Events kept for a subscriber that does not read; later ones are dropped and counted.
 const BUFFER: usize = 256;
@@ -35,7 +35,8 @@ pub enum Event {
         /// How many events.
         count: u64,
     },
-    /// The marketplace will not count this event. It is out of the spool: keep it if you need it.
+    /// The marketplace will not count this event. It is kept: see
+    /// [`rejected_usage`](crate::MarketplaceSdk::rejected_usage).
     UsageRejected {
         /// The event.
         event: UsageEvent,
@@ -45,6 +46,19 @@ pub enum Event {
     /// An alarm: usage is kept and tried again, but does not arrive. If the error is not retryable,
     /// it will not until somebody mends what it names, for example a rotated key.
     UsageWaiting {
+        /// Why.
+        error: Error,
+    },
+    /// Events were dropped, because the spool or the disk is full and the program chose to drop.
+    UsageDropped {
+        /// How many events.
+        count: u64,
+        /// Why.
+        reason: LossReason,
+    },
+    /// An alarm: the spool's folder can't be written, so usage is kept in memory. What is not delivered
+    /// when the process ends is lost.
+    SpoolInMemory {
         /// Why.
         error: Error,
     },

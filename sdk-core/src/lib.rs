@@ -66,4 +66,7 @@ pub use error::{Error, Result};
 pub use events::{Event, Events};
 pub use model::{Code, EventRef, Quota, Secret, Tier, TokenPair, UserContext};
 pub use sdk::{MarketplaceSdk, Stats};
-pub use usage::{CloseReport, Receipt, Usage, UsageStats};
+pub use usage::{
+    CloseReport, Durability, Losses, Overflow, Receipt, RejectedUsage, SpoolLimits, Usage,
+    UsageStats,
+};

@@ -15,7 +15,7 @@ use crate::http::{Clock, HttpClient, RetryPolicy};
 use crate::memory::Memory;
 use crate::model::{Quota, TokenPair, UserContext};
 use crate::reach::Reach;
-use crate::usage::{CloseReport, Receipt, Uplink, Usage, UsageStats, UsageTracker};
+use crate::usage::{CloseReport, Receipt, RejectedUsage, Uplink, Usage, UsageStats, UsageTracker};
 
 /// The most the server's clock corrects ours by where real money is counted. Clocks of machines
 /// that are not broken differ by less.
@@ -159,7 +159,7 @@ impl MarketplaceSdk {
     /// [`Code::SpoolFailed`](crate::Code::SpoolFailed)).
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;
-        self.parts.usage.track(&user.user, usage.into())
+        self.parts.usage.track(&user.user, usage.into()).await
     }
 
     /// The token pair for a launch code: the marketplace has sent a customer's browser to the
@@ -309,6 +309,91 @@ impl MarketplaceSdk {
         self.parts.usage.flush().await
     }
 
+    /// Delivers what it can, and returns by the deadline; what is not delivered is safe on disk. For a
+    /// function that the platform freezes as soon as it has answered, as AWS Lambda does: nothing runs
+    /// in the background until the next call.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use std::time::Duration;
+    ///
+    /// async fn handler(sdk: &cloudnestle_marketplace::MarketplaceSdk, token: &str) -> String {
+    ///     let noted = sdk.track_usage(token, "search").await;
+    ///     sdk.flush_before_return(Duration::from_millis(300)).await;
+    ///     format!("noted: {}", noted.is_ok())
+    /// }
+    /// # assert_eq!(handler(&sdk, token).await, "noted: true");
+    /// # assert_eq!(sdk.stats().usage.pending, 0);
+    /// # Ok(()) });
+    /// ```
+    pub async fn flush_before_return(&self, deadline: Duration) -> UsageStats {
+        self.parts.usage.flush_within(deadline).await
+    }
+
+    /// What the marketplace has refused for good, the event and the reason: an action that was
+    /// misspelt, a hard limit, a token that did not cover it. It is kept in the spool's folder
+    /// `rejected` until it is [replayed](Self::replay_rejected), or you delete the files.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.track_usage(token, "serach").await?;
+    /// sdk.flush().await?;
+    /// for rejected in sdk.rejected_usage().await? {
+    ///     println!("{}: {}", rejected.event.action, rejected.code.advice());
+    /// }
+    /// # assert_eq!(sdk.rejected_usage().await?.len(), 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::SpoolFailed`](crate::Code::SpoolFailed) when the files can't be read.
+    pub async fn rejected_usage(&self) -> Result<Vec<RejectedUsage>> {
+        self.parts.usage.rejected().await
+    }
+
+    /// Sends what was rejected once more, after a fix: the solution now declares the action, say. The
+    /// events keep the time they happened at. Returns how many there are; those that are rejected
+    /// again are kept again. One that is replayed twice counts once.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// # sdk.track_usage(token, "serach").await?;
+    /// # sdk.flush().await?;
+    /// let replayed = sdk.replay_rejected().await?;
+    /// sdk.flush().await?;
+    /// println!("{replayed} sent again, {} still rejected", sdk.rejected_usage().await?.len());
+    /// # assert_eq!(replayed, 1);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`track_usage`](Self::track_usage). What was not replayed is still kept.
+    pub async fn replay_rejected(&self) -> Result<u64> {
+        self.parts.usage.replay_rejected().await
+    }
+
+    /// Waits until the process is asked to end (SIGTERM or Ctrl-C), then [closes](Self::close). The
+    /// process is the program's to end.
+    ///
+    /// ```no_run
+    /// # async fn serve() {}
+    /// # async fn example(sdk: cloudnestle_marketplace::MarketplaceSdk) {
+    /// tokio::select! {
+    ///     () = serve() => {}
+    ///     report = sdk.close_when_terminated(std::time::Duration::from_secs(5)) => {
+    ///         println!("{} events wait for the next start", report.usage.pending);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn close_when_terminated(&self, deadline: Duration) -> CloseReport {
+        self.parts.auth.host.terminated().await;
+        self.close(deadline).await
+    }
+
     /// Takes no more usage, delivers what it can, and returns by the deadline with a report. What
     /// is not delivered stays in the spool, and the next process to use it delivers it.
     ///
@@ -432,7 +517,7 @@ impl MarketplaceSdk {
             announcer: announcer.clone(),
             secret_key: config.secret_key,
         });
-        let usage = UsageTracker::new(uplink, config.files, config.spool_dir);
+        let usage = UsageTracker::new(uplink, config.spool, config.durability);
         let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
         let refresher = Arc::new(refresher);
         let parts = Parts { http, clock, announcer, auth, refresher, opening, context, usage };

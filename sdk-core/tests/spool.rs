@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cloudnestle_marketplace::{Builder, Code, Event, MarketplaceSdk, Usage, UsageStats};
+use cloudnestle_marketplace::{
+    Builder, Code, Event, MarketplaceSdk, Overflow, SpoolLimits, Usage, UsageStats,
+};
 use cloudnestle_mock_server::MockServer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SOLUTION: &str = "sol_faiss_search";
 
@@ -44,8 +47,29 @@ impl Stage {
     }
 
     async fn used(&self) -> u64 {
-        let context = self.sdk().get_user_context(&self.token).await.unwrap();
-        context.quotas.iter().find(|quota| quota.action == "search").unwrap().used
+        self.used_of("search").await
+    }
+
+    async fn used_of(&self, action: &str) -> u64 {
+        let quotas = self.sdk().quotas("cus_ravi").await.unwrap();
+        quotas.iter().find(|quota| quota.action == action).unwrap().used
+    }
+
+    /// The administrator's doing.
+    async fn give_quota_back(&self) {
+        let body = format!(r#"{{"customer_id":"cus_ravi","solution_id":"{SOLUTION}"}}"#);
+        let address = self.server.url().trim_start_matches("http://");
+        let request = format!(
+            "POST /api/reset-quota HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            self.server.admin_key().expose(),
+            body.len(),
+        );
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
     }
 
     fn files(&self, ending: &str) -> Vec<PathBuf> {
@@ -67,7 +91,7 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn accounts(stats: UsageStats) -> (u64, u64, u64, u64, u64) {
-    (stats.tracked, stats.delivered, stats.pending, stats.rejected, stats.lost)
+    (stats.tracked, stats.delivered, stats.pending, stats.rejected, stats.lost.total())
 }
 
 /// What the processes do that `usage_outlives_kill_9` kills.
@@ -94,6 +118,85 @@ async fn what_is_beyond_a_hard_limit_is_told_with_the_event_and_the_reason() {
         }
     };
     assert_eq!(rejected, ("export".to_owned(), 1, Code::QuotaExceeded));
+}
+
+#[tokio::test]
+async fn what_was_rejected_is_kept_and_counts_once_when_it_is_replayed() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk();
+    let mut receipts = Vec::new();
+    for _ in 0..7 {
+        receipts.push(sdk.track_usage(&stage.token, "export").await.unwrap());
+    }
+    sdk.flush().await.unwrap();
+    for receipt in &receipts[..5] {
+        receipt.delivered().await.unwrap();
+    }
+    for receipt in &receipts[5..] {
+        assert_eq!(receipt.delivered().await.unwrap_err().code(), Code::QuotaExceeded);
+    }
+    let rejected = sdk.rejected_usage().await.unwrap();
+    let told: Vec<_> = rejected.iter().map(|kept| (kept.event.id.as_str(), kept.code)).collect();
+    let expected: Vec<_> =
+        receipts[5..].iter().map(|receipt| (receipt.event_id(), Code::QuotaExceeded)).collect();
+    assert_eq!(told, expected);
+
+    // Replayed while nothing has changed, they come back.
+    assert_eq!(sdk.replay_rejected().await.unwrap(), 2);
+    sdk.flush().await.unwrap();
+    assert_eq!(sdk.rejected_usage().await.unwrap().len(), 2);
+
+    stage.give_quota_back().await;
+    let file = stage.files(".jsonl").pop().unwrap();
+    let copy = file.with_file_name("prd_copy.jsonl"); // as if a replay had died before its end
+    std::fs::copy(&file, copy).unwrap();
+    assert_eq!(sdk.replay_rejected().await.unwrap(), 2);
+    sdk.flush().await.unwrap();
+    assert_eq!(stage.files(".jsonl"), Vec::<PathBuf>::new());
+    assert_eq!(stage.used_of("export").await, 2);
+}
+
+#[tokio::test]
+async fn what_a_full_spool_drops_is_declared_lost() {
+    let stage = Stage::set().await;
+    let limits = SpoolLimits::default().events(80).overflow(Overflow::DropOldest);
+    let sdk = stage.builder().spool_limits(limits).build().unwrap();
+    sdk.validate_user(&stage.token).await.unwrap();
+    stage.server.set_outage(true);
+    let mut events = sdk.events();
+    for _ in 0..700 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    let before = sdk.stats().usage;
+    assert_eq!((before.tracked, before.pending + before.lost.overflow), (700, 700));
+    stage.server.set_outage(false);
+    sdk.flush().await.unwrap();
+    let after = sdk.stats().usage;
+    assert_eq!(after.delivered + after.lost.overflow, 700);
+    assert_eq!(stage.used().await, after.delivered);
+    let mut dropped = 0;
+    while let Some(event) = futures_util::FutureExt::now_or_never(events.next()).flatten() {
+        if let Event::UsageDropped { count, .. } = event {
+            dropped += count;
+        }
+    }
+    assert!(dropped >= after.lost.overflow && after.lost.overflow >= 600, "{dropped} {after:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_old_for_the_program_is_declared_lost() {
+    let stage = Stage::set().await;
+    let limits = SpoolLimits::default().age(Duration::from_secs(3_600));
+    let sdk = stage.builder().spool_limits(limits).build().unwrap();
+    sdk.validate_user(&stage.token).await.unwrap();
+    stage.server.set_outage(true);
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    stage.server.advance_clock(Duration::from_secs(2 * 3_600)).unwrap();
+    stage.server.set_outage(false);
+    sdk.quotas("cus_ravi").await.unwrap(); // any answer tells its clock
+    sdk.flush().await.unwrap();
+    let usage = sdk.stats().usage;
+    assert_eq!((usage.delivered, usage.lost.expired), (0, 1));
 }
 
 #[tokio::test]

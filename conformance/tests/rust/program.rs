@@ -281,7 +281,7 @@ fn accounts(usage: UsageStats) -> Answer {
         delivered: Some(usage.delivered),
         pending: Some(usage.pending),
         rejected: Some(usage.rejected),
-        lost: Some(usage.lost),
+        lost: Some(usage.lost.total()),
         ..Answer::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Algorithm, Host};
-use crate::http::{Call, Clock, HttpClient};
+use crate::http::{Call, Clock, HttpClient, SecretKey};
 use crate::memory::{Memory, Remembered};
 use crate::model::{
     Claims, Code, RevokeToken, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken,
@@ -96,7 +96,7 @@ pub(crate) struct AuthManager {
     /// In connected mode.
     pub(crate) feed: Option<Arc<Revocations>>,
     pub(crate) expected: Expected,
-    pub(crate) secret_key: Secret,
+    pub(crate) secret_key: Arc<SecretKey>,
     pub(crate) mode: ValidationMode,
     pub(crate) deadline: Duration,
     pub(crate) memory: Memory<User>,
@@ -196,7 +196,7 @@ impl AuthManager {
     /// Ends a token and everything it can be refreshed to.
     pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
         let request = RevokeToken { token: Secret::new(token) };
-        let call = Call::delete("/api/revoke-token", &request)?.bearer(&self.secret_key);
+        let call = Call::delete("/api/revoke-token", &request)?.with_key(&self.secret_key);
         self.http.call::<()>(call, self.deadline).await?;
         self.memory.refuse(token, Code::TokenRevoked);
         Ok(())
@@ -235,7 +235,7 @@ impl AuthManager {
         let (http, secret_key) = (self.http.clone(), self.secret_key.clone());
         let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.left(started));
         async move {
-            let call = Call::post("/api/validate-token", &request)?.bearer(&secret_key);
+            let call = Call::post("/api/validate-token", &request)?.with_key(&secret_key);
             let call = call.without_effect();
             match http.call(call, deadline).await? {
                 TokenValidation { valid: true, user: Some(user), .. } => Ok(user_in(user)),

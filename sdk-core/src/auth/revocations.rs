@@ -15,9 +15,9 @@ use super::ended::{Ended, Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;
-use crate::http::{Call, Clock, HttpClient};
+use crate::http::{Call, Clock, HttpClient, SecretKey};
 use crate::memory::FRESH_FOR;
-use crate::model::{Code, Revocations as Page, Secret};
+use crate::model::{Code, Revocations as Page};
 use crate::reach::Reach;
 
 /// How often the feed is read while tokens are validated: twice in the time an answer is fresh, so
@@ -39,7 +39,7 @@ pub(crate) struct Revocations {
     clock: Arc<Clock>,
     reach: Arc<Reach>,
     keys: Arc<Keys>,
-    secret_key: Secret,
+    secret_key: Arc<SecretKey>,
     read_within: Duration,
     ended: RwLock<Ended>,
     /// The epoch of `ended`, for the many who find it unchanged.
@@ -62,7 +62,7 @@ impl Revocations {
         clock: Arc<Clock>,
         reach: Arc<Reach>,
         keys: Arc<Keys>,
-        secret_key: Secret,
+        secret_key: Arc<SecretKey>,
         deadline: Duration,
     ) -> Arc<Self> {
         Arc::new(Revocations {
@@ -172,7 +172,7 @@ impl Revocations {
                 None => "/api/revocations".to_owned(),
             };
             let sent = self.host.monotonic();
-            let call = Call::get(&path).bearer(&self.secret_key);
+            let call = Call::get(&path).with_key(&self.secret_key);
             let page: Page = self.http.attempt(&call, self.read_within).await?;
             let more = page.more;
             self.learn(page)?;

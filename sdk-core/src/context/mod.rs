@@ -55,7 +55,7 @@ impl ContextManager {
             return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
         }
         let path = format!("/api/quotas/{customer_id}/{}", expected.solution_id);
-        let call = Call::get(&path).bearer(secret_key);
+        let call = Call::get(&path).with_key(secret_key);
         let Quotas { quotas } = self.http.call(call, self.deadline).await?;
         Ok(quotas)
     }

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, pending, select};
 
 pub use files::{AppendFile, Files, Lock};
 pub use memory_files::MemoryFiles;
@@ -68,6 +69,17 @@ pub trait Host: Send + Sync + 'static {
     /// The folder that programs keep their state in between runs, if the spool has files and is given
     /// no folder of its own. Not one that others can write to.
     fn state_dir(&self) -> Option<PathBuf>;
+
+    /// Which process this is. A child that was forked is another one, and has no right to its parent's
+    /// spool; 0 where there is no forking.
+    fn process_id(&self) -> u32 {
+        0
+    }
+
+    /// Completes when the process is asked to end; never where nobody can ask.
+    fn terminated(&self) -> BoxFuture<'static, ()> {
+        pending().boxed()
+    }
 
     /// Runs `task` to its end, whoever stops waiting for it.
     fn spawn(&self, task: BoxFuture<'static, ()>);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, ready, select};
 use ring::rand::SecureRandom;
 use tokio::runtime::{Handle, Runtime};
 use tower::util::MapRequestLayer;
@@ -154,11 +154,41 @@ impl Host for NativeHost {
         Some(Arc::new(DiskFiles::new(self.handle.clone())))
     }
 
-    /// As the XDG Base Directory Specification has it.
+    /// Where the platform has it: `%LOCALAPPDATA%`, `~/Library/Application Support`, and elsewhere what
+    /// the XDG Base Directory Specification says. In a container that is a folder of the container:
+    /// what has to outlive it needs a volume.
     fn state_dir(&self) -> Option<PathBuf> {
-        let set = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty());
-        let home = || Some(std::env::home_dir()?.join(".local").join("state"));
-        set.map(PathBuf::from).or_else(home)
+        let set = |name| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let home = |below: &str| Some(std::env::home_dir()?.join(below));
+        if cfg!(windows) {
+            set("LOCALAPPDATA").or_else(|| home("AppData/Local"))
+        } else if cfg!(target_os = "macos") {
+            home("Library/Application Support")
+        } else {
+            set("XDG_STATE_HOME").or_else(|| home(".local/state"))
+        }
+    }
+
+    fn process_id(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn terminated(&self) -> BoxFuture<'static, ()> {
+        let _signals = self.handle.enter();
+        let interrupted = tokio::signal::ctrl_c().map(drop).boxed();
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+
+            // Without a handler the signal ends the process, as it does without this SDK.
+            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+                let terminated = async move {
+                    terminate.recv().await;
+                };
+                return select(terminated.boxed(), interrupted).map(drop).boxed();
+            }
+        }
+        interrupted
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

@@ -1,5 +1,8 @@
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::secret_key::SecretKey;
 use crate::error::{Error, Result};
 use crate::host::Request;
 use crate::model::{API_VERSION, Code, Secret};
@@ -10,7 +13,7 @@ const USER_AGENT: &str = concat!("cloudnestle-marketplace-rust/", env!("CARGO_PK
 pub(crate) struct Call<'a> {
     method: &'static str,
     path: &'a str,
-    bearer: Option<&'a Secret>,
+    bearer: Bearer<'a>,
     body: Vec<u8>,
     /// Whether it has an effect that must not happen twice.
     has_effect: bool,
@@ -18,10 +21,25 @@ pub(crate) struct Call<'a> {
     idempotency_key: Option<String>,
 }
 
+/// Who makes the call.
+#[derive(Clone, Copy)]
+enum Bearer<'a> {
+    Nobody,
+    Credential(&'a Secret),
+    Solution(&'a SecretKey),
+}
+
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a str) -> Self {
         let (method, body) = ("GET", Vec::new());
-        Call { method, path, bearer: None, body, has_effect: false, idempotency_key: None }
+        Call {
+            method,
+            path,
+            bearer: Bearer::Nobody,
+            body,
+            has_effect: false,
+            idempotency_key: None,
+        }
     }
 
     /// A call that has an effect, unless it is said that it has [none](Self::without_effect).
@@ -36,7 +54,13 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn bearer(mut self, credential: &'a Secret) -> Self {
-        self.bearer = Some(credential);
+        self.bearer = Bearer::Credential(credential);
+        self
+    }
+
+    /// With the solution's secret key, whichever that is when the call is sent.
+    pub(crate) fn with_key(mut self, key: &'a SecretKey) -> Self {
+        self.bearer = Bearer::Solution(key);
         self
     }
 
@@ -59,8 +83,20 @@ impl<'a> Call<'a> {
         format!("{} {named}", self.method)
     }
 
-    pub(super) fn credential(&self) -> Option<&Secret> {
-        self.bearer
+    pub(super) fn credential(&self) -> Option<Cow<'_, Secret>> {
+        match self.bearer {
+            Bearer::Nobody => None,
+            Bearer::Credential(credential) => Some(Cow::Borrowed(credential)),
+            Bearer::Solution(key) => Some(Cow::Owned(key.current())),
+        }
+    }
+
+    /// The key it is made with, if that may be replaced.
+    pub(super) fn key(&self) -> Option<&SecretKey> {
+        match self.bearer {
+            Bearer::Solution(key) => Some(key),
+            Bearer::Nobody | Bearer::Credential(_) => None,
+        }
     }
 
     /// The request to the marketplace at `base_url`, by a program of `solution`.
@@ -75,7 +111,7 @@ impl<'a> Call<'a> {
         if !self.body.is_empty() {
             headers.push(("content-type", "application/json".to_owned()));
         }
-        if let Some(credential) = self.bearer {
+        if let Some(credential) = self.credential() {
             headers.push(("authorization", format!("Bearer {}", credential.expose())));
         }
         if let Some(key) = &self.idempotency_key {

@@ -124,7 +124,7 @@ impl RateLimits {
 
 fn caller(call: &Call<'_>) -> Caller {
     let mut hasher = DefaultHasher::new();
-    call.credential().map(|credential| credential.expose()).hash(&mut hasher);
+    call.credential().as_ref().map(|credential| credential.expose()).hash(&mut hasher);
     hasher.finish()
 }
 

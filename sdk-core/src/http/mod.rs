@@ -10,6 +10,7 @@ mod call;
 mod clock;
 mod limits;
 mod retry;
+mod secret_key;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use call::Call;
 pub(crate) use clock::Clock;
 pub(crate) use retry::{RetryPolicy, full_jitter};
+pub(crate) use secret_key::{KeyProvider, SecretKey};
 
 use crate::error::{Error, Result};
 use crate::events::Announcer;
@@ -88,8 +90,26 @@ impl HttpClient {
         }
     }
 
-    /// Sends the call once.
+    /// Sends the call once, and once more if its key turns out to have been replaced.
     pub(crate) async fn attempt<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        limit: Duration,
+    ) -> Result<T> {
+        let started = self.host.monotonic();
+        let used = call.key().map(SecretKey::current);
+        let result = self.attempt_once(call, limit).await;
+        if let (Err(error), Some(key), Some(used)) = (&result, call.key(), &used)
+            && error.code() == Code::CredentialInvalid
+            && key.newer_than(used).await.is_some()
+        {
+            let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+            return self.attempt_once(call, left).await;
+        }
+        result
+    }
+
+    async fn attempt_once<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
         limit: Duration,

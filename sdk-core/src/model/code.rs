@@ -129,7 +129,8 @@ catalogue! {
     SequenceGap = "sequence_gap", 409, final, "Numbers are missing between what the marketplace has and what was sent.", "Send from the fence on, and declare what is lost.";
     EpochSuperseded = "epoch_superseded", 409, final, "Another process has taken this producer over.", "Stop sending for this producer; its new owner does.";
     IdempotencyMismatch = "idempotency_mismatch", 422, final, "This idempotency key was used with another body.", "Use a new key for a new event.";
-    SpoolFull = "spool_full", 0, retry, "The spool is full, so the event was not taken.", "Check that the marketplace can be reached: the spool holds 512 MB.";
+    SpoolFull = "spool_full", 0, retry, "The spool or the disk is full, so the event was not taken.", "Check that the marketplace can be reached and the disk has room; `SpoolLimits` says how much may wait.";
+    UsageLost = "usage_lost", 0, final, "The event was lost before the marketplace had it.", "`stats` says how many events were lost and why; the marketplace is told, too.";
     SpoolFailed = "spool_failed", 0, retry, "The spool could not be written, so the event was not taken.", "Check the disk and the permissions of the spool folder.";
 
     // The way there and back.
@@ -140,6 +141,7 @@ catalogue! {
     DeadlineExceeded = "deadline_exceeded", 0, retry, "The call did not finish within its time.", "Try again, or allow more time.";
     AnswerInvalid = "answer_invalid", 0, retry, "The answer is not one the marketplace gives.", "Check that the URL is the marketplace's, and what lies between.";
     ConfigInvalid = "config_invalid", 0, final, "The SDK is set up wrongly.", "Correct the setting that the message names.";
+    Forked = "forked", 0, final, "This process was forked from the one the SDK was built in.", "Build an SDK in the child process; the parent's events are the parent's to send.";
     Closed = "closed", 0, final, "The SDK was closed.", "Make calls before `close`, or build another one.";
     Unknown = "unknown", 0, final, "Something this release has no name for.", "Read the detail; a newer release of the SDK may know it.";
 }

@@ -206,8 +206,11 @@ pub enum LossReason {
     Damaged,
     /// It was dropped because the spool was full and the program chose to drop.
     Overflow,
-    /// It grew older than the marketplace accepts.
+    /// It grew older than the program wanted it sent.
     Expired,
+    /// It was never acknowledged: writing it failed, the program was told so, and only its number was
+    /// used up.
+    Unacknowledged,
     /// A reason this release does not know.
     #[serde(other)]
     Unknown,

@@ -1,10 +1,11 @@
 //! The record log: what `track_usage` writes and the uploader reads.
 
 mod frame;
+mod gone;
 mod reader;
 mod segments;
 #[cfg(all(test, feature = "native"))]
-mod tests;
+pub(super) mod tests;
 
 use futures_util::future::BoxFuture;
 
@@ -20,14 +21,14 @@ use crate::model::UsageRange;
 /// its transaction is done, which is why an append has a ticket and not yet a number.
 pub(crate) trait RecordLog: Send + Sync {
     /// Takes a record. When this returns the record survives the death of the process, where the
-    /// platform can promise that without waiting.
-    fn append(&self, record: &[u8]) -> Result<Ticket>;
+    /// platform can promise that without waiting. A log that is full answers as it was told to.
+    fn append(&self, record: &[u8]) -> Result<Taken>;
 
     /// Completes, with the record's number, when the record survives the loss of power.
     fn persisted(&self, ticket: Ticket) -> BoxFuture<'_, Result<u64>>;
 
     /// The records after the number `after`, in order, as many as fit into `most` and at least one
-    /// if there is one. Numbers that are missing in between are damaged beyond reading.
+    /// if there is one. Of the numbers that are missing in between, [`SegmentLog::loss`] has the reason.
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>>;
 
     /// Gives back the room of the records up to the number `through`.
@@ -40,6 +41,16 @@ pub(crate) trait RecordLog: Send + Sync {
 /// Stands for a record until it has a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
+
+/// What an append came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) ticket: Ticket,
+    /// The log is full, and was told to drop what is new: the record is lost, though it has a number.
+    pub(crate) lost: bool,
+    /// How many records the log has dropped because of this one, itself counted.
+    pub(crate) dropped: u64,
+}
 
 /// A record as it was appended, and its number.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,18 +8,30 @@
 //! What is promised: an event that was acknowledged survives the process, and counts once. The
 //! marketplace keeps the last number it has accepted of each log, so sending twice does no harm,
 //! and the uploader never drops what was not answered. A record that can't be read any more is
-//! declared to the marketplace as lost, and costs no other.
+//! declared to the marketplace as lost, and costs no other; what was found in its place is kept in
+//! quarantine. What the marketplace rejects is kept too, and can be replayed.
 
 mod event;
+mod limits;
 mod log;
 mod pipelines;
 mod range;
+mod receipt;
+mod rejected;
 mod spool;
+mod stats;
+#[cfg(all(test, feature = "native"))]
+mod tests;
 mod tracker;
 mod uploader;
 
 pub use event::Usage;
-pub use tracker::{CloseReport, Receipt, UsageStats};
+pub use limits::{Durability, Overflow, SpoolLimits};
+pub use receipt::Receipt;
+pub use rejected::RejectedUsage;
+pub use stats::{CloseReport, Losses, UsageStats};
 
-pub(crate) use tracker::{SpoolHealth, UsageTracker};
+pub(crate) use spool::Spool;
+pub(crate) use stats::SpoolHealth;
+pub(crate) use tracker::UsageTracker;
 pub(crate) use uploader::Uplink;

@@ -1,5 +1,6 @@
 //! The logs this process sends: its own, and those that processes that are gone have left.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 
 use super::spool::{Producer, Spool};
-use super::tracker::{SpoolHealth, UsageStats};
+use super::stats::{SpoolHealth, UsageStats};
 use super::uploader::{Pipeline, Uplink};
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::model::Code;
 
 /// How often a program looks for logs that others have left.
@@ -18,7 +20,11 @@ const ADOPT_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Pipelines {
     pub(super) uplink: Arc<Uplink>,
-    spool: Spool,
+    pub(super) spool: Spool,
+    /// What serves where the spool's disk can't be written, unless events must survive the process.
+    in_memory: Option<Spool>,
+    /// Who built the SDK: a forked child has its parent's logs before it, and no right to them.
+    process: u32,
     state: Mutex<State>,
     /// Held while logs are being adopted: whoever flushes waits for those, too.
     adopting: futures_util::lock::Mutex<()>,
@@ -36,10 +42,13 @@ struct State {
 }
 
 impl Pipelines {
-    pub(super) fn new(uplink: Arc<Uplink>, spool: Spool) -> Arc<Self> {
+    pub(super) fn new(uplink: Arc<Uplink>, spool: Spool, in_memory: Option<Spool>) -> Arc<Self> {
+        let process = uplink.host.process_id();
         let pipelines = Arc::new(Pipelines {
             uplink,
             spool,
+            in_memory,
+            process,
             state: Mutex::default(),
             adopting: futures_util::lock::Mutex::new(()),
             leaving: Signal::new(),
@@ -51,7 +60,22 @@ impl Pipelines {
 
     /// Begins a log of this process's own.
     pub(super) fn begin(self: &Arc<Self>) -> Result<Arc<Pipeline>> {
-        self.run(self.spool.begin(self.uplink.clock.now())?)
+        let now = self.uplink.clock.now();
+        let error = match self.spool.begin(now) {
+            Ok(producer) => return self.run(producer),
+            Err(error) => error,
+        };
+        let Some(in_memory) = self.in_memory.as_ref().filter(|_| is_read_only(&error)) else {
+            return Err(error);
+        };
+        tracing::warn!(%error, "usage is kept in memory until it is delivered");
+        self.uplink.announcer.announce(Event::SpoolInMemory { error });
+        self.run(in_memory.begin(now)?)
+    }
+
+    /// Whether this is the process the SDK was built in.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.uplink.host.process_id() == self.process
     }
 
     /// Looks for logs that were left, and begins to deliver them.
@@ -78,7 +102,8 @@ impl Pipelines {
     }
 
     fn run(self: &Arc<Self>, producer: Producer) -> Result<Arc<Pipeline>> {
-        let pipeline = Arc::new(Pipeline::new(producer));
+        let (max_age, dead_letters) = (self.spool.limits.age, self.spool.dead_letters());
+        let pipeline = Arc::new(Pipeline::new(producer, max_age, dead_letters));
         {
             let mut state = self.state();
             if state.left {
@@ -94,7 +119,7 @@ impl Pipelines {
     async fn upload(&self, pipeline: Arc<Pipeline>) {
         pipeline.upload(&self.uplink).await;
         let mut state = self.state();
-        state.ended = state.ended.plus(pipeline.stats());
+        state.ended = state.ended + pipeline.stats();
         state.running.retain(|running| !Arc::ptr_eq(running, &pipeline));
     }
 
@@ -116,6 +141,9 @@ impl Pipelines {
     /// [`Code::Closed`] when the logs are given up meanwhile; else why one of them can't be delivered,
     /// if waiting does not mend that.
     pub(super) async fn delivered(&self) -> Result<()> {
+        if !self.is_at_home() {
+            return Err(Error::new(Code::Forked));
+        }
         let leaving = self.leaving.listen();
         let running = {
             let state = self.state();
@@ -142,6 +170,9 @@ impl Pipelines {
 
     /// Ends the tasks, and gives the logs up to whoever comes next.
     pub(super) fn leave(&self) {
+        if !self.is_at_home() {
+            return; // the parent's logs are not ours to give up
+        }
         let running = {
             let mut state = self.state();
             state.left = true;
@@ -157,7 +188,7 @@ impl Pipelines {
 
     pub(super) fn stats(&self) -> UsageStats {
         let state = self.state();
-        state.running.iter().fold(state.ended, |sum, pipeline| sum.plus(pipeline.stats()))
+        state.running.iter().fold(state.ended, |sum, pipeline| sum + pipeline.stats())
     }
 
     /// How the spool is.
@@ -172,6 +203,7 @@ impl Pipelines {
             dir: self.spool.dir.clone(),
             not_writable: self.spool.try_to_write().err(),
             pending: self.stats().pending,
+            rejected_files: self.spool.dead_letters().names().map_or(0, |names| names.len()),
             bytes: running.iter().map(|pipeline| pipeline.log().bytes()).sum(),
             oldest,
             last_error: self.last_error(),
@@ -185,4 +217,10 @@ impl Pipelines {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_read_only(error: &Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+
+    matches!(error.io_kind(), Some(PermissionDenied | ReadOnlyFilesystem))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::log::Record;
-use crate::model::{LossReason, UsageEvent, UsageRange};
+use crate::model::{LossReason, Timestamp, UsageEvent, UsageRange};
 
 /// A [`UsageRange`] whose events are the very bytes that were written.
 pub(super) struct Range {
@@ -15,8 +15,15 @@ pub(super) struct Range {
 
 struct Entry {
     number: u64,
-    /// None: what was written under this number can't be read any more.
-    event: Option<Box<RawValue>>,
+    event: Result<Box<RawValue>, LossReason>,
+}
+
+/// What the log and its limits say about events that are not to be sent.
+pub(super) struct Losses<F> {
+    /// Why a number has no record.
+    pub(super) missing: F,
+    /// Events from before this are too old.
+    pub(super) expired_before: Option<Timestamp>,
 }
 
 /// A range as it goes over the wire.
@@ -39,18 +46,23 @@ struct Item<'a> {
 impl Range {
     /// The numbers after `answered`, of a log whose last is `last` and whose next readable records
     /// are these: as many as the marketplace takes at once, and at least one.
-    pub(super) fn after(answered: u64, records: Vec<Record>, last: u64) -> Range {
+    pub(super) fn after<F: Fn(u64) -> LossReason>(
+        answered: u64,
+        records: Vec<Record>,
+        last: u64,
+        losses: &Losses<F>,
+    ) -> Range {
         // Without a record to read, none of the numbers that are left can be read.
         let end = if records.is_empty() { last } else { answered };
+        let missing = |number| Entry { number, event: Err((losses.missing)(number)) };
         let mut entries = Vec::new();
         let mut next = answered + 1;
         for record in records {
-            let event = serde_json::from_slice(&record.bytes).ok();
-            entries.extend((next..record.number).take(UsageRange::MAX_ITEMS).map(Entry::lost));
-            entries.push(Entry { number: record.number, event });
+            entries.extend((next..record.number).take(UsageRange::MAX_ITEMS).map(missing));
             next = record.number + 1;
+            entries.push(Entry::of(record, losses.expired_before));
         }
-        entries.extend((next..=end).take(UsageRange::MAX_ITEMS).map(Entry::lost));
+        entries.extend((next..=end).take(UsageRange::MAX_ITEMS).map(missing));
         let mut range = Range { entries };
         range.truncate(UsageRange::MAX_ITEMS);
         range.truncate(range.entries_with_few_keys());
@@ -70,8 +82,8 @@ impl Range {
     pub(super) fn wire<'a>(&'a self, producer: &'a str, epoch: u64) -> Wire<'a> {
         let item = |entry: &'a Entry| Item {
             number: entry.number,
-            event: entry.event.as_deref(),
-            lost: entry.event.is_none().then_some(LossReason::Damaged),
+            event: entry.event.as_deref().ok(),
+            lost: entry.event.as_ref().err().copied(),
         };
         Wire { producer, epoch, items: self.entries.iter().map(item).collect() }
     }
@@ -90,14 +102,36 @@ impl Range {
     }
 
     pub(super) fn event(&self, number: Option<u64>) -> Option<UsageEvent> {
-        let entry = self.entries.iter().find(|entry| Some(entry.number) == number)?;
-        serde_json::from_str(entry.event.as_ref()?.get()).ok()
+        serde_json::from_str(self.entry(number)?.event.as_ref().ok()?.get()).ok()
+    }
+
+    /// As what a number was declared lost, if it was.
+    pub(super) fn loss(&self, number: Option<u64>) -> Option<LossReason> {
+        self.entry(number)?.event.as_ref().err().copied()
+    }
+
+    fn entry(&self, number: Option<u64>) -> Option<&Entry> {
+        let first = self.entries.first()?.number;
+        self.entries.get(usize::try_from(number?.checked_sub(first)?).ok()?)
     }
 }
 
 impl Entry {
-    fn lost(number: u64) -> Self {
-        Entry { number, event: None }
+    fn of(Record { number, bytes }: Record, expired_before: Option<Timestamp>) -> Entry {
+        #[derive(Deserialize)]
+        struct Dated {
+            occurred_at: Timestamp,
+        }
+        let event = serde_json::from_slice(&bytes).map_err(|_| LossReason::Damaged);
+        let event = event.and_then(|event: Box<RawValue>| {
+            let dated =
+                expired_before.and_then(|_| serde_json::from_str::<Dated>(event.get()).ok());
+            match dated {
+                Some(dated) if Some(dated.occurred_at) < expired_before => Err(LossReason::Expired),
+                _ => Ok(event),
+            }
+        });
+        Entry { number, event }
     }
 
     fn idempotency_key(&self) -> Option<String> {
@@ -105,7 +139,7 @@ impl Entry {
         struct Keyed {
             idempotency_key: Option<String>,
         }
-        let keyed: Keyed = serde_json::from_str(self.event.as_ref()?.get()).ok()?;
+        let keyed: Keyed = serde_json::from_str(self.event.as_ref().ok()?.get()).ok()?;
         keyed.idempotency_key
     }
 }
@@ -122,25 +156,29 @@ mod tests {
         Record { number, bytes: format!(r#"{{"idempotency_key":"k{number}"}}"#).into_bytes() }
     }
 
+    fn after(answered: u64, records: Vec<Record>, last: u64) -> Range {
+        let missing = |_| LossReason::Damaged;
+        Range::after(answered, records, last, &Losses { missing, expired_before: None })
+    }
+
     /// The numbers, those of lost records negative.
     fn numbers(range: &Range) -> Vec<i64> {
-        let signed =
-            |entry: &Entry| entry.number as i64 * if entry.event.is_some() { 1 } else { -1 };
+        let signed = |entry: &Entry| entry.number as i64 * if entry.event.is_ok() { 1 } else { -1 };
         range.entries.iter().map(signed).collect()
     }
 
     #[test]
     fn what_is_missing_is_declared_before_between_and_behind() {
-        let range = Range::after(2, vec![record(4), record(7)], 9);
+        let range = after(2, vec![record(4), record(7)], 9);
         assert_eq!(numbers(&range), [-3, 4, -5, -6, 7]);
-        let rest = Range::after(7, Vec::new(), 9);
+        let rest = after(7, Vec::new(), 9);
         assert_eq!(numbers(&rest), [-8, -9]);
     }
 
     #[test]
     fn a_record_that_is_no_json_is_lost() {
         let broken = Record { number: 1, bytes: b"{".to_vec() };
-        assert_eq!(numbers(&Range::after(0, vec![broken, record(2)], 2)), [-1, 2]);
+        assert_eq!(numbers(&after(0, vec![broken, record(2)], 2)), [-1, 2]);
     }
 
     #[test]
@@ -148,7 +186,7 @@ mod tests {
         let mut answered = 0;
         let mut ranges = 0;
         while answered < 3_001 {
-            let range = Range::after(answered, vec![record(3_001)], 3_001);
+            let range = after(answered, vec![record(3_001)], 3_001);
             assert!((1..=UsageRange::MAX_ITEMS).contains(&range.len()));
             answered = range.last();
             ranges += 1;
@@ -158,9 +196,22 @@ mod tests {
 
     #[test]
     fn a_range_has_no_more_keys_than_are_taken() {
-        let range = Range::after(0, (1..=200).map(keyed).collect(), 200);
+        let range = after(0, (1..=200).map(keyed).collect(), 200);
         assert_eq!(range.len(), UsageRange::MAX_KEYS);
         let same = |number| Record { number, ..keyed(1) };
-        assert_eq!(Range::after(0, (1..=200).map(same).collect(), 200).len(), 200);
+        assert_eq!(after(0, (1..=200).map(same).collect(), 200).len(), 200);
+    }
+
+    #[test]
+    fn what_is_too_old_is_declared_so() {
+        let dated = |number, day| {
+            let bytes = format!(r#"{{"occurred_at":"2026-11-{day:02}T00:00:00Z"}}"#).into_bytes();
+            Record { number, bytes }
+        };
+        let expired_before = Some("2026-11-10T00:00:00Z".parse().expect("RFC 3339"));
+        let losses = Losses { missing: |_| LossReason::Overflow, expired_before };
+        let range = Range::after(0, vec![dated(1, 9), dated(3, 10)], 3, &losses);
+        let told: Vec<_> = (1..=3).map(|number| range.loss(Some(number))).collect();
+        assert_eq!(told, [Some(LossReason::Expired), Some(LossReason::Overflow), None]);
     }
 }

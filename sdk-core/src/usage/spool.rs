@@ -6,6 +6,8 @@
 //!         lock                                held while the process lives
 //!         owner.json                          {"format":1,"producer":"prd_01K…","epoch":0}
 //!         00000000000000000001.log            segments
+//!     quarantine/                             what was found damaged
+//!     rejected/                               events that the marketplace refused
 //! ```
 //!
 //! The log of a process that died is adopted: its epoch grows by one, so that the marketplace
@@ -18,7 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::SpoolLimits;
 use super::log::{RecordLog, SEGMENT, SegmentLog};
+use super::rejected::DeadLetters;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
 use crate::model::{Code, Timestamp, new_id};
@@ -26,11 +30,13 @@ use crate::model::{Code, Timestamp, new_id};
 const FORMAT: u32 = 1;
 const OWNER: &str = "owner.json";
 
+#[derive(Clone)]
 pub(crate) struct Spool {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) files: Arc<dyn Files>,
     /// The principal's folder.
     pub(crate) dir: PathBuf,
+    pub(crate) limits: SpoolLimits,
 }
 
 /// A log and the right to send it.
@@ -76,7 +82,7 @@ impl Spool {
             Error::because(Code::SpoolFailed, "Another process took the new spool's folder.")
         })?;
         self.write_owner(dir, id, 0)?;
-        let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir)?;
+        let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
         let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
         Ok(Producer { id, epoch: 0, log, files, dir, lock: Mutex::new(Some(lock)) })
     }
@@ -130,6 +136,11 @@ impl Spool {
         self.files.remove(dir).map_err(|error| self.failed(error))
     }
 
+    /// Where the events are that the marketplace refused.
+    pub(super) fn dead_letters(&self) -> DeadLetters {
+        DeadLetters { files: self.files.clone(), dir: self.dir.join("rejected") }
+    }
+
     fn lock(&self, dir: &Path) -> Result<Option<Box<dyn Lock>>> {
         self.files.lock(&dir.join("lock")).map_err(|error| self.failed(error))
     }
@@ -158,6 +169,12 @@ impl Producer {
         if let Err(error) = self.remove() {
             tracing::warn!(%error, "an empty spool could not be removed");
         }
+    }
+
+    /// Gives the log up to the process that has taken it over, whatever is in it.
+    pub(super) fn abandon(&self) {
+        self.log.seal();
+        self.lock().take();
     }
 
     /// The segments first, and the owner before the folder: whenever this is interrupted, what is

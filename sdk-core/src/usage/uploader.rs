@@ -1,22 +1,24 @@
 //! Sends a producer's log, range by range, until the marketplace has answered for all of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::Event as Signal;
 use futures_util::future::select;
 
-use super::log::{Most, RecordLog, SegmentLog};
-use super::range::Range;
+use super::log::{Most, RecordLog, SegmentLog, Taken};
+use super::range::{Losses as NotSent, Range};
+use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
-use super::tracker::UsageStats;
+use super::stats::{Losses, UsageStats};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
-use crate::http::{Call, Clock, HttpClient, RetryPolicy, full_jitter};
+use crate::http::{Call, Clock, HttpClient, RetryPolicy, SecretKey, full_jitter};
 use crate::model::{
-    Code, EventStatus, Secret, Timestamp, TrackUsageResult, UsageEvent, UsageRange,
+    Code, EventStatus, LossReason, Timestamp, TrackUsageResult, UsageEvent, UsageRange,
 };
 use crate::reach::Reach;
 
@@ -37,6 +39,9 @@ const HURRIED_WAIT: Duration = Duration::from_millis(500);
 /// not stop usage for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// How many events are remembered that were rejected or lost, for those who ask by their receipts.
+const MAX_REMEMBERED: usize = 10_000;
+
 /// What uploading needs of the rest of the SDK.
 pub(crate) struct Uplink {
     pub(crate) host: Arc<dyn Host>,
@@ -44,7 +49,7 @@ pub(crate) struct Uplink {
     pub(crate) http: Arc<HttpClient>,
     pub(crate) reach: Arc<Reach>,
     pub(crate) announcer: Arc<Announcer>,
-    pub(crate) secret_key: Secret,
+    pub(crate) secret_key: Arc<SecretKey>,
 }
 
 /// A producer's log on its way to the marketplace.
@@ -53,6 +58,11 @@ pub(super) struct Pipeline {
     /// The last number that is answered for; the next range begins after it.
     answered: AtomicU64,
     accounts: Mutex<Accounts>,
+    /// Another process has taken the log over, or this one has given it up.
+    left: AtomicBool,
+    /// How old an event may be that is sent.
+    max_age: Option<Duration>,
+    dead_letters: DeadLetters,
     /// Up to which number somebody waits, so that the uploader does not linger.
     hurried: AtomicU64,
     /// How often somebody has been in a hurry: a pause ends when this moves.
@@ -68,8 +78,12 @@ struct Accounts {
     opened_after: u64,
     delivered: u64,
     rejected: u64,
-    lost: u64,
+    lost: Losses,
     failure: Option<Failure>,
+    /// What became of events that were not counted, by their numbers: the latest.
+    refused: BTreeMap<u64, Code>,
+    /// Up to which number that is forgotten.
+    forgotten: u64,
 }
 
 /// Why the last attempt failed.
@@ -80,9 +94,16 @@ struct Failure {
 }
 
 impl Pipeline {
-    pub(super) fn new(producer: Producer) -> Self {
+    pub(super) fn new(
+        producer: Producer,
+        max_age: Option<Duration>,
+        dead_letters: DeadLetters,
+    ) -> Self {
         let opened_after = producer.log.trimmed();
         Pipeline {
+            left: AtomicBool::new(false),
+            max_age,
+            dead_letters,
             producer,
             answered: AtomicU64::new(opened_after),
             accounts: Mutex::new(Accounts { opened_after, ..Accounts::default() }),
@@ -94,10 +115,32 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn append(&self, record: &[u8]) -> Result<super::log::Ticket> {
-        let ticket = self.producer.log.append(record)?;
+    pub(super) fn append(&self, record: &[u8]) -> Result<Taken> {
+        let taken = self.producer.log.append(record)?;
         self.appended.notify(1);
-        Ok(ticket)
+        Ok(taken)
+    }
+
+    /// Completes when the event of that number is counted.
+    ///
+    /// # Errors
+    /// Why it will never be, or [`Code::Closed`] when nobody here sends it any more.
+    pub(super) async fn answer(&self, number: u64) -> Result<()> {
+        loop {
+            let progress = self.progress.listen();
+            if self.answered() >= number {
+                let accounts = self.accounts();
+                return match accounts.refused.get(&number) {
+                    Some(code) => Err(Error::new(*code)),
+                    None if number <= accounts.forgotten => Err(Error::new(Code::Unknown)),
+                    None => Ok(()),
+                };
+            }
+            if self.has_left() {
+                return Err(Error::new(Code::Closed));
+            }
+            progress.await;
+        }
     }
 
     pub(super) fn producer_id(&self) -> &str {
@@ -138,6 +181,12 @@ impl Pipeline {
 
     pub(super) fn leave(&self) {
         self.producer.leave(self.answered());
+        self.left.store(true, Ordering::Release);
+        self.progress.notify(usize::MAX);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     pub(super) fn last_error(&self) -> Option<Error> {
@@ -153,10 +202,14 @@ impl Pipeline {
     }
 
     pub(super) fn stats(&self) -> UsageStats {
+        let log = &self.producer.log;
         let accounts = self.accounts();
-        let Accounts { opened_after, delivered, rejected, lost, .. } = *accounts;
-        let tracked = self.producer.log.last() - opened_after;
-        let pending = tracked.saturating_sub(delivered + rejected + lost);
+        let Accounts { opened_after, delivered, rejected, mut lost, .. } = *accounts;
+        for reason in [LossReason::Overflow, LossReason::Unacknowledged] {
+            lost = lost + Losses::many(log.lost_after(self.answered(), reason), reason);
+        }
+        let tracked = log.last().saturating_sub(opened_after);
+        let pending = tracked.saturating_sub(delivered + rejected + lost.total());
         UsageStats { tracked, delivered, pending, rejected, lost }
     }
 
@@ -170,7 +223,7 @@ impl Pipeline {
 
     /// Ends when a log that was left behind is empty; may be stopped at any await.
     pub(super) async fn upload(&self, uplink: &Uplink) {
-        loop {
+        while !self.has_left() {
             if !self.was_left_behind() {
                 self.gather(uplink).await;
             } else if self.answered() == self.producer.log.last() {
@@ -181,7 +234,11 @@ impl Pipeline {
             let hurries = self.hurries();
             match self.producer.log.scan(answered, Most::A_BATCH).await {
                 Ok(records) => {
-                    self.deliver(uplink, Range::after(answered, records, last)).await;
+                    let missing = |number| self.producer.log.loss(number);
+                    let now = uplink.clock.now();
+                    let losses =
+                        NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
+                    self.deliver(uplink, Range::after(answered, records, last, &losses)).await;
                 }
                 Err(error) => self.wait(uplink, error, BLOCKED_RECHECK, hurries).await,
             }
@@ -218,6 +275,9 @@ impl Pipeline {
             if let Some(fence) = error.fence().filter(|fence| *fence < self.answered()) {
                 return self.go_back_to(uplink, fence, error);
             }
+            if error.code() == Code::EpochSuperseded {
+                return self.make_way(uplink, error);
+            }
             let delay = match error.is_retryable() {
                 true => full_jitter(&*uplink.host, delays.next().unwrap_or_default()),
                 false => BLOCKED_RECHECK,
@@ -229,7 +289,7 @@ impl Pipeline {
 
     async fn send(&self, uplink: &Uplink, range: &Range) -> Result<TrackUsageResult> {
         let wire = range.wire(&self.producer.id, self.producer.epoch);
-        let call = Call::post("/api/track-usage", &wire)?.bearer(&uplink.secret_key);
+        let call = Call::post("/api/track-usage", &wire)?.with_key(&uplink.secret_key);
         let call = call.without_effect(); // the fence counts it once
         let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
         if result.fence.is_none_or(|fence| fence < range.last()) {
@@ -240,22 +300,30 @@ impl Pipeline {
     }
 
     fn absorb(&self, uplink: &Uplink, range: &Range, result: TrackUsageResult) {
-        let sent = range.len() as u64;
         let with = |status| result.results.iter().filter(move |outcome| outcome.status == status);
-        for outcome in with(EventStatus::Rejected) {
-            if let Some(event) = range.event(outcome.number) {
-                let code = outcome.code.unwrap_or(Code::Unknown);
-                uplink.announcer.announce(Event::UsageRejected { event, code });
-            }
-        }
-        let rejected = (with(EventStatus::Rejected).count() as u64).min(sent);
-        let lost = (with(EventStatus::Lost).count() as u64).min(sent - rejected);
-        let delivered = sent - rejected - lost;
+        let rejected: Vec<(u64, Code)> = with(EventStatus::Rejected)
+            .filter_map(|outcome| Some((outcome.number?, outcome.code.unwrap_or(Code::Unknown))))
+            .take(range.len())
+            .collect();
+        let lost = with(EventStatus::Lost).filter_map(|outcome| {
+            Some((outcome.number?, range.loss(outcome.number).unwrap_or(LossReason::Damaged)))
+        });
+        let lost: Vec<(u64, LossReason)> = lost.take(range.len() - rejected.len()).collect();
+        let delivered = (range.len() - rejected.len() - lost.len()) as u64;
+        self.keep_rejected(uplink, range, &rejected);
         {
             let mut accounts = self.accounts();
             accounts.delivered += delivered;
-            accounts.rejected += rejected;
-            accounts.lost += lost;
+            accounts.rejected += rejected.len() as u64;
+            accounts.lost =
+                lost.iter().fold(accounts.lost, |sum, (_, reason)| sum + Losses::of(*reason));
+            accounts.refused.extend(rejected);
+            accounts.refused.extend(lost.iter().map(|(number, _)| (*number, Code::UsageLost)));
+            while accounts.refused.len() > MAX_REMEMBERED
+                && let Some((number, _)) = accounts.refused.pop_first()
+            {
+                accounts.forgotten = number;
+            }
             accounts.failure = None;
             self.answered.store(range.last(), Ordering::Release);
         }
@@ -263,6 +331,39 @@ impl Pipeline {
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });
         }
+        self.progress.notify(usize::MAX);
+    }
+
+    /// Before the log may forget them: whoever is rejected by mistake can be replayed.
+    fn keep_rejected(&self, uplink: &Uplink, range: &Range, rejected: &[(u64, Code)]) {
+        let events: Vec<RejectedUsage> = rejected
+            .iter()
+            .filter_map(|(number, code)| {
+                Some(RejectedUsage { code: *code, event: range.event(Some(*number))? })
+            })
+            .collect();
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = self.dead_letters.keep(&self.producer.id, range.last(), &events) {
+            tracing::warn!(%error, "rejected usage could not be kept");
+        }
+        for RejectedUsage { event, code } in events {
+            uplink.announcer.announce(Event::UsageRejected { event, code });
+        }
+    }
+
+    /// Another process has taken the log over: what is in it is that one's to send, and new events
+    /// get a log of their own.
+    fn make_way(&self, uplink: &Uplink, error: Error) {
+        uplink.announcer.announce(Event::UsageWaiting { error });
+        self.producer.abandon();
+        {
+            let mut accounts = self.accounts();
+            accounts.opened_after = self.producer.log.last();
+            accounts.opened_after -= accounts.delivered + accounts.rejected + accounts.lost.total();
+        }
+        self.left.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
     }
 

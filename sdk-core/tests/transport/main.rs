@@ -1,5 +1,6 @@
 //! The corners of HTTP that a well-behaved server never shows: proxies, garbage, silence.
 
+mod keys;
 mod retries;
 mod script;
 mod stage;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloudnestle_marketplace::{Builder, MarketplaceSdk, TokenPair};
+use cloudnestle_marketplace::{Builder, MarketplaceSdk, TokenPair, ValidationMode};
 use cloudnestle_mock_server::MockServer;
 use serde_json::json;
 use wiremock::matchers::path;
@@ -40,6 +40,11 @@ impl Stage {
             .secret_key(self.secret_key.as_str())
             .solution("sol_faiss_search")
             .spool_in_memory()
+    }
+
+    /// For an SDK that needs no more than the keys to know its user.
+    pub(crate) fn local(&self) -> Builder {
+        self.builder().validation(ValidationMode::Local)
     }
 
     pub(crate) fn sdk(&self) -> MarketplaceSdk {

@@ -39,25 +39,27 @@ pub(super) enum Step {
     Damaged(u64, usize),
     /// So many bytes are no frame; try behind them.
     Skip(usize),
-    /// The frame goes on behind the end of what was read. Its number, if its header is there.
-    Incomplete(Option<u64>),
+    /// The bytes begin as a frame does, which goes on behind their end. Behind the end of a file,
+    /// that is a write that was torn.
+    Incomplete,
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Step {
-    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Step::Incomplete(None) };
+    if !may_begin_here(bytes) {
+        return Step::Skip(next_beginning(bytes));
+    }
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Step::Incomplete };
     let word = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     let length = word(4) as usize;
-    let sound = header[..4] == MARKER
-        && crc32c::crc32c(&header[..20]) == word(20)
-        && length <= MAX_RECORD_BYTES;
+    let sound = crc32c::crc32c(&header[..20]) == word(20) && length <= MAX_RECORD_BYTES;
     if !sound {
-        return Step::Skip(next_marker(bytes));
+        return Step::Skip(next_beginning(bytes));
     }
     let number = u64::from(word(8)) | u64::from(word(12)) << 32;
     let Some(record) = bytes.get(HEADER_BYTES..HEADER_BYTES + length) else {
-        return Step::Incomplete(Some(number));
+        return Step::Incomplete;
     };
     if crc32c::crc32c(record) != word(16) {
         return Step::Damaged(number, HEADER_BYTES + length);
@@ -66,10 +68,14 @@ pub(super) fn decode(bytes: &[u8]) -> Step {
 }
 
 /// Where the next frame may begin, not counting the one at 0.
-fn next_marker(bytes: &[u8]) -> usize {
-    let found = bytes[1..].windows(MARKER.len()).position(|window| window == MARKER);
-    // A marker may lie half behind the end of what was read: keep its possible beginning.
-    found.map_or(bytes.len() - (MARKER.len() - 1), |at| at + 1)
+fn next_beginning(bytes: &[u8]) -> usize {
+    (1..bytes.len()).find(|&at| may_begin_here(&bytes[at..])).unwrap_or(bytes.len())
+}
+
+/// Whether bytes begin with the marker, or with as much of it as they are long.
+fn may_begin_here(bytes: &[u8]) -> bool {
+    let seen = bytes.len().min(MARKER.len());
+    bytes[..seen] == MARKER[..seen]
 }
 
 #[cfg(test)]
@@ -86,7 +92,7 @@ mod tests {
                     bytes = &bytes[length..];
                 }
                 Step::Damaged(_, length) | Step::Skip(length) => bytes = &bytes[length..],
-                Step::Incomplete(_) => return records,
+                Step::Incomplete => return records,
             }
         }
     }

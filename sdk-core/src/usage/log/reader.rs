@@ -2,6 +2,7 @@ use std::io;
 use std::path::Path;
 
 use super::frame::{self, FILE_HEADER, HEADER_BYTES, MAX_RECORD_BYTES, Step};
+use super::gone::Gap;
 use super::segments::{Segment, failed, segment_path};
 use super::{Most, Record};
 use crate::error::Result;
@@ -19,23 +20,58 @@ pub(super) struct Cursor {
     pub(super) offset: u64,
 }
 
-/// Collects records until it has enough.
+/// Bytes that can't be read as what was written, and where they lie.
+pub(super) struct Damage {
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Collects records until it has enough, and tells of everything else it meets.
 pub(super) struct Reader<'a> {
-    pub(super) files: &'a dyn Files,
-    pub(super) dir: &'a Path,
-    pub(super) most: Most,
+    files: &'a dyn Files,
+    dir: &'a Path,
+    /// None: the records are passed by.
+    most: Option<Most>,
     pub(super) place: Cursor,
     pub(super) found: Vec<Record>,
+    /// What the log itself says is gone.
+    pub(super) gone: Vec<Gap>,
+    pub(super) damage: Vec<Damage>,
     /// The highest number met, be its record readable or not.
-    pub(super) highest: u64,
+    highest: u64,
+    /// Something that has no number follows the highest.
+    damaged_end: bool,
     bytes: usize,
     full: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(files: &'a dyn Files, dir: &'a Path, most: Most, place: Cursor) -> Self {
-        let highest = place.after;
-        Reader { files, dir, most, place, found: Vec::new(), highest, bytes: 0, full: false }
+    pub(super) fn new(
+        files: &'a dyn Files,
+        dir: &'a Path,
+        most: Option<Most>,
+        place: Cursor,
+    ) -> Self {
+        Reader {
+            files,
+            dir,
+            most,
+            place,
+            found: Vec::new(),
+            gone: Vec::new(),
+            damage: Vec::new(),
+            highest: place.after,
+            damaged_end: false,
+            bytes: 0,
+            full: false,
+        }
+    }
+
+    /// The last number that was acknowledged, as far as the log tells. A write that was torn at the
+    /// end was not; whatever else lies there was at least one record, and has to be declared lost.
+    pub(super) fn last(&self) -> u64 {
+        self.highest + u64::from(self.damaged_end)
     }
 
     /// Reads the segments from the place on.
@@ -63,7 +99,7 @@ impl<'a> Reader<'a> {
             };
             let used = self.take_frames(&chunk);
             if used == 0 {
-                break; // the end of the file, or a torn frame
+                break; // the end of the file, or a write that was torn
             }
             self.place.offset += used as u64;
         }
@@ -83,28 +119,63 @@ impl<'a> Reader<'a> {
                     used += length;
                 }
                 Step::Damaged(number, length) => {
-                    self.highest = self.highest.max(number);
+                    self.meet(number);
+                    self.note_damage(used, &chunk[used..used + length]);
                     used += length;
                 }
-                Step::Skip(length) => used += length,
-                Step::Incomplete(number) => {
-                    self.highest = self.highest.max(number.unwrap_or(0));
-                    return used;
+                Step::Skip(length) => {
+                    let skipped = &chunk[used..used + length];
+                    // A file may have grown before what was written to it reached the disk.
+                    if skipped.iter().any(|byte| *byte != 0) {
+                        self.damaged_end = true;
+                        self.note_damage(used, skipped);
+                    }
+                    used += length;
                 }
+                Step::Incomplete => return used,
             }
         }
     }
 
+    fn note_damage(&mut self, used: usize, bytes: &[u8]) {
+        let Cursor { segment, offset, .. } = self.place;
+        let offset = offset + used as u64;
+        match self.damage.last_mut() {
+            Some(Damage { segment: same, offset: begin, bytes: earlier })
+                if *same == segment
+                    && *begin + earlier.len() as u64 == offset
+                    && earlier.len() < READ_BYTES =>
+            {
+                earlier.extend_from_slice(bytes);
+            }
+            _ => self.damage.push(Damage { segment, offset, bytes: bytes.to_vec() }),
+        }
+    }
+
+    fn meet(&mut self, number: u64) {
+        self.highest = self.highest.max(number);
+        self.damaged_end = false;
+    }
+
     /// Whether there was room for the record.
     fn take(&mut self, record: Record) -> bool {
+        if let Some(gap) = Gap::noted(&record) {
+            self.meet(gap.last);
+            self.gone.push(gap);
+            return true;
+        }
         if record.number <= self.place.after {
             return true; // before what was asked for
         }
-        let over = self.bytes + record.bytes.len() > self.most.bytes;
-        self.full = !self.found.is_empty() && (over || self.found.len() >= self.most.records);
+        let Some(most) = self.most else {
+            self.meet(record.number);
+            return true;
+        };
+        let over = self.bytes + record.bytes.len() > most.bytes;
+        self.full = !self.found.is_empty() && (over || self.found.len() >= most.records);
         if !self.full {
             self.place.after = record.number;
-            self.highest = self.highest.max(record.number);
+            self.meet(record.number);
             self.bytes += record.bytes.len();
             self.found.push(record);
         }

@@ -3,7 +3,7 @@
 //! An append is one `write`; an fsync follows within half a second, or at once when somebody waits
 //! for it, and serves everybody who appended before it (group commit).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, select};
 
 use super::frame::{self, FILE_HEADER, MAX_RECORD_BYTES};
-use super::reader::{Cursor, Reader};
-use super::{Most, Record, RecordLog, Ticket};
+use super::gone::{Gap, Gone, NOTE};
+use super::reader::{Cursor, Damage, Reader};
+use super::{Most, Record, RecordLog, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{AppendFile, Files, Host};
-use crate::model::Code;
+use crate::model::{Code, LossReason};
+use crate::usage::limits::{Overflow, SpoolLimits};
 
 /// The most an acknowledged record waits for its fsync. Vector's disk buffer has the same bound.
 const SYNC_WITHIN: Duration = Duration::from_millis(500);
@@ -28,13 +30,17 @@ const SYNC_WITHIN: Duration = Duration::from_millis(500);
 /// after a crash sent again, in units of this: about 4,500 events.
 pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
 
-/// The most a log may hold: about 2 million events, a day at 25 a second.
-const MAX_LOG_BYTES: u64 = 512 * 1024 * 1024;
+/// So many segments make up what a log may hold: to drop the oldest of them is to lose an eighth.
+const SEGMENTS: u64 = 8;
+
+/// The most pieces of a log that are kept in quarantine, each a quarter of a megabyte or less.
+const MAX_QUARANTINED: usize = 256;
 
 pub(crate) struct SegmentLog {
     host: Arc<dyn Host>,
     files: Arc<dyn Files>,
     dir: PathBuf,
+    limits: SpoolLimits,
     state: Mutex<State>,
     /// Held by the task that syncs: an fsync that began later must not end earlier.
     syncing: futures_util::lock::Mutex<()>,
@@ -55,8 +61,16 @@ struct State {
     bytes: u64,
     /// The next number to give out.
     next: u64,
-    /// The last number whose record was written: what was acknowledged.
+    /// The last number that was acknowledged.
     last: u64,
+    /// Up to which number everything is answered for.
+    answered: u64,
+    /// The numbers that have no record.
+    gone: Gone,
+    /// Those of them that the log itself does not tell yet.
+    unnoted: Vec<Gap>,
+    /// Where there was damage that is in quarantine.
+    quarantined: BTreeSet<(u64, u64)>,
     /// Up to which number an fsync was made.
     synced_through: u64,
     /// The numbers whose fsync failed: nobody knows what became of those.
@@ -80,6 +94,9 @@ pub(super) struct Segment {
 
 const TO_THE_END: u64 = u64::MAX;
 
+/// Beside the folders of the producers: what was found damaged.
+const QUARANTINE: &str = "quarantine";
+
 /// How the names of segment files end.
 pub(crate) const SEGMENT: &str = ".log";
 
@@ -89,8 +106,9 @@ impl SegmentLog {
         host: Arc<dyn Host>,
         files: Arc<dyn Files>,
         dir: &Path,
+        limits: SpoolLimits,
     ) -> Result<Arc<Self>> {
-        let log = SegmentLog::over(host, files, dir, State::default());
+        let log = SegmentLog::over(host, files, dir, limits, State::default());
         log.state().begin_segment(&*log.files, dir).map_err(failed)?;
         Ok(Arc::new(log))
     }
@@ -105,29 +123,33 @@ impl SegmentLog {
         let mut firsts: Vec<u64> =
             names.iter().filter_map(|name| name.strip_suffix(SEGMENT)?.parse().ok()).collect();
         firsts.sort_unstable();
-        let mut last = firsts.last().map_or(0, |first| first - 1);
+        let begun = firsts.last().map_or(0, |first| first - 1);
         let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
         let state = State { segments: segments.collect(), read_only: true, ..State::default() };
-        let log = SegmentLog::over(host, files, dir, state);
-        loop {
-            // A record that can't be read counts as well: it has to be declared lost.
-            let highest = log.read(last, Most::A_BATCH).await?.highest;
-            if highest == last {
-                break;
-            }
-            last = highest;
-        }
+        let log = SegmentLog::over(host, files, dir, SpoolLimits::default(), state);
+        let survey = log.read(0, None).await?;
+        // A record that can't be read counts as well: it has to be declared lost.
+        let last = survey.last().max(begun);
         let mut state = log.state();
         (state.next, state.last) = (last + 1, last);
+        survey.gone.iter().for_each(|gap| state.gone.add(*gap));
         drop(state);
+        drop(survey);
         Ok(Arc::new(log))
     }
 
-    fn over(host: Arc<dyn Host>, files: Arc<dyn Files>, dir: &Path, state: State) -> Self {
+    fn over(
+        host: Arc<dyn Host>,
+        files: Arc<dyn Files>,
+        dir: &Path,
+        limits: SpoolLimits,
+        state: State,
+    ) -> Self {
         SegmentLog {
             host,
             files,
             dir: dir.to_owned(),
+            limits,
             state: Mutex::new(state),
             syncing: futures_util::lock::Mutex::new(()),
             synced: Event::new(),
@@ -194,15 +216,51 @@ impl SegmentLog {
         self.synced.notify(usize::MAX);
     }
 
-    async fn read(&self, after: u64, most: Most) -> Result<Reader<'_>> {
+    /// Why there is no record of that number.
+    pub(crate) fn loss(&self, number: u64) -> LossReason {
+        self.state().gone.reason(number).unwrap_or(LossReason::Damaged)
+    }
+
+    /// How many of the numbers after `number` are known to have no record, and why.
+    pub(crate) fn lost_after(&self, number: u64, reason: LossReason) -> u64 {
+        let state = self.state();
+        state.gone.count_after(number, state.last, reason)
+    }
+
+    /// Reads what is behind `after`: the records, or (without `most`) only what there is.
+    async fn read(&self, after: u64, most: Option<Most>) -> Result<Reader<'_>> {
         let (place, segments) = {
             let state = self.state();
             (state.place_after(after), state.segments.clone())
         };
         let mut reader = Reader::new(&*self.files, &self.dir, most, place);
         reader.read(segments.into_iter()).await?;
-        self.state().cursor = reader.place;
+        for damage in std::mem::take(&mut reader.damage) {
+            self.quarantine(damage);
+        }
+        if most.is_some() {
+            self.state().cursor = reader.place;
+        }
         Ok(reader)
+    }
+
+    /// Keeps what can't be read: somebody may be able to make sense of it.
+    fn quarantine(&self, Damage { segment, offset, bytes }: Damage) {
+        {
+            let mut state = self.state();
+            let full = state.quarantined.len() >= MAX_QUARANTINED;
+            if full || !state.quarantined.insert((segment, offset)) {
+                return;
+            }
+        }
+        let producer = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        let quarantine = self.dir.with_file_name(QUARANTINE);
+        let file = quarantine.join(format!("{producer}-{segment:020}-{offset}"));
+        tracing::warn!(kept_in = %file.display(), "a part of the usage spool is damaged");
+        let kept = self.files.create_dir(&quarantine);
+        if let Err(error) = kept.and_then(|()| self.files.replace(&file, &bytes)) {
+            tracing::warn!(%error, "the damaged part could not be kept");
+        }
     }
 }
 
@@ -231,17 +289,45 @@ impl State {
         Ok(())
     }
 
-    fn append(&mut self, files: &dyn Files, dir: &Path, record: &[u8]) -> Result<u64> {
+    /// Takes a record, or decides what to lose in a log that is full.
+    fn append(&mut self, log: &SegmentLog, record: &[u8]) -> Result<Taken> {
+        let mut dropped = 0;
+        loop {
+            let error = match self.write(log, record) {
+                Ok(number) => {
+                    return Ok(Taken { ticket: Ticket(number), lost: false, dropped });
+                }
+                Err(error) => error,
+            };
+            match log.limits.overflow {
+                _ if error.code() != Code::SpoolFull => return Err(error),
+                Overflow::Reject => return Err(error),
+                Overflow::DropOldest if self.segments.len() > 1 => dropped += self.drop_oldest(log),
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    self.last = self.lose_next(LossReason::Overflow);
+                    let ticket = Ticket(self.last);
+                    return Ok(Taken { ticket, lost: true, dropped: dropped + 1 });
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, log: &SegmentLog, record: &[u8]) -> Result<u64> {
+        let (files, dir) = (&*log.files, &*log.dir);
         if self.read_only {
             return Err(Error::new(Code::Closed));
         }
         self.buffer.clear();
+        for gap in &self.unnoted {
+            let note = serde_json::to_vec(gap)
+                .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
+            frame::encode(NOTE, &note, &mut self.buffer);
+        }
         frame::encode(self.next, record, &mut self.buffer);
-        if record.len() > MAX_RECORD_BYTES || self.bytes + self.buffer.len() as u64 > MAX_LOG_BYTES
-        {
+        if record.len() > MAX_RECORD_BYTES || self.is_full(log.limits) {
             return Err(Error::new(Code::SpoolFull));
         }
-        if self.open.is_none() || self.segments.back().is_none_or(Segment::is_full) {
+        if self.open.is_none() || self.segment_is_full(log.limits) {
             self.begin_segment(files, dir).map_err(failed)?;
         }
         let (Some(file), Some(segment)) = (&self.open, self.segments.back_mut()) else {
@@ -252,22 +338,71 @@ impl State {
             if files.truncate(&torn, segment.bytes).is_err() {
                 // The frame may be there all the same. Its number is not given out again: of two
                 // records with one number the marketplace would count one.
-                self.next += 1;
+                self.lose_next(LossReason::Unacknowledged);
                 self.open = None;
             }
             return Err(failed(error));
         }
         segment.bytes += self.buffer.len() as u64;
         self.bytes += self.buffer.len() as u64;
+        self.unnoted.clear();
         self.last = self.next;
         self.next += 1;
         Ok(self.last)
     }
-}
 
-impl Segment {
-    fn is_full(&self) -> bool {
-        self.bytes >= SEGMENT_BYTES
+    /// Whether one more record is too much.
+    fn is_full(&self, limits: SpoolLimits) -> bool {
+        let numbers = (self.next - 1).saturating_sub(self.answered);
+        let waiting = numbers.saturating_sub(self.gone.all_after(self.answered));
+        self.bytes + self.buffer.len() as u64 > limits.bytes || waiting >= limits.events
+    }
+
+    fn segment_is_full(&self, limits: SpoolLimits) -> bool {
+        let Some(segment) = self.segments.back() else { return true };
+        let bytes = SEGMENT_BYTES.min(limits.bytes / SEGMENTS);
+        segment.bytes >= bytes || self.next - segment.first >= (limits.events / SEGMENTS).max(1)
+    }
+
+    /// Uses the next number up without a record.
+    fn lose_next(&mut self, lost: LossReason) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.lose(Gap { first: number, last: number, lost });
+        number
+    }
+
+    fn lose(&mut self, gap: Gap) {
+        self.gone.add(gap);
+        match self.unnoted.last_mut() {
+            Some(before) if before.last + 1 == gap.first && before.lost == gap.lost => {
+                before.last = gap.last;
+            }
+            _ => self.unnoted.push(gap),
+        }
+    }
+
+    /// Gives up the oldest segment of several, and says how many records that cost.
+    fn drop_oldest(&mut self, log: &SegmentLog) -> u64 {
+        let Some(oldest) = self.segments.pop_front() else { return 0 };
+        let next = self.segments.front().map_or(self.next, |segment| segment.first);
+        self.bytes = self.bytes.saturating_sub(oldest.bytes);
+        if let Err(error) = log.files.remove(&segment_path(&log.dir, oldest.first)) {
+            tracing::warn!(%error, "a full spool could not be emptied");
+        }
+        let (first, lost) = (self.answered + 1, LossReason::Overflow);
+        let mut dropped = 0;
+        for number in first.max(oldest.first)..next {
+            // Some of it may have been gone before.
+            if self.gone.reason(number).is_none() {
+                self.gone.add(Gap { first: number, last: number, lost });
+                dropped += 1;
+            }
+        }
+        // Whatever the segment told of what was gone has to be told again.
+        self.unnoted.retain(|gap| gap.first >= next);
+        self.unnoted.insert(0, Gap { first, last: next - 1, lost });
+        dropped
     }
 }
 
@@ -280,6 +415,10 @@ impl Default for State {
             bytes: 0,
             next: 1,
             last: 0,
+            answered: 0,
+            gone: Gone::default(),
+            unnoted: Vec::new(),
+            quarantined: BTreeSet::new(),
             synced_through: 0,
             failed: Vec::new(),
             unsynced: Vec::new(),
@@ -295,13 +434,16 @@ pub(super) fn segment_path(dir: &Path, first: u64) -> PathBuf {
 }
 
 pub(super) fn failed(error: io::Error) -> Error {
-    Error::new(Code::SpoolFailed).caused_by(error)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+
+    let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+    Error::new(if full { Code::SpoolFull } else { Code::SpoolFailed }).caused_by(error)
 }
 
 impl RecordLog for Arc<SegmentLog> {
-    fn append(&self, record: &[u8]) -> Result<Ticket> {
+    fn append(&self, record: &[u8]) -> Result<Taken> {
         let mut state = self.state();
-        let number = state.append(&*self.files, &self.dir, record)?;
+        let taken = state.append(self, record)?;
         let first = state.unsynced.is_empty();
         if let Some(file) = &state.open
             && !state.unsynced.last().is_some_and(|last| Arc::ptr_eq(last, file))
@@ -313,7 +455,7 @@ impl RecordLog for Arc<SegmentLog> {
         if first {
             self.host.spawn(self.clone().sync_soon().boxed());
         }
-        Ok(Ticket(number))
+        Ok(taken)
     }
 
     fn persisted(&self, Ticket(number): Ticket) -> BoxFuture<'_, Result<u64>> {
@@ -338,11 +480,13 @@ impl RecordLog for Arc<SegmentLog> {
     }
 
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>> {
-        async move { Ok(self.read(after, most).await?.found) }.boxed()
+        async move { Ok(self.read(after, Some(most)).await?.found) }.boxed()
     }
 
     fn trim(&self, through: u64) -> Result<()> {
         let mut state = self.state();
+        state.answered = through;
+        state.gone.forget_through(through);
         let all_delivered = state.last == through;
         // A log that is drained all the time must not keep, and resend, a whole segment for it.
         let grown = state.segments.back().is_some_and(|segment| segment.bytes > SEGMENT_BYTES / 4);

@@ -11,16 +11,18 @@ use futures_util::future::{BoxFuture, ready};
 use super::segments::SEGMENT_BYTES;
 use super::*;
 use crate::host::{AppendFile, Files, Host, Lock, MemoryFiles, native};
-use crate::model::Code;
+use crate::model::{Code, LossReason};
+use crate::usage::limits::{Overflow, SpoolLimits};
 
 /// Files in memory, each of whose powers can be taken away.
 #[derive(Clone, Default)]
-struct Disk {
+pub(crate) struct Disk {
     files: MemoryFiles,
     /// Half of what is appended is written, then there is no room.
     full: Arc<AtomicBool>,
     cannot_cut: Arc<AtomicBool>,
-    cannot_sync: Arc<AtomicBool>,
+    pub(crate) cannot_sync: Arc<AtomicBool>,
+    pub(crate) read_only: Arc<AtomicBool>,
 }
 
 struct DiskFile {
@@ -34,6 +36,9 @@ fn refused(switch: &AtomicBool) -> io::Result<()> {
 
 impl Files for Disk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.read_only.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         self.files.create_dir(dir)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -83,14 +88,29 @@ struct Stage {
 
 impl Stage {
     fn set() -> Stage {
+        Stage::with(SpoolLimits::default())
+    }
+
+    fn with(limits: SpoolLimits) -> Stage {
         let (host, disk, dir) =
             (native("http://localhost").unwrap(), Disk::default(), PathBuf::from("log"));
-        let log = SegmentLog::create(host.clone(), Arc::new(disk.clone()), &dir).unwrap();
+        let log = SegmentLog::create(host.clone(), Arc::new(disk.clone()), &dir, limits).unwrap();
         Stage { host, disk, dir, log }
     }
 
     fn append(&self, record: &str) -> Result<Ticket> {
+        self.take(record).map(|taken| taken.ticket)
+    }
+
+    fn take(&self, record: &str) -> Result<Taken> {
         self.log.append(record.as_bytes())
+    }
+
+    /// Overwrites a part of the last segment.
+    async fn scribble(&self, at: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = self.disk.read_at(&self.file(), 0, 1 << 20).await.unwrap();
+        at(&mut bytes);
+        self.disk.replace(&self.file(), &bytes).unwrap();
     }
 
     /// As another process finds it.
@@ -115,7 +135,7 @@ async fn a_write_that_failed_takes_no_number_and_spoils_nothing() {
     let stage = Stage::set();
     stage.append("one").unwrap();
     stage.disk.full.store(true, Ordering::Relaxed);
-    assert_eq!(stage.append("no room").unwrap_err().code(), Code::SpoolFailed);
+    assert_eq!(stage.append("no room").unwrap_err().code(), Code::SpoolFull);
     assert_eq!(stage.log.last(), 1);
     stage.disk.full.store(false, Ordering::Relaxed);
     stage.append("two").unwrap();
@@ -134,7 +154,11 @@ async fn a_torn_write_that_cannot_be_cut_off_keeps_its_number_to_itself() {
     stage.disk.full.store(false, Ordering::Relaxed);
     stage.append("three").unwrap();
     assert_eq!(numbers(&stage.log).await, [1, 3]);
-    assert_eq!(numbers(&stage.left_behind().await).await, [1, 3]);
+    let left_behind = stage.left_behind().await;
+    assert_eq!(numbers(&left_behind).await, [1, 3]);
+    for log in [&stage.log, &left_behind] {
+        assert_eq!(log.loss(2), LossReason::Unacknowledged, "no loss: the caller was told");
+    }
 }
 
 #[tokio::test]
@@ -180,15 +204,126 @@ async fn segments_follow_one_another_and_are_freed_when_they_are_delivered() {
 }
 
 #[tokio::test]
-async fn a_torn_end_is_known_by_its_number() {
+async fn a_write_that_was_torn_was_never_acknowledged() {
+    for left_of_it in 0..24 + 5 {
+        let stage = Stage::set();
+        for record in ["one", "two", "three"] {
+            stage.append(record).unwrap();
+        }
+        stage.scribble(|bytes| bytes.truncate(bytes.len() - (24 + 5) + left_of_it)).await;
+        let log = stage.left_behind().await;
+        assert_eq!((numbers(&log).await, log.last()), (vec![1, 2], 2));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_grew_and_was_not_written_holds_nothing() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    stage.scribble(|bytes| bytes.resize(4096, 0)).await;
+    let log = stage.left_behind().await;
+    assert_eq!((numbers(&log).await, log.last()), (vec![1], 1));
+}
+
+#[tokio::test]
+async fn damage_at_the_end_is_one_record_that_is_lost() {
     let stage = Stage::set();
     for record in ["one", "two", "three"] {
         stage.append(record).unwrap();
     }
-    let whole = stage.disk.read_at(&stage.file(), 0, 4096).await.unwrap();
-    stage.disk.truncate(&stage.file(), whole.len() as u64 - 1).unwrap();
+    stage
+        .scribble(|bytes| {
+            let at = bytes.len() - (24 + 5) + 6;
+            bytes[at] ^= 0x10;
+        })
+        .await;
     let log = stage.left_behind().await;
     assert_eq!((numbers(&log).await, log.last()), (vec![1, 2], 3));
+    assert_eq!(log.loss(3), LossReason::Damaged);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_kept_in_quarantine() {
+    let stage = Stage::set();
+    for record in ["one", "two", "three"] {
+        stage.append(record).unwrap();
+    }
+    stage.scribble(|bytes| bytes[8 + 24 + 3 + 24] ^= 0x20).await;
+    let log = stage.left_behind().await;
+    assert_eq!(numbers(&log).await, [1, 3]);
+
+    let quarantine = Path::new("quarantine");
+    let names = stage.disk.list(quarantine).unwrap();
+    let [name] = names.as_slice() else { panic!("{names:?}") };
+    let kept = stage.disk.read_at(&quarantine.join(name), 0, 4096).await.unwrap();
+    assert_eq!(kept[24..], *b"Two");
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_and_has_room_again_when_events_are_answered_for() {
+    let stage = Stage::with(SpoolLimits::default().events(20));
+    for _ in 0..20 {
+        stage.append("one").unwrap();
+    }
+    assert_eq!(stage.append("one more").unwrap_err().code(), Code::SpoolFull);
+    stage.log.trim(1).unwrap();
+    stage.append("one more").unwrap();
+    assert_eq!(stage.append("too many").unwrap_err().code(), Code::SpoolFull);
+    assert_eq!(numbers(&stage.left_behind().await).await.pop(), Some(21));
+}
+
+#[tokio::test]
+async fn a_full_log_drops_what_is_new_if_it_is_told_to() {
+    let limits = SpoolLimits::default().events(20).overflow(Overflow::DropNewest);
+    let stage = Stage::with(limits);
+    for n in 1..=50 {
+        let taken = stage.take("one").unwrap();
+        assert_eq!((taken.lost, taken.dropped), (n > 20, u64::from(n > 20)));
+    }
+    assert_eq!((stage.log.last(), stage.log.lost_after(0, LossReason::Overflow)), (50, 30));
+    stage.log.trim(20).unwrap();
+    for _ in 0..20 {
+        assert!(!stage.take("room again").unwrap().lost);
+    }
+    // The next process knows what is gone, and why.
+    let left_behind = stage.left_behind().await;
+    assert_eq!(left_behind.last(), 70);
+    assert!((21..=50).all(|number| left_behind.loss(number) == LossReason::Overflow));
+    assert_eq!(numbers(&left_behind).await.into_iter().filter(|n| *n > 20).count(), 20);
+}
+
+#[tokio::test]
+async fn a_full_log_drops_what_is_oldest_if_it_is_told_to() {
+    let limits = SpoolLimits::default().events(80).overflow(Overflow::DropOldest);
+    let stage = Stage::with(limits);
+    let mut dropped = 0;
+    for _ in 0..1_000 {
+        let taken = stage.take("one").unwrap();
+        assert!(!taken.lost);
+        dropped += taken.dropped;
+    }
+    let held = numbers(&stage.log).await;
+    assert!((70..=80).contains(&held.len()), "{}", held.len());
+    assert_eq!(*held.last().unwrap(), 1_000);
+    assert_eq!(dropped + held.len() as u64, 1_000);
+    assert_eq!(stage.log.lost_after(0, LossReason::Overflow), dropped);
+
+    let left_behind = stage.left_behind().await;
+    assert_eq!(numbers(&left_behind).await, held);
+    // What is noted with the record that was written first after it, at the latest.
+    assert!((1..=900).all(|number| left_behind.loss(number) == LossReason::Overflow));
+}
+
+#[tokio::test]
+async fn a_full_disk_drops_if_it_is_told_to_and_has_room_again() {
+    let stage = Stage::with(SpoolLimits::default().overflow(Overflow::DropOldest));
+    stage.append("one").unwrap();
+    stage.disk.full.store(true, Ordering::Relaxed);
+    assert!(stage.take("nothing is older that could go").unwrap().lost);
+    stage.disk.full.store(false, Ordering::Relaxed);
+    stage.append("three").unwrap();
+    assert_eq!(numbers(&stage.left_behind().await).await, [1, 3]);
+    assert_eq!(stage.left_behind().await.loss(2), LossReason::Overflow);
 }
 
 #[tokio::test]

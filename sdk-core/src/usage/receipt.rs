@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use super::log::{RecordLog, Taken};
+use super::uploader::Pipeline;
+use crate::error::{Error, Result};
+use crate::model::{Code, EventRef};
+
+/// The acknowledgement of an event: it is written down and will be sent until it is answered.
+#[derive(Clone)]
+pub struct Receipt {
+    pub(super) event_id: String,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) taken: Taken,
+}
+
+impl Receipt {
+    /// The event's id, `evt_…`, as the marketplace will have it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// assert!(receipt.event_id().starts_with("evt_"));
+    /// # Ok(()) });
+    /// ```
+    pub fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
+    /// Completes when the event survives the loss of power, at once in place of within half a
+    /// second.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// receipt.persisted().await?; // now you may ship the goods
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::SpoolFailed`] when the disk would not have it; it may still be delivered.
+    /// [`Code::UsageLost`] when it was dropped ([`Overflow`](crate::Overflow)).
+    pub async fn persisted(&self) -> Result<()> {
+        self.number().await.map(drop)
+    }
+
+    /// Completes when the marketplace has counted the event, however long that takes. It is sent
+    /// within a second; [`flush`](crate::MarketplaceSdk::flush) sends it at once.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// receipt.delivered().await?;
+    ///
+    /// let receipt = sdk.track_usage(token, "serach").await?;
+    /// let error = receipt.delivered().await.unwrap_err();
+    /// assert_eq!(error.code().as_str(), "action_unknown");
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// What the event was rejected with; [`Code::UsageLost`] when it was dropped or damaged;
+    /// [`Code::Closed`] when the SDK is closed first.
+    pub async fn delivered(&self) -> Result<()> {
+        let number = self.number().await?;
+        self.pipeline.answer(number).await
+    }
+
+    /// What the event is called when it is to be corrected: see [`Usage::amends`](crate::Usage::amends).
+    /// Completes when the event is [`persisted`](Self::persisted), since it has no number before.
+    ///
+    /// # Errors
+    /// As [`persisted`](Self::persisted).
+    pub async fn reference(&self) -> Result<EventRef> {
+        let number = self.number().await?;
+        Ok(EventRef::Numbered { producer: self.pipeline.producer_id().to_owned(), number })
+    }
+
+    async fn number(&self) -> Result<u64> {
+        if self.taken.lost {
+            return Err(Error::because(
+                Code::UsageLost,
+                "The spool was full, and the event dropped.",
+            ));
+        }
+        self.pipeline.log().persisted(self.taken.ticket).await
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receipt").field("event_id", &self.event_id).finish_non_exhaustive()
+    }
+}

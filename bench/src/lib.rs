@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod tokens;
+
 use cloudnestle_marketplace::{MarketplaceSdk, ValidationMode};
 use cloudnestle_mock_server::MockServer;
 

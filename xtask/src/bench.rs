@@ -83,6 +83,14 @@ pub(crate) fn load() -> Result<()> {
     run_command(Command::new(built.join("load")).arg(built.join("cloudnestle-mock-server")))
 }
 
+/// 10,000 revocations while 16 tasks validate, and 64 tasks that refresh a thousand times.
+pub(crate) fn tokens() -> Result<()> {
+    step("building for release");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-bench", "--bin=tokens"])?;
+    step("revoked in time, and never logged out");
+    run_command(&mut Command::new(target().join("release").join("tokens")))
+}
+
 fn resident_bytes(process: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;

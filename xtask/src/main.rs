@@ -51,6 +51,9 @@ enum Command {
         /// Only the server under load: calls a second, latencies, and that nothing is lost
         #[arg(long, conflicts_with = "check")]
         load: bool,
+        /// Only the promises about tokens, counted over many: revoked in time, never logged out
+        #[arg(long, conflicts_with_all = ["check", "load"])]
+        tokens: bool,
     },
     /// Kills processes for as long as it is told, compares what was acknowledged with what was
     /// counted, and notes the totals: `kills --kills 200`.
@@ -76,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
+        Command::Bench { tokens: true, .. } => bench::tokens(),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
         Command::Generate { check: true } => generate::check(),

@@ -51,6 +51,13 @@ pub enum Need {
     Close,
     Stats,
     Diagnose,
+    FlushBeforeReturn,
+    /// Receipts tell when their event is counted.
+    Delivered,
+    RejectedUsage,
+    ReplayRejected,
+    /// The spool has limits of the program's choice.
+    SpoolLimits,
     /// Usage outlives the process.
     DurableSpool,
 }
@@ -65,12 +72,37 @@ pub struct Given {
     pub validation: Validation,
     /// Whether the SDK is given a secret key the marketplace does not know.
     pub unknown_secret_key: bool,
+    /// How much usage may wait, and how safely.
+    pub spool: SpoolSettings,
     /// Pairs the marketplace gave out, by the name the steps use.
     pub tokens: BTreeMap<String, Holder>,
     /// Launch codes that customers' browsers bring, by the name the steps use.
     pub codes: BTreeMap<String, Holder>,
     /// Texts that are passed as tokens, by the name the steps use.
     pub texts: BTreeMap<String, String>,
+}
+
+/// [`cloudnestle_marketplace::SpoolLimits`] and [`cloudnestle_marketplace::Durability`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolSettings {
+    /// The most events that wait.
+    pub events: Option<u64>,
+    /// What happens to the next one.
+    pub overflow: Overflow,
+    /// Whether each event is on disk before it is acknowledged.
+    pub durable: bool,
+}
+
+/// [`cloudnestle_marketplace::Overflow`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Overflow {
+    #[default]
+    Reject,
+    DropOldest,
+    DropNewest,
 }
 
 /// [`cloudnestle_marketplace::ValidationMode`].
@@ -124,6 +156,8 @@ pub struct Step {
     pub quantity: Option<u64>,
     /// `track_usage`: the caller's own name for the event.
     pub idempotency_key: Option<String>,
+    /// `delivered`: the name of the event.
+    pub event: Option<String>,
     /// `track_usage`: the name of the event it puts right.
     pub amends: Option<String>,
     /// `track_usage`: the name of the event it takes back.
@@ -134,7 +168,7 @@ pub struct Step {
     pub times: Option<u32>,
     /// How many callers do it at once; all must get the same.
     pub callers: Option<usize>,
-    /// `advance_clock`, `wait`, `close`: how long, in milliseconds.
+    /// `advance_clock`, `wait`, `close`, `flush_before_return`: how long, in milliseconds.
     pub millis: Option<u64>,
     /// `faults`: added to the plan, each for one call, as `POST /mock/faults` takes them.
     #[serde(default)]
@@ -177,6 +211,14 @@ pub enum Deed {
     Quotas,
     /// The program waits until usage is answered for.
     Flush,
+    /// The program delivers what it can within `millis`, and goes on.
+    FlushBeforeReturn,
+    /// The program waits until `event` is counted.
+    Delivered,
+    /// The program looks at what was rejected and kept.
+    RejectedUsage,
+    /// The program sends what was rejected once more.
+    ReplayRejected,
     /// The program closes the SDK within `millis`.
     Close,
     /// The program ends without closing the SDK, and another begins with the same spool.
@@ -226,6 +268,10 @@ impl Deed {
                 | CreateVisitor
                 | Quotas
                 | Flush
+                | FlushBeforeReturn
+                | Delivered
+                | RejectedUsage
+                | ReplayRejected
                 | Close
                 | Stats
                 | Diagnose

@@ -3,14 +3,23 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use cloudnestle_conformance::{Answer, Deed, Given, Step, Validation};
+use cloudnestle_conformance::{Answer, Deed, Given, Overflow, Step, Validation};
 use cloudnestle_marketplace::{
-    Builder, Error, MarketplaceSdk, Quota, Receipt, Secret, TokenPair, TokenSource, Usage,
-    UsageStats, ValidationMode,
+    self as marketplace, Builder, Durability, Error, MarketplaceSdk, Quota, Receipt, Secret,
+    SpoolLimits, TokenPair, TokenSource, Usage, UsageStats, ValidationMode,
 };
 use futures_util::future::join_all;
 
 use crate::server::Server;
+
+fn limits(given: &Given) -> SpoolLimits {
+    let limits = SpoolLimits::default().overflow(match given.spool.overflow {
+        Overflow::Reject => marketplace::Overflow::Reject,
+        Overflow::DropOldest => marketplace::Overflow::DropOldest,
+        Overflow::DropNewest => marketplace::Overflow::DropNewest,
+    });
+    given.spool.events.map_or(limits, |events| limits.events(events))
+}
 
 /// The partner's side of a scenario: a program that uses the SDK.
 pub(crate) struct Program {
@@ -32,6 +41,10 @@ impl Program {
             Validation::Local => ValidationMode::Local,
         };
         let builder = server.sdk_builder(given)?.validation(mode).spool_dir(spool.path());
+        let builder = builder.spool_limits(limits(given)).durability(match given.spool.durable {
+            true => Durability::Durable,
+            false => Durability::Fast,
+        });
         let mut pairs = BTreeMap::new();
         for (name, holder) in &given.tokens {
             pairs.insert(name.clone(), server.pair(&holder.customer, &holder.solution).await?);
@@ -194,6 +207,23 @@ impl Program {
                 let report = self.sdk.close(deadline).await;
                 compare(step, Ok(accounts(report.usage)))
             }
+            Deed::FlushBeforeReturn => {
+                let millis = step.millis.context("`millis` is missing")?;
+                let usage = self.sdk.flush_before_return(Duration::from_millis(millis)).await;
+                compare(step, Ok(accounts(usage)))
+            }
+            Deed::Delivered => {
+                let name = step.event.as_ref().context("`event` is missing")?;
+                let delivered = self.event(name)?.delivered().await;
+                compare(step, delivered.map(|()| Answer::default()))
+            }
+            Deed::RejectedUsage => {
+                let rejected = self.sdk.rejected_usage().await;
+                compare(step, rejected.map(|kept| how_many_rejected(kept.len() as u64)))
+            }
+            Deed::ReplayRejected => {
+                compare(step, self.sdk.replay_rejected().await.map(how_many_rejected))
+            }
             Deed::Stats => compare(step, Ok(accounts(self.sdk.stats().usage))),
             Deed::Diagnose => {
                 let diagnosis = self.sdk.diagnose().await;
@@ -284,6 +314,10 @@ fn accounts(usage: UsageStats) -> Answer {
         lost: Some(usage.lost.total()),
         ..Answer::default()
     }
+}
+
+fn how_many_rejected(count: u64) -> Answer {
+    Answer { rejected: Some(count), ..Answer::default() }
 }
 
 fn used(quotas: &[Quota]) -> BTreeMap<String, u64> {

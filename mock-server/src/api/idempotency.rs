@@ -2,8 +2,8 @@
 //!
 //! What was answered is committed with the effect, so there is no moment at which one is there
 //! without the other, and two calls at once end as one: whoever commits second finds the answer of
-//! the first. A call that failed had no effect and leaves the key unused. The design's contract has
-//! a 409 for a call that is still running; nobody needs it here.
+//! the first. A call that failed had no effect and leaves the key unused. Stripe
+//! answers 409 while the first call is still running; here the second waits, and gets its answer.
 
 use std::sync::Arc;
 use std::time::Duration;

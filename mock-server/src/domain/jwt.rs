@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 
 use super::keys::Keys;
 
-/// How long an access token lives, in seconds: a stolen one is of use no longer (api.md).
+/// How long an access token lives, in seconds: a stolen one is of use no longer. `docs/guides/api.md`,
+/// Limits, promises it.
 pub(crate) const ACCESS_SECS: u64 = 15 * 60;
 
 const ACCESS_TYPE: &str = UnverifiedToken::ACCESS;

@@ -11,7 +11,8 @@ use subtle::ConstantTimeEq;
 
 use super::credential::Hash;
 
-/// How long a code can be exchanged (api.md): a browser follows a redirect at once.
+/// How long a code can be exchanged (`docs/guides/api.md`, Limits): a browser follows a redirect at
+/// once.
 pub(crate) const CODE_LIFE: Duration = Duration::from_secs(60);
 /// The longest `state`, in bytes: room for a signed URL to come back to.
 pub(crate) const MAX_STATE_BYTES: usize = 512;

@@ -20,7 +20,7 @@ use super::jwt::ACCESS_SECS;
 pub(crate) const FAMILY_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How long a used token still gets its successor, whatever became of that: two tabs of a browser,
-/// or a request that was sent twice. Reliability.md B3: at most 10 s, because a thief has as long.
+/// or a request that was sent twice. SuperTokens grants 30 s; a thief has as long, so it is less here.
 const REPEAT_WINDOW: Duration = Duration::from_secs(10);
 
 /// How long a used token gets its successor while nobody has used that one: the answer was lost on

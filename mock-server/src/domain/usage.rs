@@ -13,9 +13,10 @@ use super::calendar::{self, COUNTED, OutsideCalendar, hour_began};
 use super::catalogue::{Solution, Source};
 use super::correction::Difference;
 
-/// How late an event may arrive (api.md): a month, and a long weekend of being offline.
+/// How late an event may arrive (`docs/guides/api.md`, Usage): a month, and a long weekend of being
+/// offline.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(35 * 24 * 60 * 60);
-/// How far a client's clock may run ahead (api.md).
+/// How far a client's clock may run ahead (`docs/guides/api.md`, Usage).
 const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// How far an event may lie outside its token's life. The client's clock is corrected by the
 /// `Date` of our answers, which counts whole seconds and travels for a while; a minute is what JWT

@@ -257,6 +257,33 @@ impl FromRequestParts<Arc<Market>> for UsageSender {
     }
 }
 
+impl Reader {
+    /// The one solution it may read of; a customer who is signed in may read of any.
+    pub(crate) fn solution_id(&self) -> Option<&str> {
+        match self {
+            Reader::Solution(key) => Some(&key.solution_id),
+            Reader::Customer(token) => Some(&token.claims.aud),
+            Reader::SignedIn(_) => None,
+        }
+    }
+
+    /// Whether it may read of this customer in this solution.
+    pub(crate) fn check(&self, customer_id: &str, solution_id: &str) -> Result<(), Failure> {
+        let own_customer = match self {
+            Reader::Solution(_) => None,
+            Reader::Customer(token) => Some(&token.claims.sub),
+            Reader::SignedIn(session) => Some(&session.customer_id),
+        };
+        if self.solution_id().is_some_and(|own| own != solution_id)
+            || own_customer.is_some_and(|own| own != customer_id)
+        {
+            let detail = "It is another solution's, or another customer's.";
+            return Err(Failure::new(Code::Forbidden, detail));
+        }
+        Ok(())
+    }
+}
+
 impl UsageSender {
     pub(crate) fn principal(&self) -> Principal {
         match self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::Timestamp;
+use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
 use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,8 +26,8 @@ use crate::market::Market;
 use crate::store::{Transaction, transact};
 
 const HEADER: &str = "idempotency-key";
-/// The longest key, in bytes: Stripe's bound.
-const MAX_KEY_BYTES: usize = 255;
+/// The longest key, in bytes: a call that consumes a quota gives its key to the event.
+const MAX_KEY_BYTES: usize = UsageEvent::MAX_KEY_BYTES;
 /// How long an answer is given again: Stripe's bound. Who asks after that does something new.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::Timestamp;
+use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use tower_http::cors::{Any, CorsLayer, Vary};
@@ -27,12 +27,13 @@ use crate::server::ResetConnection;
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a browser remembers what it may do: as long as any of them does (Chrome, two hours).
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
+/// The longest id a caller may give its call: twice that of a UUID.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest path and query: nginx's bound.
 const MAX_URI_BYTES: usize = 8 * 1024;
-/// The longest part of a path: ids have some 30 bytes.
-const MAX_SEGMENT_BYTES: usize = 64;
+/// The longest part of a path: that of an id.
+const MAX_SEGMENT_BYTES: usize = UsageEvent::MAX_ID_BYTES;
 
 /// A call's id: the caller's, or a new one.
 #[derive(Clone, Debug)]

@@ -28,17 +28,7 @@ pub(crate) async fn read(
     reader: Reader,
     Path((customer_id, solution_id)): Path<(String, String)>,
 ) -> Result<Json<Quotas>, Failure> {
-    let may = match &reader {
-        Reader::Solution(key) => key.solution_id == solution_id,
-        Reader::Customer(token) => {
-            token.claims.sub == customer_id && token.claims.aud == solution_id
-        }
-        Reader::SignedIn(session) => session.customer_id == customer_id,
-    };
-    if !may {
-        let detail = "The quotas are another solution's, or another customer's.";
-        return Err(Failure::new(Code::Forbidden, detail));
-    }
+    reader.check(&customer_id, &solution_id)?;
     projection::catch_up(&market).await?;
     let now = market.world.now();
     let quotas = transact(&*market.store, async |tx| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cloudnestle_marketplace::model::UsageEvent;
 use jiff::tz::TimeZone;
 
 use super::account::{Account, Email};
@@ -20,8 +21,6 @@ pub(crate) struct Founding {
 const MAX_ENTRIES: usize = 2_000;
 /// The most subscriptions.
 const MAX_SUBSCRIPTIONS: usize = 10 * MAX_ENTRIES;
-/// The longest id, in bytes.
-const MAX_ID_BYTES: usize = 64;
 
 impl Founding {
     /// What is wrong with it, if anything is.
@@ -82,5 +81,5 @@ fn flaw_of_solution(solution: &Solution) -> Option<String> {
 fn is_id(prefix: &str, id: &str) -> bool {
     let rest = id.strip_prefix(prefix).unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !rest.is_empty() && id.len() <= MAX_ID_BYTES && rest.bytes().all(is_plain)
+    !rest.is_empty() && id.len() <= UsageEvent::MAX_ID_BYTES && rest.bytes().all(is_plain)
 }

@@ -109,21 +109,10 @@ pub(super) fn allowed<'a>(
     customer_id: &str,
     solution_id: Option<&'a str>,
 ) -> Result<&'a str, Failure> {
-    let (own_solution, own_customer) = match reader {
-        Reader::Solution(key) => (Some(&key.solution_id), None),
-        Reader::Customer(token) => (Some(&token.claims.aud), Some(&token.claims.sub)),
-        Reader::SignedIn(session) => (None, Some(&session.customer_id)),
-    };
-    let own_solution = own_solution.map(String::as_str);
-    let solution_id = solution_id.or(own_solution).ok_or_else(|| {
+    let solution_id = solution_id.or(reader.solution_id()).ok_or_else(|| {
         Failure::field("solution_id", "A session reads of any solution: name the one.")
     })?;
-    if own_solution.is_some_and(|own| own != solution_id)
-        || own_customer.is_some_and(|own| own != customer_id)
-    {
-        let detail = "The usage is another solution's, or another customer's.";
-        return Err(Failure::new(Code::Forbidden, detail));
-    }
+    reader.check(customer_id, solution_id)?;
     Ok(solution_id)
 }
 

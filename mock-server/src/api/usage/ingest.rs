@@ -142,7 +142,7 @@ fn events_of(entries: &[Entry]) -> impl Iterator<Item = &UsageEvent> {
 
 /// Whether a range has the form of one.
 fn check(range: &UsageRange) -> Result<(), Failure> {
-    if range.producer.is_empty() || range.producer.len() > 64 {
+    if range.producer.is_empty() || range.producer.len() > UsageEvent::MAX_ID_BYTES {
         return Err(Failure::field("producer", "A producer's id has 1 to 64 bytes."));
     }
     if range.items.is_empty() {

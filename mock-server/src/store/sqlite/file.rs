@@ -22,7 +22,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i32 = 1024;
 const READER_CACHE_KIB: i32 = 256;
 
-/// Statements a connection keeps prepared: three for each of seven tables, and some air.
+/// Statements a connection keeps prepared: three for each of eight tables, and some air.
 const PREPARED_STATEMENTS: usize = 32;
 
 /// To what the write-ahead log is cut back after a burst; SQLite folds it into the file every 4 MB.

@@ -47,6 +47,7 @@ pub(super) async fn tables_and_partitions_are_apart(store: Arc<dyn Store>) {
         Table::ApiKeys,
         Table::ApiTokens,
         Table::Subscriptions,
+        Table::IdempotencyKeys,
         Table::UsageTracking,
     ];
     let keys: Vec<_> = tables

@@ -44,7 +44,7 @@ pub(crate) async fn context_of(market: &Market, claims: &Claims) -> Result<UserC
             entitlements: entitlements.unwrap_or_default(),
             quotas,
             token_id: claims.jti.clone(),
-            expires_at: Timestamp::from_secs(claims.exp as i64),
+            expires_at: Timestamp::from_numeric_date(claims.exp),
         })
     })
     .await

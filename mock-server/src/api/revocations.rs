@@ -162,10 +162,10 @@ async fn end_user(
     let key = facts::not_before(customer_id, solution_id);
     let NotBefore(earlier) = tx.get(&key).await?.unwrap_or_default();
     // Tokens may have been issued in this very second, and end, too.
-    let not_before = earlier.max(seconds(now)) + 1;
+    let not_before = earlier.max(now.numeric_date()) + 1;
     tx.put(&key, &NotBefore(not_before))?;
     let change = FeedChange::UserRevoked { customer_id: customer_id.to_owned(), not_before };
-    let last = Timestamp::from_secs(i64::try_from(not_before).unwrap_or(i64::MAX));
+    let last = Timestamp::from_numeric_date(not_before);
     publish(tx, solution_id, change, last + ACCESS_LIFE, now).await
 }
 
@@ -178,11 +178,6 @@ pub(crate) async fn publish_tier(
     let (customer_id, tier) = (subscription.customer_id.clone(), subscription.tier);
     let change = FeedChange::TierChanged { customer_id, tier, changed_at: now };
     publish(tx, &subscription.solution_id, change, now + ACCESS_LIFE, now).await
-}
-
-/// As a token has it.
-pub(crate) fn seconds(now: Timestamp) -> u64 {
-    u64::try_from(now.as_secs()).unwrap_or(0)
 }
 
 /// Adds a change to a solution's feed, in the commit that makes it true, and drops some that concern

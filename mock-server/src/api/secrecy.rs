@@ -116,7 +116,7 @@ fn secrets() -> Vec<String> {
         "iss": "http://elsewhere.test", "aud": SOLUTION, "sub": CUSTOMER, "jti": "tok_canary",
         "iat": 1_800_000_000, "exp": 1_900_000_000, "tier": "pro",
     }));
-    let token = jwt::sign_access(&test_keys(), &claims.expect("claims"));
+    let token = jwt::sign(&test_keys(), &claims.expect("claims"));
     secrets.push(token.expose().to_owned());
     secrets.push("correct-horse-battery-staple".to_owned());
     secrets

@@ -15,7 +15,7 @@ use super::context::context_of;
 use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
-use super::revocations::{end_family, seconds};
+use super::revocations::end_family;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::credential::{Hash, Kind};
 use crate::domain::jwt::{self, ACCESS_SECS};
@@ -359,7 +359,7 @@ async fn claims(
     let key = facts::not_before(&family.customer_id, &family.solution_id);
     let NotBefore(not_before) = tx.get(&key).await?.unwrap_or_default();
     // All tokens of this very second may have been revoked a moment ago; this one is of the next.
-    let issued_at = seconds(now).max(not_before);
+    let issued_at = now.numeric_date().max(not_before);
     Ok(Claims {
         iss: market.url.clone(),
         aud: family.solution_id.clone(),
@@ -377,8 +377,8 @@ fn keep_access(tx: &mut Transaction<'_>, family_id: &str, claims: &Claims) -> Re
         customer_id: claims.sub.clone(),
         solution_id: claims.aud.clone(),
         family_id: family_id.to_owned(),
-        issued_at: Timestamp::from_secs(claims.iat as i64),
-        expires_at: Timestamp::from_secs(claims.exp as i64),
+        issued_at: Timestamp::from_numeric_date(claims.iat),
+        expires_at: Timestamp::from_numeric_date(claims.exp),
     };
     tx.create(&facts::issued_token(&claims.jti), &issued)?;
     let (token_id, expires_at) = (claims.jti.clone(), issued.expires_at);
@@ -406,8 +406,8 @@ fn keep_refresh(
 
 fn pair(market: &Market, access: &Claims, refresh_token: Secret) -> TokenPair {
     TokenPair {
-        access_token: jwt::sign_access(&market.keys, access),
+        access_token: jwt::sign(&market.keys, access),
         refresh_token,
-        expires_at: Timestamp::from_secs(access.exp as i64),
+        expires_at: Timestamp::from_numeric_date(access.exp),
     }
 }

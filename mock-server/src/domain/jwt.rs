@@ -9,7 +9,6 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret, Timestamp, UnverifiedToken};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::keys::Keys;
 
@@ -32,9 +31,9 @@ impl VerifiedToken {
 }
 
 /// The token that says this: a session if it is for its own issuer.
-pub(crate) fn sign_access(keys: &Keys, claims: &Claims) -> Secret {
+pub(crate) fn sign(keys: &Keys, claims: &Claims) -> Secret {
     let is_session = claims.aud == claims.iss;
-    sign(keys, if is_session { SESSION_TYPE } else { ACCESS_TYPE }, claims)
+    sign_as(if is_session { SESSION_TYPE } else { ACCESS_TYPE }, keys, claims)
 }
 
 /// A solution token that is good at `now` and for `audience` (`None`: whoever it is for), as far as
@@ -46,7 +45,7 @@ pub(crate) fn verify_access(
     token: &str,
     now: Timestamp,
 ) -> Result<VerifiedToken, Code> {
-    let claims: Claims = open(keys, ACCESS_TYPE, token, now)?;
+    let claims = open(keys, ACCESS_TYPE, token, now)?;
     claims.check(issuer, audience, now)?;
     Ok(VerifiedToken(claims))
 }
@@ -58,7 +57,7 @@ pub(crate) fn read_access(
     token: &str,
     now: Timestamp,
 ) -> Result<VerifiedToken, Code> {
-    let claims: Claims = open(keys, ACCESS_TYPE, token, now)?;
+    let claims = open(keys, ACCESS_TYPE, token, now)?;
     if claims.iss != issuer {
         return Err(Code::TokenWrongIssuer);
     }
@@ -72,7 +71,7 @@ pub(crate) fn verify_session(
     token: &str,
     now: Timestamp,
 ) -> Result<VerifiedToken, &'static str> {
-    let claims: Claims = open(keys, SESSION_TYPE, token, now)
+    let claims = open(keys, SESSION_TYPE, token, now)
         .map_err(|_| "This is not a session of this marketplace.")?;
     match claims.check(issuer, Some(issuer), now) {
         Ok(()) => Ok(VerifiedToken(claims)),
@@ -97,7 +96,7 @@ pub(crate) fn claimed_type(token: &str) -> Option<TokenType> {
     }
 }
 
-fn sign(keys: &Keys, typ: &str, claims: &impl Serialize) -> Secret {
+fn sign_as(typ: &str, keys: &Keys, claims: &Claims) -> Secret {
     #[derive(Serialize)]
     struct Header<'a> {
         typ: &'a str,
@@ -121,12 +120,7 @@ fn encode(part: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).unwrap_or_default())
 }
 
-fn open<C: DeserializeOwned>(
-    keys: &Keys,
-    typ: &str,
-    token: &str,
-    now: Timestamp,
-) -> Result<C, Code> {
+fn open(keys: &Keys, typ: &str, token: &str, now: Timestamp) -> Result<Claims, Code> {
     let unverified = UnverifiedToken::parse(token, typ)?;
     let published = keys.signing();
     let key = published.get(unverified.kid(), now).ok_or(Code::TokenKeyUnknown)?;
@@ -180,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_from_its_issue_until_the_second_it_expires() {
-        let token = sign_access(&test_keys(), &claims());
+        let token = sign(&test_keys(), &claims());
         let at =
             |secs| verify_access(&test_keys(), ISSUER, None, token.expose(), at(secs)).map(drop);
         assert_eq!(at(1_000), Ok(()));
@@ -190,12 +184,12 @@ mod tests {
 
     #[test]
     fn the_same_claims_are_signed_to_the_same_bytes() {
-        assert_eq!(sign_access(&test_keys(), &claims()), sign_access(&test_keys(), &claims()));
+        assert_eq!(sign(&test_keys(), &claims()), sign(&test_keys(), &claims()));
     }
 
     #[test]
     fn a_token_of_another_issuer_is_refused() {
-        let token = sign_access(&test_keys(), &claims());
+        let token = sign(&test_keys(), &claims());
         let other = "http://localhost:4242";
         let verdict = verify_access(&test_keys(), other, None, token.expose(), at(1_500));
         assert_eq!(verdict.map(drop), Err(Code::TokenWrongIssuer));
@@ -203,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_token_of_another_solution_is_refused_whether_it_has_expired_or_not() {
-        let token = sign_access(&test_keys(), &claims());
+        let token = sign(&test_keys(), &claims());
         for now in [1_500, 5_000] {
             let verdict =
                 verify_access(&test_keys(), ISSUER, Some("sol_b"), token.expose(), at(now));
@@ -213,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_changed_token_is_refused_wherever_it_was_changed() {
-        let token = sign_access(&test_keys(), &claims());
+        let token = sign(&test_keys(), &claims());
         for position in 0..token.expose().len() {
             let mut bytes = token.expose().as_bytes().to_vec();
             bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
@@ -278,15 +272,15 @@ mod tests {
     #[test]
     fn another_marketplaces_key_is_unknown_here() {
         let other = Keys::open(&KeySeeds::new(|| [9; 32])).expect("keys");
-        let token = sign_access(&other, &claims());
+        let token = sign(&other, &claims());
         assert_eq!(verdict(token.expose()), Err(Code::TokenKeyUnknown));
     }
 
     #[test]
     fn a_session_cannot_pass_for_a_token_nor_a_token_for_a_session() {
         let session = Claims { aud: ISSUER.to_owned(), ..claims() };
-        let session = sign_access(&test_keys(), &session);
-        let token = sign_access(&test_keys(), &claims());
+        let session = sign(&test_keys(), &session);
+        let token = sign(&test_keys(), &claims());
         assert_eq!(claimed_type(session.expose()), Some(TokenType::Session));
         assert_eq!(claimed_type(token.expose()), Some(TokenType::Access));
         assert_eq!(claimed_type("cnsk_test_x"), None);

@@ -125,7 +125,7 @@ fn event_id(what: &str, target: &Target) -> String {
 
 fn usage(target: &Target, what: &str, quantity: u64) -> Value {
     let claims = claims(&target.pair.access_token);
-    let at = cloudnestle_marketplace::model::Timestamp::from_secs(claims.iat as i64);
+    let at = cloudnestle_marketplace::model::Timestamp::from_numeric_date(claims.iat);
     json!({
         "id": event_id(what, target), "customer_id": target.customer, "token_id": target.token_id,
         "action": action(target.solution), "quantity": quantity, "occurred_at": at,

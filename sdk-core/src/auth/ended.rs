@@ -90,7 +90,7 @@ impl Ended {
         }
         if is_other {
             self.generation = page.generation;
-            self.silent_before = seconds(page.began_at);
+            self.silent_before = page.began_at.numeric_date();
         }
         if !page.changes.is_empty() {
             self.epoch += 1;
@@ -114,13 +114,13 @@ impl Ended {
                 user.not_before = user.not_before.max(not_before);
             }
             FeedChange::TierChanged { customer_id, tier, changed_at } => {
-                let (changed_at, epoch) = (seconds(changed_at), self.epoch);
+                let (changed_at, epoch) = (changed_at.numeric_date(), self.epoch);
                 self.user(customer_id, expires_at).tier =
                     Some(Retiered { tier, changed_at, epoch });
             }
             // It may concern any token there is.
             FeedChange::Unknown => {
-                self.silent_before = self.silent_before.max(seconds(now) + 1);
+                self.silent_before = self.silent_before.max(now.numeric_date() + 1);
                 self.void();
             }
         }
@@ -167,11 +167,6 @@ impl Ended {
         };
         user.tier.filter(is_newer).map_or(Verdict::Good, |change| Verdict::Retiered(change.tier))
     }
-}
-
-/// As a token has it.
-fn seconds(moment: Timestamp) -> u64 {
-    u64::try_from(moment.as_secs()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ impl Identity {
 
     /// When the token was issued.
     pub(crate) fn issued(&self) -> Timestamp {
-        seconds(self.issued_at)
+        Timestamp::from_numeric_date(self.issued_at)
     }
 }
 
@@ -290,13 +290,8 @@ fn user_of(claims: Claims) -> User {
         tier: claims.tier,
         solution_id: claims.aud,
         token_id: claims.jti,
-        expires_at: seconds(claims.exp),
+        expires_at: Timestamp::from_numeric_date(claims.exp),
     }
-}
-
-/// A time of a token. One beyond what can be counted lies at the end of time.
-fn seconds(secs: u64) -> Timestamp {
-    Timestamp::from_secs(i64::try_from(secs).unwrap_or(i64::MAX))
 }
 
 fn user_in(context: UserContext) -> User {

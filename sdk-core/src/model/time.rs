@@ -24,7 +24,7 @@ impl Timestamp {
         Timestamp(millis)
     }
 
-    /// From seconds since 1970-01-01T00:00:00Z, as in a JWT's `exp`.
+    /// From seconds since 1970-01-01T00:00:00Z.
     pub const fn from_secs(secs: i64) -> Self {
         Timestamp(secs.saturating_mul(1000))
     }
@@ -37,6 +37,25 @@ impl Timestamp {
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// From a JWT's `NumericDate` (RFC 7519, section 2). One beyond what can be counted lies at the end
+    /// of time.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::model::Timestamp;
+    ///
+    /// let exp = Timestamp::from_numeric_date(1_800_000_000);
+    /// assert_eq!(exp.to_string(), "2027-01-15T08:00:00Z");
+    /// assert_eq!(exp.numeric_date(), 1_800_000_000);
+    /// ```
+    pub fn from_numeric_date(secs: u64) -> Self {
+        Timestamp::from_secs(i64::try_from(secs).unwrap_or(i64::MAX))
+    }
+
+    /// As a JWT's `NumericDate`: whole seconds, rounded down; 0 before 1970.
+    pub fn numeric_date(self) -> u64 {
+        u64::try_from(self.as_secs()).unwrap_or(0)
     }
 
     /// How long ago `earlier` was; zero when it lies ahead.

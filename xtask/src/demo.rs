@@ -5,10 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::server::Server;
+use crate::server::{SOLUTION, Server};
 use crate::shell;
-
-const SOLUTION: &str = "sol_faiss_search";
 
 pub(crate) fn run(keep: bool) -> Result<()> {
     shell::step("building the server and the quickstart");

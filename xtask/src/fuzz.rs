@@ -4,11 +4,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::server::Server;
+use crate::server::{SOLUTION, Server};
 use crate::shell::{self, cargo, step};
 
 const FOLDER: &str = "conformance/openapi";
-const SOLUTION: &str = "sol_faiss_search";
 
 /// For about so many seconds.
 pub(crate) fn run(seconds: u32) -> Result<()> {

@@ -4,11 +4,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::server::Server;
+use crate::server::{SOLUTION, Server};
 use crate::shell::{self, cargo, step, target};
 
 const SCRIPTS: &str = "conformance/interop";
-const SOLUTION: &str = "sol_faiss_search";
 
 pub(crate) fn run() -> Result<()> {
     step("other people's JWT libraries");

@@ -1,3 +1,5 @@
+//! A marketplace for the commands that need one: the built binary, started and found by its ready file.
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -6,6 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::shell;
+
+/// The solution that programs are tried as: it has an action of every kind.
+pub(crate) const SOLUTION: &str = "sol_faiss_search";
 
 const READY_FILE: &str = "ready.json";
 

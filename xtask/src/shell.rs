@@ -1,3 +1,5 @@
+//! Other programs, run as a person would run them: what they print is seen, and that they fail is an error.
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 

@@ -38,7 +38,7 @@ pub enum Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// Within the bound: at most 5 s old.
+    /// Within the bound: at most 5 s old. With [`Verified::Local`] it says nothing of revocations.
     Fresh,
     /// A context of at most 30 s ago, of a token that is still good. A newer one is on its way for
     /// whoever asks next.
@@ -82,8 +82,9 @@ impl<T> Answer<T> {
         self.freshness
     }
 
-    /// How long ago the marketplace was asked, about this token or for its revocation feed (or, if
-    /// neither, how long ago the token was issued).
+    /// How long ago the marketplace was asked, about this token or for its revocation feed. Where
+    /// nobody was asked: in an outage, how long ago the token was issued; with
+    /// [`ValidationMode::Local`](crate::ValidationMode::Local), how long ago this machine checked it.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }

@@ -249,8 +249,9 @@ impl MarketplaceSdk {
     }
 
     /// Ends a token and everything it can be refreshed to, for example when a user signs out. From
-    /// then on this SDK refuses it without asking; the marketplace refuses it at once, and other
-    /// processes within 5 s.
+    /// then on [`validate_user`](Self::validate_user) and [`get_user_context`](Self::get_user_context)
+    /// refuse it without asking; the marketplace refuses it at once, and other processes within 5 s.
+    /// What was done before can still be [tracked](Self::track_usage).
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }

@@ -1,8 +1,9 @@
 //! The map of the hot cache. The rule about its entries (how long they may be believed) belongs to
 //! [`Memory`](crate::memory::Memory); this only holds as many as fit.
 
-/// Tokens held at most, of those the marketplace has signed. A token is at most 4 KB, so this bounds
-/// the cache at 40 MB; real tokens are a tenth of that.
+/// Tokens that a cache holds at most, of those the marketplace has signed. A token is at most 4 KB, so
+/// this bounds its keys at 40 MB; real tokens are a tenth of that. An SDK has three: signatures, users
+/// and contexts.
 pub(crate) const TOKENS: usize = 10_000;
 
 #[cfg(feature = "native")]

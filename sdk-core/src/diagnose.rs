@@ -1,9 +1,8 @@
 //! What stands between a program and the marketplace: a report for whoever sets the SDK up.
 //!
 //! It asks for the keys, about a text that is no token and for the revocation feed, and touches the
-//! spool. It says
-//! what it found in the catalogue's words and its own, never in those of an answer: whatever answers
-//! may repeat what it was sent.
+//! spool. It says what it found in the catalogue's words and its own, never in those of an answer:
+//! whatever answers may repeat what it was sent.
 
 mod report;
 

@@ -145,8 +145,9 @@ impl Error {
         self.0.code
     }
 
-    /// Whether the same call may succeed later: by the catalogue, unless the answer said otherwise. The SDK has already tried as often as its retry
-    /// policy allows; a caller that loops SHOULD wait first.
+    /// Whether the same call may succeed later: by the catalogue, unless the answer said otherwise.
+    /// The SDK has already tried as often as its retry policy allows; a caller that loops SHOULD wait
+    /// first.
     ///
     /// ```
     /// # use cloudnestle_marketplace::{Code, MarketplaceSdk};

@@ -64,7 +64,8 @@ pub enum ValidationMode {
     /// up to 5 minutes, then is an error.
     #[default]
     Connected,
-    /// Asks the marketplace about the token every time, and is an error when the marketplace can't be reached.
+    /// Asks the marketplace about the token every time, and is an error when the marketplace can't be
+    /// reached.
     Online,
     /// The signature and the token's own words alone: no request, and a revocation goes unnoticed
     /// for up to the token's life of 15 minutes.

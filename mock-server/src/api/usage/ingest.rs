@@ -31,9 +31,9 @@ const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
 const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
-/// How many hard quotas and corrections one commit takes. A body has a megabyte and so at most four pages; with
-/// them, the fence and the idempotency keys that leaves 45 of a commit's 100 writes, of which notes of
-/// what there is no room to count take at least a few.
+/// How many hard quotas and corrections one commit takes. A body has a megabyte and so at most four
+/// pages; with them, the fence and the idempotency keys that leaves 45 of a commit's 100 writes, of
+/// which notes of what there is no room to count take at least a few.
 const MAX_LIMITS: usize = 40;
 
 /// Takes what is new of a range. What is not new is answered as it was the first time, except that

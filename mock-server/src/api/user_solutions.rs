@@ -20,6 +20,7 @@ use crate::market::Market;
 use crate::store::transact;
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
     /// The most entries of a page.
     #[serde(default)]

@@ -4,9 +4,9 @@
 //! code that makes requests fail.
 
 mod calls;
+pub(crate) mod fault_injection;
 mod gate;
 mod handle;
-pub(crate) mod rehearsal;
 
 use std::sync::Arc;
 

@@ -83,12 +83,13 @@ pub(crate) fn load() -> Result<()> {
     run_command(Command::new(built.join("load")).arg(built.join("cloudnestle-mock-server")))
 }
 
-/// 10,000 revocations while 16 tasks validate, and 64 tasks that refresh a thousand times.
-pub(crate) fn tokens() -> Result<()> {
+/// One of the programs that measure a part alone.
+pub(crate) fn campaign(part: &str) -> Result<()> {
     step("building for release");
-    cargo(&["build", "--release", "--locked", "--package=cloudnestle-bench", "--bin=tokens"])?;
-    step("revoked in time, and never logged out");
-    run_command(&mut Command::new(target().join("release").join("tokens")))
+    let bin = format!("--bin={part}");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-bench", &bin])?;
+    step(part);
+    run_command(&mut Command::new(target().join("release").join(part)))
 }
 
 fn resident_bytes(process: u32) -> Result<u64> {

@@ -54,6 +54,9 @@ enum Command {
         /// Only the promises about tokens, counted over many: revoked in time, never logged out
         #[arg(long, conflicts_with_all = ["check", "load"])]
         tokens: bool,
+        /// Only the spool: durable events, recovery, what delivering takes of the processor
+        #[arg(long, conflicts_with_all = ["check", "load", "tokens"])]
+        spool: bool,
     },
     /// Kills processes for as long as it is told, compares what was acknowledged with what was
     /// counted, and notes the totals: `kills --kills 200`.
@@ -79,7 +82,8 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
-        Command::Bench { tokens: true, .. } => bench::tokens(),
+        Command::Bench { tokens: true, .. } => bench::campaign("tokens"),
+        Command::Bench { spool: true, .. } => bench::campaign("spool"),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
         Command::Generate { check: true } => generate::check(),

@@ -24,9 +24,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
+use crate::model::Page;
 use crate::{
-    Answer, CloseReport, Diagnosis, Event, EventRef, Quota, RejectedUsage, Result, Secret, Stats,
-    TokenPair, Usage, UsageStats, User, UserContext,
+    Answer, Bucket, CloseReport, CountedEvent, Diagnosis, Event, EventRef, Quota, RejectedUsage,
+    Result, Secret, Stats, TokenPair, Usage, UsageBucket, UsageFilter, UsageStats, User,
+    UserContext,
 };
 
 /// [`crate::MarketplaceSdk`], whose documentation says what the calls do and promise.
@@ -96,6 +100,28 @@ pub struct TokenSource(crate::TokenSource);
 #[derive(Debug)]
 pub struct Events(crate::Events);
 
+/// A list that is read as far as somebody reads on, as [`crate::Pages`].
+///
+/// ```
+/// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # example::run_blocking(|sdk, token, _pair| {
+/// use cloudnestle_marketplace::{Bucket, UsageFilter};
+///
+/// sdk.track_usage(token, "search")?;
+/// sdk.flush()?;
+/// let searches = UsageFilter::all().action("search");
+/// for event in sdk.usage_events("cus_asha", searches.clone()) {
+///     println!("{}", event?.counts_at);
+/// }
+/// let mut days = sdk.usage_history("cus_asha", Bucket::Day, searches);
+/// let page = days.next_page()?.expect("a page");
+/// assert_eq!(page.items[0].quantity, 1);
+/// assert_eq!(days.cursor(), None);
+/// # Ok(()) });
+/// ```
+#[derive(Debug)]
+pub struct Pages<T>(crate::Pages<T>);
+
 impl MarketplaceSdk {
     /// An SDK set up by the `CLOUDNESTLE_*` environment alone (see [`Builder`](crate::Builder)).
     ///
@@ -148,6 +174,21 @@ impl MarketplaceSdk {
     /// As [`crate::MarketplaceSdk::quotas`], and with its errors.
     pub fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
         wait(self.0.quotas(customer_id))
+    }
+
+    /// As [`crate::MarketplaceSdk::usage_history`].
+    pub fn usage_history(
+        &self,
+        customer_id: &str,
+        bucket: Bucket,
+        filter: UsageFilter,
+    ) -> Pages<UsageBucket> {
+        Pages(self.0.usage_history(customer_id, bucket, filter))
+    }
+
+    /// As [`crate::MarketplaceSdk::usage_events`].
+    pub fn usage_events(&self, customer_id: &str, filter: UsageFilter) -> Pages<CountedEvent> {
+        Pages(self.0.usage_events(customer_id, filter))
     }
 
     /// As [`crate::MarketplaceSdk::flush`], and with its errors.
@@ -238,6 +279,25 @@ impl TokenSource {
     /// As [`crate::TokenSource::pair`].
     pub fn pair(&self) -> TokenPair {
         self.0.pair()
+    }
+}
+
+impl<T: DeserializeOwned + Send + Unpin + 'static> Pages<T> {
+    /// As [`crate::Pages::next_page`], and with its errors.
+    pub fn next_page(&mut self) -> Result<Option<Page<T>>> {
+        wait(self.0.next_page())
+    }
+
+    /// As [`crate::Pages::cursor`].
+    pub fn cursor(&self) -> Option<&str> {
+        self.0.cursor()
+    }
+}
+
+impl<T: DeserializeOwned + Send + Unpin + 'static> Iterator for Pages<T> {
+    type Item = Result<T>;
+    fn next(&mut self) -> Option<Result<T>> {
+        wait(self.0.next())
     }
 }
 

@@ -50,6 +50,7 @@ mod diagnose;
 mod error;
 mod events;
 mod flights;
+mod history;
 pub mod host;
 mod http;
 mod memory;
@@ -64,7 +65,10 @@ pub use config::Builder;
 pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
-pub use model::{Code, EventRef, Quota, Secret, Tier, TokenPair, UserContext};
+pub use history::{Pages, UsageFilter};
+pub use model::{
+    Bucket, Code, CountedEvent, EventRef, Quota, Secret, Tier, TokenPair, UsageBucket, UserContext,
+};
 pub use sdk::{MarketplaceSdk, Stats};
 pub use usage::{
     CloseReport, Durability, Losses, Overflow, Receipt, RejectedUsage, SpoolLimits, Usage,

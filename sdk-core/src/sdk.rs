@@ -11,9 +11,10 @@ use crate::context::ContextManager;
 use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
 use crate::events::{Announcer, Events};
+use crate::history::{History, Pages, UsageFilter};
 use crate::http::{Clock, HttpClient, RetryPolicy};
 use crate::memory::Memory;
-use crate::model::{Quota, TokenPair, UserContext};
+use crate::model::{Bucket, CountedEvent, Quota, TokenPair, UsageBucket, UserContext};
 use crate::reach::Reach;
 use crate::usage::{CloseReport, Receipt, RejectedUsage, Uplink, Usage, UsageStats, UsageTracker};
 
@@ -36,6 +37,7 @@ struct Parts {
     auth: Arc<AuthManager>,
     refresher: Arc<Refresher>,
     opening: Opening,
+    history: History,
     context: ContextManager,
     usage: UsageTracker,
 }
@@ -292,6 +294,67 @@ impl MarketplaceSdk {
         self.parts.context.quotas(customer_id).await
     }
 
+    /// What a customer has used of the solution, by hour, day or month of the solution's time zone: for
+    /// each action, in the order of time. Asks the marketplace, which shows what has been delivered.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::{Bucket, UsageFilter};
+    ///
+    /// # sdk.track_usage(token, "search").await?;
+    /// # sdk.flush().await?;
+    /// let searches = UsageFilter::all().action("search");
+    /// let mut days = sdk.usage_history("cus_asha", Bucket::Day, searches);
+    /// while let Some(day) = days.next().await {
+    ///     let day = day?;
+    ///     println!("{} searches from {}", day.quantity, day.begins_at);
+    ///     # assert_eq!(day.quantity, 1);
+    /// }
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// The list's: [`Code::RequestInvalid`](crate::Code::RequestInvalid) for what is no customer's id or
+    /// a time that ends before it begins, [`Code::CursorInvalid`](crate::Code::CursorInvalid) for the
+    /// cursor of another list.
+    pub fn usage_history(
+        &self,
+        customer_id: &str,
+        bucket: Bucket,
+        filter: UsageFilter,
+    ) -> Pages<UsageBucket> {
+        self.parts.history.buckets(customer_id, bucket, filter)
+    }
+
+    /// The events of which [that](Self::usage_history) is the sum, newest first (by the hour they count
+    /// in, and in it as they came). Corrections are events of their own; what they correct tells what is
+    /// [`left`](crate::CountedEvent::left) of it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::{Usage, UsageFilter};
+    ///
+    /// sdk.track_usage(token, Usage::of("search").quantity(50)).await?;
+    /// sdk.flush().await?;
+    ///
+    /// // That was five: put it right.
+    /// let mut events = sdk.usage_events("cus_asha", UsageFilter::all().action("search"));
+    /// let wrong = events.next().await.expect("an event")?;
+    /// sdk.track_usage(token, Usage::of("search").quantity(5).amends(wrong.reference)).await?;
+    /// # sdk.flush().await?;
+    /// # let mut events = sdk.usage_events("cus_asha", UsageFilter::all());
+    /// # assert_eq!(events.next().await.expect("an event")?.counts, -45);
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`usage_history`](Self::usage_history).
+    pub fn usage_events(&self, customer_id: &str, filter: UsageFilter) -> Pages<CountedEvent> {
+        self.parts.history.events(customer_id, filter)
+    }
+
     /// Sends what is in the spool now, and completes when the marketplace has answered for all of
     /// it; gives up after 10 s, or at once where waiting does not mend what is wrong.
     ///
@@ -488,6 +551,12 @@ impl MarketplaceSdk {
             secret_key: config.secret_key.clone(),
             deadline,
         };
+        let history = History {
+            http: http.clone(),
+            solution: config.solution.clone(),
+            secret_key: config.secret_key.clone(),
+            deadline,
+        };
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
         let keys = Keys::new(host.clone(), http.clone(), deadline);
         let feed = (config.validation == ValidationMode::Connected).then(|| {
@@ -521,7 +590,8 @@ impl MarketplaceSdk {
         let usage = UsageTracker::new(uplink, config.spool, config.durability);
         let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
         let refresher = Arc::new(refresher);
-        let parts = Parts { http, clock, announcer, auth, refresher, opening, context, usage };
+        let parts =
+            Parts { http, clock, announcer, auth, refresher, opening, history, context, usage };
         MarketplaceSdk { parts: Arc::new(parts) }
     }
 }

@@ -22,6 +22,18 @@ pub enum Bucket {
     Unknown,
 }
 
+impl Bucket {
+    /// Its name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Bucket::Hour => "hour",
+            Bucket::Day => "day",
+            Bucket::Month => "month",
+            Bucket::Unknown => "unknown",
+        }
+    }
+}
+
 /// What a customer used of an action in a bucket of time. Usage counts where it occurred, however late
 /// it arrived; a bucket without usage is not listed.
 ///

@@ -12,7 +12,7 @@ pub mod attacks;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cloudnestle_marketplace::model::{Code, Tier, Timestamp};
+use cloudnestle_marketplace::model::{Bucket, Code, Tier, Timestamp};
 use serde::Deserialize;
 
 /// A file of `scenarios/`.
@@ -47,6 +47,8 @@ pub enum Need {
     ExchangeCode,
     CreateVisitor,
     Quotas,
+    UsageHistory,
+    UsageEvents,
     Flush,
     Close,
     Stats,
@@ -148,11 +150,12 @@ pub struct Step {
     pub forged: bool,
     /// `change_tier`: the tier from then on.
     pub tier: Option<Tier>,
-    /// `quotas`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the customer's id.
+    /// `quotas`, `usage_history`, `usage_events`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the
+    /// customer's id.
     pub customer: Option<String>,
-    /// `track_usage`, `reset_quota`: the action.
+    /// `track_usage`, `report`, `usage_history`, `usage_events`, `reset_quota`: the action.
     pub action: Option<String>,
-    /// `track_usage`: how much of it; 1 unless set.
+    /// `track_usage`, `report`: how much of it; 1 unless set.
     pub quantity: Option<u64>,
     /// `track_usage`: the caller's own name for the event.
     pub idempotency_key: Option<String>,
@@ -164,6 +167,12 @@ pub struct Step {
     pub voids: Option<String>,
     /// `refresh`, `issue`: the name of the new pair. `track_usage`: the name of the event.
     pub keep_as: Option<String>,
+    /// `usage_history`: how long the buckets are; days unless set.
+    pub bucket: Option<Bucket>,
+    /// `usage_history`, `usage_events`: how many items a page has.
+    pub page_size: Option<u32>,
+    /// `limit_calls`: how often the SDK's key may call.
+    pub per_second: Option<u32>,
     /// How often it is done, one after the other; once unless set.
     pub times: Option<u32>,
     /// How many callers do it at once; all must get the same.
@@ -209,6 +218,10 @@ pub enum Deed {
     Register,
     /// The program asks for the quotas of `customer`.
     Quotas,
+    /// The program reads to the end what `customer` has used, by `bucket`.
+    UsageHistory,
+    /// The program reads to the end which events of `customer` counted.
+    UsageEvents,
     /// The program waits until usage is answered for.
     Flush,
     /// The program delivers what it can within `millis`, and goes on.
@@ -229,6 +242,12 @@ pub enum Deed {
     Diagnose,
     /// The marketplace revokes a token.
     Revoke,
+    /// The customer's browser reports, with the token alone, that `action` was done.
+    Report,
+    /// The marketplace lets the SDK's key call so often, `per_second`, and as often at once.
+    LimitCalls,
+    /// The marketplace signs with its next key from now on.
+    RotateSigningKey,
     /// The marketplace gives `customer` the quota of `action` back.
     ResetQuota,
     /// The marketplace revokes every token that a customer has for the solution.
@@ -267,6 +286,8 @@ impl Deed {
                 | ExchangeCode
                 | CreateVisitor
                 | Quotas
+                | UsageHistory
+                | UsageEvents
                 | Flush
                 | FlushBeforeReturn
                 | Delivered
@@ -292,6 +313,12 @@ pub struct Answer {
     pub used: BTreeMap<String, u64>,
     /// Of a context or quotas: how much of an action is left.
     pub remaining: BTreeMap<String, u64>,
+    /// Of a usage history: how much was used in each bucket.
+    pub quantities: Option<Vec<u64>>,
+    /// Of events: what each of them counts.
+    pub counts: Option<Vec<i64>>,
+    /// Of events: what corrections have left of each; null where there was none.
+    pub left: Option<Vec<Option<u64>>>,
     pub tracked: Option<u64>,
     pub delivered: Option<u64>,
     pub pending: Option<u64>,

@@ -56,7 +56,8 @@ async fn play(scenario: Scenario) -> Result<()> {
 async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result<()> {
     let expects =
         step.error.is_some() || step.answer != Answer::default() || step.requests.is_some();
-    ensure!(!expects || step.deed.is_the_programs(), "{:?} gives no answer", step.deed);
+    let is_answered = step.deed.is_the_programs() || step.deed == Deed::Report;
+    ensure!(!expects || is_answered, "{:?} gives no answer", step.deed);
     match step.deed {
         Deed::Revoke => server.revoke(program.access_token(step)?).await,
         Deed::ResetQuota => server.reset_quota(step).await,
@@ -69,6 +70,13 @@ async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result
             program.is_given(step, pair)
         }
         Deed::RestartServer => server.restart().await,
+        Deed::Report => {
+            let refused = server.report(program.access_token(step)?, step).await?;
+            ensure!(refused == step.error, "{refused:?} in place of {:?}", step.error);
+            Ok(())
+        }
+        Deed::LimitCalls => server.limit_calls(step.per_second.context("`per_second` is missing")?),
+        Deed::RotateSigningKey => server.rotate_signing_key().await,
         Deed::Register => server.register(program.access_token(step)?).await,
         Deed::AdvanceClock => server.advance_clock(millis(step)?),
         Deed::GoOffline => server.outage(true),

@@ -6,10 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Overflow, Step, Validation};
 use cloudnestle_marketplace::{
     self as marketplace, Builder, Durability, Error, MarketplaceSdk, Quota, Receipt, Secret,
-    SpoolLimits, TokenPair, TokenSource, Usage, UsageStats, ValidationMode,
+    SpoolLimits, TokenPair, TokenSource, Usage, UsageFilter, UsageStats, ValidationMode,
 };
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 
+use crate::customer;
 use crate::server::Server;
 
 fn limits(given: &Given) -> SpoolLimits {
@@ -190,13 +192,39 @@ impl Program {
                 compare(step, token.map(|_| Answer::default()))
             }
             Deed::Quotas => {
-                let customer = step.customer.as_deref().context("`customer` is missing")?;
-                let quotas = self.sdk.quotas(customer).await;
+                let quotas = self.sdk.quotas(customer(step)?).await;
                 compare(
                     step,
                     quotas.map(|quotas| Answer {
                         used: used(&quotas),
                         remaining: remaining(&quotas),
+                        ..Answer::default()
+                    }),
+                )
+            }
+            Deed::UsageHistory => {
+                let pages = self.sdk.usage_history(
+                    customer(step)?,
+                    step.bucket.unwrap_or_default(),
+                    filter(step),
+                );
+                let buckets: Result<Vec<_>, _> = pages.try_collect().await;
+                compare(
+                    step,
+                    buckets.map(|buckets| Answer {
+                        quantities: Some(buckets.iter().map(|bucket| bucket.quantity).collect()),
+                        ..Answer::default()
+                    }),
+                )
+            }
+            Deed::UsageEvents => {
+                let pages = self.sdk.usage_events(customer(step)?, filter(step));
+                let events: Result<Vec<_>, _> = pages.try_collect().await;
+                compare(
+                    step,
+                    events.map(|events| Answer {
+                        counts: Some(events.iter().map(|event| event.counts).collect()),
+                        left: Some(events.iter().map(|event| event.left).collect()),
                         ..Answer::default()
                     }),
                 )
@@ -243,6 +271,17 @@ impl Program {
     }
 }
 
+fn filter(step: &Step) -> UsageFilter {
+    let mut filter = UsageFilter::all();
+    if let Some(action) = &step.action {
+        filter = filter.action(action);
+    }
+    if let Some(items) = step.page_size {
+        filter = filter.page_size(items);
+    }
+    filter
+}
+
 fn name(step: &Step) -> Result<&str> {
     step.token.as_deref().context("`token` is missing")
 }
@@ -284,6 +323,9 @@ fn compare(step: &Step, result: Result<Answer, Error>) -> Result<()> {
     must("tier", &expected.tier, &answer.tier)?;
     must("verified", &expected.verified, &answer.verified)?;
     must("freshness", &expected.freshness, &answer.freshness)?;
+    must("quantities", &expected.quantities, &answer.quantities)?;
+    must("counts", &expected.counts, &answer.counts)?;
+    must("left", &expected.left, &answer.left)?;
     must("tracked", &expected.tracked, &answer.tracked)?;
     must("delivered", &expected.delivered, &answer.delivered)?;
     must("pending", &expected.pending, &answer.pending)?;

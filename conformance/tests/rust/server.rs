@@ -3,10 +3,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Deed, Fault, Given, SOLUTION, Scenario, ServerSide, Step};
 use cloudnestle_marketplace::model::{
-    Quota, Quotas, RegisterUser, ResetQuota, RevokeToken, RevokeUser, Secret, Tier, UserTier,
+    Code, Quota, Quotas, RegisterUser, ResetQuota, RevokeToken, RevokeUser, Secret, Tier,
+    TrackUsage, TrackUsageResult, UsageEvent, UserContext, UserTier,
 };
 use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
-use cloudnestle_mock_server::MockServer;
+use cloudnestle_mock_server::{Callers, MockServer, RateLimit};
 
 /// The marketplace's side of a scenario.
 pub(crate) struct Server {
@@ -121,6 +122,39 @@ impl Server {
     /// A code as a customer's browser brings it.
     pub(crate) async fn launch_code(&self, customer: &str, solution: &str) -> Result<Secret> {
         Ok(self.running()?.launch_code(customer, solution).await?)
+    }
+
+    /// A customer's browser sends usage of its own; with which code it is rejected, if it is.
+    pub(crate) async fn report(&self, token: &Secret, step: &Step) -> Result<Option<Code>> {
+        let url = self.running()?.url().to_owned();
+        let ask = self.http.get(format!("{url}/api/user-context")).bearer_auth(token.expose());
+        let user: UserContext = ask.send().await?.error_for_status()?.json().await?;
+        let action = step.action.clone().context("`action` is missing")?;
+        let event = UsageEvent {
+            id: format!("evt_{action}"),
+            customer_id: user.customer_id,
+            token_id: user.token_id,
+            action,
+            quantity: step.quantity.unwrap_or(1),
+            occurred_at: self.running()?.now(),
+            idempotency_key: None,
+            metadata: None,
+            amends: None,
+            voids: None,
+        };
+        let send = self.http.post(format!("{url}/api/track-usage")).bearer_auth(token.expose());
+        let answer = send.json(&TrackUsage::Event(event)).send().await?.error_for_status()?;
+        let TrackUsageResult { results, .. } = answer.json().await?;
+        Ok(results.into_iter().next().context("a result")?.code)
+    }
+
+    pub(crate) fn limit_calls(&self, per_second: u32) -> Result<()> {
+        self.running()?.set_rate_limit(Callers::Key, RateLimit::per_second(per_second));
+        Ok(())
+    }
+
+    pub(crate) async fn rotate_signing_key(&self) -> Result<()> {
+        Ok(self.running()?.rotate_signing_key().await?)
     }
 
     /// A visitor registers.

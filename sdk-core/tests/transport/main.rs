@@ -380,3 +380,25 @@ async fn nothing_the_sdk_prints_or_logs_holds_a_secret() {
         assert!(!logged.contains(secret), "{logged}");
     }
 }
+
+#[tokio::test]
+async fn a_log_that_another_process_has_taken_over_is_left_to_it() {
+    let stage = Stage::set().await;
+    stage.answers_once("/api/track-usage", a_problem(409, "epoch_superseded")).await;
+    stage.answers("/api/track-usage", all_accepted(1..=1)).await;
+    let sdk = stage.local().build().unwrap();
+    let theirs = sdk.track_usage(&stage.token, "search").await.unwrap();
+    assert_eq!(theirs.delivered().await.unwrap_err().code(), Code::Closed);
+
+    let ours = sdk.track_usage(&stage.token, "search").await.unwrap();
+    ours.delivered().await.unwrap();
+
+    let producer = |request: &wiremock::Request| {
+        request.body_json::<serde_json::Value>().unwrap()["producer"].clone()
+    };
+    let requests = stage.requests("/api/track-usage").await;
+    let [first, second] = requests.as_slice() else { panic!("{} requests", requests.len()) };
+    assert_ne!(producer(first), producer(second));
+    let usage = sdk.stats().usage;
+    assert_eq!((usage.tracked, usage.delivered, usage.pending), (1, 1, 0), "what is ours");
+}

@@ -15,7 +15,7 @@ const TRACK: &str = "/api/track-usage";
 
 impl Stage {
     /// Answers so once, and then as it is told next.
-    async fn answers_once(&self, to: &str, answer: ResponseTemplate) {
+    pub(crate) async fn answers_once(&self, to: &str, answer: ResponseTemplate) {
         Mock::given(path(to)).respond_with(answer).up_to_n_times(1).mount(&self.marketplace).await;
     }
 

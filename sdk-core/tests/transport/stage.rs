@@ -73,7 +73,7 @@ impl Stage {
         self.requests(to).await.pop().unwrap()
     }
 
-    async fn requests(&self, to: &str) -> Vec<Request> {
+    pub(crate) async fn requests(&self, to: &str) -> Vec<Request> {
         let mut requests = self.marketplace.received_requests().await.unwrap();
         requests.retain(|request| request.url.path() == to);
         requests

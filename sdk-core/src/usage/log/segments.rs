@@ -488,16 +488,17 @@ impl RecordLog for Arc<SegmentLog> {
         state.answered = through;
         state.gone.forget_through(through);
         let all_delivered = state.last == through;
-        // A log that is drained all the time must not keep, and resend, a whole segment for it.
+        // A log that is drained all the time must not keep, and resend, a whole segment for it. The next
+        // record begins another one: on a disk that is full there is no room for it yet.
         let grown = state.segments.back().is_some_and(|segment| segment.bytes > SEGMENT_BYTES / 4);
-        if all_delivered && grown && !state.read_only {
-            state.begin_segment(&*self.files, &self.dir).map_err(failed)?;
+        let all_of_it = all_delivered && grown && !state.read_only;
+        if all_of_it {
+            state.open = None;
         }
-        while state.segments.get(1).is_some_and(|second| second.first <= through + 1) {
-            if let Some(segment) = state.segments.pop_front() {
-                state.bytes = state.bytes.saturating_sub(segment.bytes);
-                self.files.remove(&segment_path(&self.dir, segment.first)).map_err(failed)?;
-            }
+        while all_of_it || state.segments.get(1).is_some_and(|second| second.first <= through + 1) {
+            let Some(segment) = state.segments.pop_front() else { break };
+            state.bytes = state.bytes.saturating_sub(segment.bytes);
+            self.files.remove(&segment_path(&self.dir, segment.first)).map_err(failed)?;
         }
         Ok(())
     }

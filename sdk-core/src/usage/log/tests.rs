@@ -144,6 +144,22 @@ async fn a_write_that_failed_takes_no_number_and_spoils_nothing() {
 }
 
 #[tokio::test]
+async fn a_full_disk_gets_its_room_back_when_all_is_delivered() {
+    let stage = Stage::set();
+    let record = "x".repeat(100_000);
+    for _ in 0..5 {
+        stage.append(&record).unwrap();
+    }
+    stage.disk.full.store(true, Ordering::Relaxed);
+    stage.append(&record).unwrap_err();
+    stage.log.trim(5).unwrap();
+    assert_eq!(stage.disk.list(&stage.dir).unwrap(), Vec::<String>::new());
+    stage.disk.full.store(false, Ordering::Relaxed);
+    assert_eq!(stage.append(&record).unwrap(), Ticket(6));
+    assert_eq!(numbers(&stage.left_behind().await).await, [6]);
+}
+
+#[tokio::test]
 async fn a_torn_write_that_cannot_be_cut_off_keeps_its_number_to_itself() {
     let stage = Stage::set();
     stage.append("one").unwrap();

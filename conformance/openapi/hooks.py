@@ -159,6 +159,7 @@ BEYOND_SCHEMAS = {
     "POST /api/track-usage": "numbers are consecutive; lengths are counted in bytes",
     "POST /api/quotas/{customer_id}/{solution_id}/consume": "either `id` or an Idempotency-Key",
     "GET /api/usage/{customer_id}": "a range begins before it ends, and has a bounded number of buckets",
+    "GET /api/usage/{customer_id}/events": "a range begins before it ends",
     "POST /api/users": "lengths are counted in bytes; no control characters in an address",
     "POST /api/users/convert": "as for users",
     "POST /api/launches": "a publishable key is a solution's, and takes a challenge",
@@ -180,12 +181,13 @@ def what_the_schemas_allow_is_not_malformed(context, response, case) -> None:
 
 @schemathesis.check
 def what_is_malformed_is_not_counted(context, response, case) -> None:
-    """The schema of an event is kept, too: what breaks it is refused as a whole, or event by event."""
+    """The schema of an event is kept, too: what breaks it is refused as a whole, or event by event; or not
+    looked at, because its number was taken before, or is lost, be it for a reason that only a newer SDK knows."""
     is_usage = case.operation.label == "POST /api/track-usage" and case.method == "POST"
     is_negative = case.meta and case.meta.generation.mode == GenerationMode.NEGATIVE
     if is_usage and is_negative and response.status_code == 200:
         statuses = {result["status"] for result in response.json()["results"]}
-        assert "rejected" in statuses, f"{case.body}: {statuses}"
+        assert statuses != {"accepted"}, f"{case.body}: {statuses}"
 
 
 @atexit.register

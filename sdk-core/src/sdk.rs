@@ -397,7 +397,8 @@ impl MarketplaceSdk {
 
     /// What the marketplace has refused for good, the event and the reason: an action that was
     /// misspelt, a hard limit, a token that did not cover it. It is kept in the spool's folder
-    /// `rejected` until it is [replayed](Self::replay_rejected), or you delete the files.
+    /// `rejected` until it is [replayed](Self::replay_rejected), or you delete the files. Of very many,
+    /// the oldest 10,000 or a few more.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }

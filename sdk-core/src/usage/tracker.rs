@@ -24,6 +24,9 @@ use crate::model::{Code, LossReason, UsageEvent, new_id};
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
+/// So many rejected events, and those that were rejected with them, are shown at once.
+const MAX_SHOWN: usize = 10_000;
+
 pub(crate) struct UsageTracker {
     pipelines: Arc<Pipelines>,
     durability: Durability,
@@ -76,11 +79,14 @@ impl UsageTracker {
         Ok(Receipt { event_id: event.id, pipeline, taken })
     }
 
-    /// What the marketplace has rejected, and was not replayed yet.
+    /// What the marketplace has rejected, and was not replayed yet: the oldest.
     pub(crate) async fn rejected(&self) -> Result<Vec<RejectedUsage>> {
         let dead_letters = self.pipelines.spool.dead_letters();
         let mut rejected = Vec::new();
         for name in dead_letters.names().map_err(spool_failed)? {
+            if rejected.len() >= MAX_SHOWN {
+                break;
+            }
             rejected.extend(dead_letters.read(&name).await.map_err(spool_failed)?);
         }
         Ok(rejected)

@@ -11,6 +11,9 @@ use crate::host::Files;
 /// Read at once: whole frames fit, however large.
 const READ_BYTES: usize = 2 * (MAX_RECORD_BYTES + HEADER_BYTES);
 
+/// The most pieces of a log that are kept in quarantine, each half a megabyte or less.
+pub(super) const MAX_DAMAGE: usize = 64;
+
 /// A place in a log: behind the record `after`, which is at `offset` of the segment that begins
 /// with the number `segment`.
 #[derive(Clone, Copy, Default)]
@@ -140,6 +143,7 @@ impl<'a> Reader<'a> {
     fn note_damage(&mut self, used: usize, bytes: &[u8]) {
         let Cursor { segment, offset, .. } = self.place;
         let offset = offset + used as u64;
+        let is_full = self.damage.len() >= MAX_DAMAGE;
         match self.damage.last_mut() {
             Some(Damage { segment: same, offset: begin, bytes: earlier })
                 if *same == segment
@@ -148,6 +152,7 @@ impl<'a> Reader<'a> {
             {
                 earlier.extend_from_slice(bytes);
             }
+            _ if is_full => {}
             _ => self.damage.push(Damage { segment, offset, bytes: bytes.to_vec() }),
         }
     }

@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, select};
 
 use super::frame::{self, FILE_HEADER, MAX_RECORD_BYTES};
 use super::gone::{Gap, Gone, NOTE};
-use super::reader::{Cursor, Damage, Reader};
+use super::reader::{Cursor, Damage, MAX_DAMAGE, Reader};
 use super::{Most, Record, RecordLog, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{AppendFile, Files, Host};
@@ -32,9 +32,6 @@ pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
 
 /// So many segments make up what a log may hold: to drop the oldest of them is to lose an eighth.
 const SEGMENTS: u64 = 8;
-
-/// The most pieces of a log that are kept in quarantine, each a quarter of a megabyte or less.
-const MAX_QUARANTINED: usize = 256;
 
 pub(crate) struct SegmentLog {
     host: Arc<dyn Host>,
@@ -248,7 +245,7 @@ impl SegmentLog {
     fn quarantine(&self, Damage { segment, offset, bytes }: Damage) {
         {
             let mut state = self.state();
-            let full = state.quarantined.len() >= MAX_QUARANTINED;
+            let full = state.quarantined.len() >= MAX_DAMAGE;
             if full || !state.quarantined.insert((segment, offset)) {
                 return;
             }

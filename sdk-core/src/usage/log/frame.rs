@@ -18,6 +18,9 @@ pub(super) const HEADER_BYTES: usize = 24;
 /// write as six, and fits.
 pub(super) const MAX_RECORD_BYTES: usize = 128 * 1024;
 
+/// The largest number: what JavaScript's numbers hold exactly, as the wire has them.
+pub(super) const MAX_NUMBER: u64 = (1 << 53) - 1;
+
 const MARKER: [u8; 4] = [0xC1, 0x0D, 0x4E, 0x57];
 
 pub(super) fn encode(number: u64, record: &[u8], out: &mut Vec<u8>) {
@@ -53,11 +56,11 @@ pub(super) fn decode(bytes: &[u8]) -> Step {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     let length = word(4) as usize;
-    let sound = crc32c::crc32c(&header[..20]) == word(20) && length <= MAX_RECORD_BYTES;
-    if !sound {
+    let number = u64::from(word(8)) | u64::from(word(12)) << 32;
+    let sound = crc32c::crc32c(&header[..20]) == word(20);
+    if !sound || length > MAX_RECORD_BYTES || number > MAX_NUMBER {
         return Step::Skip(next_beginning(bytes));
     }
-    let number = u64::from(word(8)) | u64::from(word(12)) << 32;
     let Some(record) = bytes.get(HEADER_BYTES..HEADER_BYTES + length) else {
         return Step::Incomplete;
     };

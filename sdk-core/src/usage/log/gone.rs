@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
+use super::frame::MAX_NUMBER;
 use crate::model::LossReason;
 
 /// The number of a frame that has a note in place of a record.
@@ -27,7 +28,8 @@ impl Gap {
     pub(super) fn noted(record: &Record) -> Option<Gap> {
         let note = (record.number == NOTE).then_some(&record.bytes)?;
         // What a later release writes, and this one can't read, is no gap that it knows of.
-        serde_json::from_slice(note).ok().or(Some(Gap::NOTHING))
+        let gap: Option<Gap> = serde_json::from_slice(note).ok();
+        Some(gap.filter(|gap| gap.last <= MAX_NUMBER).unwrap_or(Gap::NOTHING))
     }
 
     /// Ends before it begins.

@@ -14,7 +14,7 @@ use event_listener::Event;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, select};
 
-use super::frame::{self, FILE_HEADER, MAX_RECORD_BYTES};
+use super::frame::{self, FILE_HEADER, MAX_NUMBER, MAX_RECORD_BYTES};
 use super::gone::{Gap, Gone, NOTE};
 use super::reader::{Cursor, Damage, MAX_DAMAGE, Reader};
 use super::{Most, Record, RecordLog, Taken, Ticket};
@@ -119,7 +119,10 @@ impl SegmentLog {
         let names = files.list(dir).map_err(failed)?;
         let mut firsts: Vec<u64> =
             names.iter().filter_map(|name| name.strip_suffix(SEGMENT)?.parse().ok()).collect();
+        // Others may put files here, but no record of ours is in them.
+        firsts.retain(|first| (1..=MAX_NUMBER).contains(first));
         firsts.sort_unstable();
+        firsts.dedup();
         let begun = firsts.last().map_or(0, |first| first - 1);
         let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
         let state = State { segments: segments.collect(), read_only: true, ..State::default() };

@@ -259,6 +259,17 @@ async fn damage_at_the_end_is_one_record_that_is_lost() {
 }
 
 #[tokio::test]
+async fn files_that_are_not_ours_do_no_harm() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    for name in ["00000000000000000000", "18446744073709551615", "-1", "x", ""] {
+        stage.disk.replace(&stage.dir.join(format!("{name}.log")), b"whatever").unwrap();
+    }
+    let log = stage.left_behind().await;
+    assert_eq!((numbers(&log).await, log.last(), log.trimmed()), (vec![1], 1, 0));
+}
+
+#[tokio::test]
 async fn what_is_damaged_is_kept_in_quarantine() {
     let stage = Stage::set();
     for record in ["one", "two", "three"] {

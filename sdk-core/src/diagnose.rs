@@ -6,11 +6,12 @@
 
 mod report;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::auth::AuthManager;
 use crate::error::{Error, Result};
-use crate::host::{Host, Response, SendStage};
+use crate::host::{Host, Response, SendStage, timeout};
 use crate::http::{Call, Clock, HttpClient, NoAnswer};
 use crate::model::{API_VERSION, Code, Secret, TokenValidation, ValidateToken};
 use crate::usage::{SpoolHealth, UsageTracker};
@@ -131,7 +132,8 @@ impl Diagnosing<'_> {
     /// How old what is known of revocations is, where the feed is used.
     async fn feed(&self) -> Option<Finding> {
         let feed = self.auth.feed.as_ref()?;
-        let read = feed.catch_up().await;
+        let read = timeout(self.host, self.deadline, pin!(feed.catch_up())).await;
+        let read = read.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)));
         let age = feed.sent().map(|sent| self.host.monotonic().saturating_sub(sent));
         Some(match (read, age) {
             (Ok(()), Some(age)) => {

@@ -117,7 +117,13 @@ impl Announcer {
     }
 
     pub(crate) fn announce(&self, event: Event) {
-        tracing::debug!(?event, "marketplace");
+        match &event {
+            // What callers wrote into an event is theirs, and no matter of a log.
+            Event::UsageRejected { event: UsageEvent { id, action, .. }, code } => {
+                tracing::debug!(%id, %action, %code, "the marketplace rejected usage");
+            }
+            event => tracing::debug!(?event, "marketplace"),
+        }
         self.subscribers().retain_mut(|subscriber| subscriber.hand(&event));
     }
 

@@ -8,6 +8,11 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::model::{Code, FeedChange, FeedEntry, Revocations as Page, Tier, Timestamp};
 
+/// The most tokens and users that are remembered: a hundred of the marketplace's largest pages, some
+/// 15 MB. A feed with more is not kept; the marketplace is asked about every token, as it is where there
+/// is no feed.
+const MOST: usize = 100_000;
+
 /// Everything that was told and still matters.
 #[derive(Default)]
 pub(super) struct Ended {
@@ -99,6 +104,11 @@ impl Ended {
         }
         for entry in page.changes {
             self.apply(entry, now);
+            if self.tokens.len() + self.users.len() > MOST {
+                self.tokens.clear();
+                self.users.clear();
+                self.know_nothing(now);
+            }
         }
         self.cursor = Some(page.cursor);
         Ok(was_replaced)
@@ -119,11 +129,14 @@ impl Ended {
                     Some(Retiered { tier, changed_at, epoch });
             }
             // It may concern any token there is.
-            FeedChange::Unknown => {
-                self.silent_before = self.silent_before.max(now.numeric_date() + 1);
-                self.void();
-            }
+            FeedChange::Unknown => self.know_nothing(now),
         }
+    }
+
+    /// Of every token there is, only asking tells from now on.
+    fn know_nothing(&mut self, now: Timestamp) {
+        self.silent_before = self.silent_before.max(now.numeric_date() + 1);
+        self.void();
     }
 
     fn user(&mut self, customer_id: String, expires_at: Timestamp) -> &mut OfUser {
@@ -278,6 +291,27 @@ mod tests {
         assert!(known < ended.void_before());
         assert!(!ended.tells_of(NOW.as_secs() as u64));
         assert!(ended.tells_of(NOW.as_secs() as u64 + 1));
+    }
+
+    #[test]
+    fn more_than_can_be_kept_is_forgotten_and_the_marketplace_asked_instead() {
+        let ids = |page: usize| (0..10_000).map(move |n| format!("tok_{page}_{n}"));
+        let mut ended = told(vec![]);
+        for page_of in 1..=10 {
+            let token_ids = ids(page_of).collect();
+            let news = page(1 + page_of as u64, vec![FeedChange::TokensRevoked { token_ids }]);
+            ended.learn(news, NOW).unwrap();
+        }
+        let known = ended.epoch();
+        let issued_at = NOW.as_secs() as u64;
+        assert!(ended.tells_of(issued_at) && ended.tokens.len() == MOST);
+
+        ended.learn(page(12, vec![tier(Tier::Pro)]), NOW).unwrap();
+
+        assert!(!ended.tells_of(issued_at) && ended.tells_of(issued_at + 1));
+        assert_eq!(ended.judge(token("cus_b", 0), Some(known)), Verdict::Void);
+        assert_eq!((ended.tokens.len(), ended.users.len()), (0, 0));
+        assert_eq!(ended.cursor(), Some("gen_a.12"), "what comes next is told again");
     }
 
     #[test]

@@ -8,13 +8,14 @@ mod refresh;
 mod revocations;
 mod source;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::host::cache::{TOKENS, TokenCache};
-use crate::host::{Algorithm, Host};
+use crate::host::{Algorithm, Host, timeout};
 use crate::http::{Call, Clock, HttpClient, SecretKey};
 use crate::memory::{Memory, Remembered};
 use crate::model::{
@@ -130,7 +131,7 @@ impl AuthManager {
             let identity = self.identify(token).await?;
             return self.memory.ask(token, &identity, self.question(token, started)).await;
         }
-        let (identity, told) = self.look_at(token).await?;
+        let (identity, told) = self.look_at(token, started).await?;
         // Whoever asked while this caller waited may have been told.
         if let Some(answer) = self.memory.fresh(token) {
             return answer;
@@ -148,15 +149,18 @@ impl AuthManager {
     }
 
     /// Who the token speaks for by its own words, and whether the feed is fresh and would have told
-    /// if it had ended. An error if it is known to have.
-    pub(crate) async fn look_at(&self, token: &str) -> Result<(Identity, bool)> {
+    /// if it had ended. An error if it is known to have. Keys and feed share the time of the call that
+    /// began at `started`.
+    pub(crate) async fn look_at(&self, token: &str, started: Duration) -> Result<(Identity, bool)> {
         loop {
-            let identity = self.identify(token).await?;
+            let identity = self.within(started, self.identify(token)).await;
+            let identity = identity.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)))?;
             let Some(feed) = &self.feed else { return Ok((identity, false)) };
-            let told = feed.catch_up().await.is_ok();
+            // A feed without an end is one that can't be read in time: what is known may still do.
+            let told = matches!(self.within(started, feed.catch_up()).await, Some(Ok(())));
             // Its answer may have corrected the clock.
             if self.clock.now() >= identity.user.expires_at {
-                return Err(Error::new(Code::TokenExpired));
+                return Err(self.clock.refusal(Code::TokenExpired));
             }
             match feed.judge(identity.subject(), Some(identity.epoch)).0 {
                 Verdict::Good | Verdict::Retiered(_) => return Ok((identity, told)),
@@ -197,8 +201,8 @@ impl AuthManager {
     /// Ends a token and everything it can be refreshed to.
     pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
         let request = RevokeToken { token: Secret::new(token) };
-        let call = Call::delete("/api/revoke-token", &request)?.with_key(&self.secret_key);
-        self.http.call::<()>(call, self.deadline).await?;
+        let call = Call::delete("/api/revoke-token", &request)?.hiding([&request.token]);
+        self.http.call::<()>(call.with_key(&self.secret_key), self.deadline).await?;
         self.memory.refuse(token, Code::TokenRevoked);
         Ok(())
     }
@@ -218,8 +222,16 @@ impl AuthManager {
                 let words = format!("The token was issued by {iss:?}; expected is {issuer:?}.");
                 Err(Error::because(Code::TokenWrongIssuer, words))
             }
+            Err(code @ (Code::TokenExpired | Code::TokenNotYetValid)) => {
+                Err(self.clock.refusal(code))
+            }
             Err(code) => Err(code.into()),
         }
+    }
+
+    /// What comes of it in what is left of a call that began at `started`.
+    async fn within<T>(&self, started: Duration, work: impl Future<Output = T>) -> Option<T> {
+        timeout(&*self.host, self.left(started), pin!(work)).await
     }
 
     /// What is left of the time for a call that began at `started`: the keys and the question share
@@ -236,8 +248,8 @@ impl AuthManager {
         let (http, secret_key) = (self.http.clone(), self.secret_key.clone());
         let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.left(started));
         async move {
-            let call = Call::post("/api/validate-token", &request)?.with_key(&secret_key);
-            let call = call.without_effect();
+            let call = Call::post("/api/validate-token", &request)?.hiding([&request.token]);
+            let call = call.with_key(&secret_key).without_effect();
             match http.call(call, deadline).await? {
                 TokenValidation { valid: true, user: Some(user), .. } => Ok(user_in(user)),
                 TokenValidation { valid: true, user: None, .. } => {

@@ -20,6 +20,7 @@ impl Opening {
         let code_verifier = verifier.map(Secret::new);
         let request = ExchangeCode { code: Secret::new(code), code_verifier };
         let call = Call::post("/api/exchange-code", &request)?.with_key(&self.secret_key);
+        let call = call.hiding([&request.code]).hiding(&request.code_verifier);
         self.http.call(call, self.deadline).await
     }
 

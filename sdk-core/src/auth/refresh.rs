@@ -35,7 +35,8 @@ impl Refresher {
         let (deadline, refresh_token) = (self.deadline, pair.refresh_token.clone());
         let renew = || async move {
             let request = RefreshToken { refresh_token };
-            let renewed = http.call(Call::post("/api/refresh-token", &request)?, deadline).await?;
+            let call = Call::post("/api/refresh-token", &request)?.hiding([&request.refresh_token]);
+            let renewed = http.call(call, deadline).await?;
             announcer.announce(Event::TokenRefreshed);
             Ok(renewed)
         };

@@ -33,6 +33,9 @@ const FAILURE_RECHECK: Duration = Duration::from_secs(1);
 /// After a failure that does not pass by itself, such as a marketplace without a feed.
 const REFUSAL_RECHECK: Duration = Duration::from_secs(30);
 
+/// The most pages of one reading: ten times as many as tell all that is [kept](Ended).
+const MOST_PAGES: usize = 1_000;
+
 pub(crate) struct Revocations {
     host: Arc<dyn Host>,
     http: Arc<HttpClient>,
@@ -166,7 +169,7 @@ impl Revocations {
 
     /// Reads to the end of the feed.
     async fn read_all(&self) -> Result<()> {
-        loop {
+        for _ in 0..MOST_PAGES {
             let path = match self.ended().cursor() {
                 Some(cursor) => format!("/api/revocations?after={cursor}"),
                 None => "/api/revocations".to_owned(),
@@ -182,6 +185,7 @@ impl Revocations {
                 return Ok(());
             }
         }
+        Err(Error::because(Code::AnswerInvalid, "The revocation feed has no end."))
     }
 
     fn learn(&self, page: Page) -> Result<()> {

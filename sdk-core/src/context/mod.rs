@@ -31,7 +31,7 @@ impl ContextManager {
             return self.memory.ask(token, &identity, question()).await;
         }
         // A forged, expired or revoked token costs no request.
-        let (identity, told) = self.auth.look_at(token).await?;
+        let (identity, told) = self.auth.look_at(token, started).await?;
         if let Some(answer) = self.memory.fresh(token) {
             return answer;
         }

@@ -5,12 +5,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::clock::http_date;
+use super::redaction::redacted;
 use crate::error::{Error, Result};
 use crate::host::Response;
-use crate::model::{Code, Problem, Timestamp};
+use crate::model::{Code, Problem, Secret, Timestamp};
 
-/// Reads an answer; `now` is the marketplace's time, for answers without a `Date`.
-pub(super) fn read<T: DeserializeOwned>(response: &Response, now: Timestamp) -> Result<T> {
+/// Reads the answer to a call that was made with `secrets`; `now` is the marketplace's time, for answers
+/// without a `Date`.
+pub(super) fn read<'a, T: DeserializeOwned>(
+    response: &Response,
+    secrets: impl Iterator<Item = &'a Secret> + Clone,
+    now: Timestamp,
+) -> Result<T> {
     if (200..300).contains(&response.status) {
         // An answer without a body is read as the value that says nothing.
         let body = if response.body.is_empty() { b"null".as_slice() } else { &response.body };
@@ -22,7 +28,7 @@ pub(super) fn read<T: DeserializeOwned>(response: &Response, now: Timestamp) -> 
         });
     }
     let error = match serde_json::from_slice::<Problem>(&response.body) {
-        Ok(problem) => worded(problem, response.status),
+        Ok(problem) => worded(redacted(problem, secrets), response.status),
         Err(_) => unworded(response.status),
     };
     let should_retry = match response.header("x-should-retry") {
@@ -89,7 +95,7 @@ mod tests {
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Error {
         let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let response = Response { status, headers: headers.collect(), body: body.into() };
-        read::<()>(&response, NOW).unwrap_err()
+        read::<()>(&response, std::iter::empty(), NOW).unwrap_err()
     }
 
     #[test]

@@ -1,3 +1,6 @@
+//! A call of the API: what is sent, by whom, and which of it is secret. It knows nothing of answers or
+//! attempts.
+
 use std::borrow::Cow;
 
 use serde::Serialize;
@@ -15,6 +18,8 @@ pub(crate) struct Call<'a> {
     path: &'a str,
     bearer: Bearer<'a>,
     body: Vec<u8>,
+    /// What of the body must not be repeated.
+    secrets: Vec<Secret>,
     /// Whether it has an effect that must not happen twice.
     has_effect: bool,
     /// The same for each attempt, so that the marketplace knows them for one.
@@ -31,12 +36,12 @@ enum Bearer<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn get(path: &'a str) -> Self {
-        let (method, body) = ("GET", Vec::new());
         Call {
-            method,
+            method: "GET",
             path,
             bearer: Bearer::Nobody,
-            body,
+            body: Vec::new(),
+            secrets: Vec::new(),
             has_effect: false,
             idempotency_key: None,
         }
@@ -55,6 +60,13 @@ impl<'a> Call<'a> {
 
     pub(crate) fn bearer(mut self, credential: &'a Secret) -> Self {
         self.bearer = Bearer::Credential(credential);
+        self
+    }
+
+    /// Has what the body holds, and whoever answers may repeat, kept out of errors. What the call is made
+    /// with is, anyway.
+    pub(crate) fn hiding<'s>(mut self, secrets: impl IntoIterator<Item = &'s Secret>) -> Self {
+        self.secrets.extend(secrets.into_iter().cloned());
         self
     }
 
@@ -89,6 +101,11 @@ impl<'a> Call<'a> {
             Bearer::Credential(credential) => Some(Cow::Borrowed(credential)),
             Bearer::Solution(key) => Some(Cow::Owned(key.current())),
         }
+    }
+
+    /// What of its body must not be repeated.
+    pub(super) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// The key it is made with, if that may be replaced.

@@ -1,9 +1,12 @@
+//! The marketplace's time, as far as its answers tell. It measures, and judges no token.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::host::Host;
-use crate::model::Timestamp;
+use crate::model::{Code, Timestamp};
 
 /// `Date` has a resolution of one second: what is within that, and half the time the answer took,
 /// is no measurement of a wrong clock.
@@ -30,6 +33,22 @@ impl Clock {
     /// How far the server's clock is ahead of ours.
     pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// That a token is refused because of the time. Where the clocks differ, by which one and by how much:
+    /// a token that looks good to whoever reads this machine's clock is a riddle otherwise.
+    pub(crate) fn refusal(&self, code: Code) -> Error {
+        let millis = self.offset_ms();
+        if millis == 0 {
+            return Error::new(code);
+        }
+        let which = if millis > 0 { "ahead of" } else { "behind" };
+        let seconds = millis.unsigned_abs().div_ceil(1000);
+        let words = format!(
+            "{} That is by the marketplace's clock, which is {seconds} s {which} this machine's.",
+            code.reason()
+        );
+        Error::because(code, words)
     }
 
     /// Reads an answer's `Date`, which was written somewhere between `sent` and `received`.
@@ -70,6 +89,18 @@ mod tests {
         assert_eq!(offset(None, hour), 3_600_400); // half a second more, half the way less
         assert_eq!(offset(None, "Sun, 22 Nov 2026 22:00:01 GMT"), 1_400);
         assert_eq!(offset(None, "Sun, 22 Nov 2026 22:00:00 GMT"), 0, "within what can be measured");
+    }
+
+    #[cfg(feature = "native")]
+    #[test]
+    fn a_refusal_because_of_the_time_names_the_clock_it_goes_by_where_they_differ() {
+        let clock = Clock::new(crate::host::native("http://localhost").unwrap(), None);
+        let said = || clock.refusal(Code::TokenExpired).to_string();
+        assert_eq!(said(), "token_expired: The token has expired.");
+        clock.offset_ms.store(7_200_400, Ordering::Relaxed);
+        assert!(said().ends_with("clock, which is 7201 s ahead of this machine's."), "{}", said());
+        clock.offset_ms.store(-1_500, Ordering::Relaxed);
+        assert!(said().ends_with("clock, which is 2 s behind this machine's."), "{}", said());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod answer;
 mod call;
 mod clock;
 mod limits;
+mod redaction;
 mod retry;
 mod secret_key;
 
@@ -117,8 +118,9 @@ impl HttpClient {
         let started = self.host.monotonic();
         self.limits.pass(call, limit).await?;
         let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+        let used = call.credential();
         let response = self.look(call, left).await.map_err(|no_answer| no_answer.error)?;
-        answer::read(&response, self.clock.now())
+        answer::read(&response, call.secrets().iter().chain(used.as_deref()), self.clock.now())
     }
 
     /// The answer to a call, whatever it is. A call that went to a connection that had been closed

@@ -1,5 +1,6 @@
 //! The corners of HTTP that a well-behaved server never shows: proxies, garbage, silence.
 
+mod echo;
 mod keys;
 mod retries;
 mod script;
@@ -8,7 +9,9 @@ mod stage;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cloudnestle_marketplace::{Code, Event, Freshness, MarketplaceSdk, ValidationMode, Verified};
+use cloudnestle_marketplace::{
+    Code, Event, Freshness, MarketplaceSdk, Usage, ValidationMode, Verified,
+};
 use serde_json::json;
 use stage::Stage;
 use wiremock::matchers::path;
@@ -112,35 +115,6 @@ async fn silence_ends_with_the_deadline() {
 
     assert_eq!(error.code(), Code::DeadlineExceeded);
     assert_eq!(stage.requests_to("/api/validate-token").await, 1);
-}
-
-#[tokio::test]
-async fn the_keys_and_the_question_share_one_deadline() {
-    let stage = Stage::set().await;
-    let never = ResponseTemplate::new(200).set_delay(Duration::from_secs(600));
-    stage.answers("/api/validate-token", never.clone()).await;
-    stage.answers("/api/user-context", never).await;
-    stage.keys_come_after(Duration::from_millis(1500)).await;
-    let builder = stage.builder().deadline(Duration::from_secs(2));
-    let online = builder.clone().validation(ValidationMode::Online).build().unwrap();
-    let cold = builder.build().unwrap();
-
-    // With a deadline each they would need 3.5 s. Whoever is late because the machine is busy still
-    // comes first.
-    tokio::select! {
-        biased;
-        error = online.validate_user(&stage.token) => {
-            assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
-        }
-        () = tokio::time::sleep(Duration::from_secs(3)) => panic!("two deadlines"),
-    }
-    tokio::select! {
-        biased;
-        error = cold.get_user_context(&stage.token) => {
-            assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
-        }
-        () = tokio::time::sleep(Duration::from_secs(3)) => panic!("two deadlines"),
-    }
 }
 
 #[tokio::test]
@@ -338,6 +312,19 @@ async fn what_is_sent_as_usage_holds_no_token() {
     assert!(body.contains("cus_asha") && !body.contains(signature), "{body}");
 }
 
+/// The marketplace rejects an event whose idempotency key and metadata are those words.
+async fn reject_usage_with([key, word]: &[&str; 2]) {
+    let stage = Stage::set().await;
+    let rejected = json!({ "number": 1, "status": "rejected", "code": "action_unknown" });
+    let answer =
+        ResponseTemplate::new(200).set_body_json(json!({ "fence": 1, "results": [rejected] }));
+    stage.answers("/api/track-usage", answer).await;
+    let sdk = stage.local().build().unwrap();
+    let usage = Usage::of("search").idempotency_key(*key).metadata("colour", *word);
+    sdk.track_usage(&stage.token, usage).await.unwrap();
+    sdk.flush().await.unwrap();
+}
+
 /// Everything that is logged while these tests run, by all of them.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -369,12 +356,15 @@ async fn nothing_the_sdk_prints_or_logs_holds_a_secret() {
     let receipt = sdk.track_usage(&stage.token, "search").await.unwrap();
     let error = sdk.refresh(&stage.pair).await.unwrap_err();
     let report = sdk.close(Duration::from_millis(500)).await;
+    reject_usage_with(&["order-4711", "blue"]).await;
 
     let pair = &stage.pair;
     let printed =
         format!("{builder:?} {sdk:?} {user:?} {receipt:?} {error:?} {error} {report:?} {pair:?}");
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("UsageWaiting"), "the SDK's own words are among them");
+    assert!(logged.contains("rejected usage"), "{logged}");
+    assert!(!logged.contains("order-4711") && !logged.contains("blue"), "{logged}");
     for secret in [&stage.secret_key, &stage.token, stage.pair.refresh_token.expose()] {
         assert!(!printed.contains(secret), "{printed}");
         assert!(!logged.contains(secret), "{logged}");

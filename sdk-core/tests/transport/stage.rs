@@ -1,7 +1,5 @@
 //! A marketplace whose answers a test writes itself, with real keys and a real token.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloudnestle_marketplace::{Builder, MarketplaceSdk, TokenPair, ValidationMode};
@@ -15,7 +13,6 @@ pub(crate) struct Stage {
     pub(crate) pair: TokenPair,
     pub(crate) token: String,
     pub(crate) secret_key: String,
-    jwks: Vec<u8>,
 }
 
 impl Stage {
@@ -26,12 +23,12 @@ impl Stage {
         let pair = server.token_pair("cus_asha", "sol_faiss_search").await.unwrap();
         let jwks = fetch_keys(&server).await;
         Mock::given(path("/.well-known/jwks.json"))
-            .respond_with(ResponseTemplate::new(200).set_body_raw(jwks.clone(), "application/json"))
+            .respond_with(ResponseTemplate::new(200).set_body_raw(jwks, "application/json"))
             .mount(&marketplace)
             .await;
         let token = pair.access_token.expose().to_owned();
         let secret_key = server.secret_key("sol_faiss_search").unwrap().expose().to_owned();
-        Stage { marketplace, pair, token, secret_key, jwks }
+        Stage { marketplace, pair, token, secret_key }
     }
 
     pub(crate) fn builder(&self) -> Builder {
@@ -49,16 +46,6 @@ impl Stage {
 
     pub(crate) fn sdk(&self) -> MarketplaceSdk {
         self.builder().build().unwrap()
-    }
-
-    /// From now on the keys come only after a while.
-    pub(crate) async fn keys_come_after(&self, delay: Duration) {
-        let keys = ResponseTemplate::new(200).set_body_raw(self.jwks.clone(), "application/json");
-        Mock::given(path("/.well-known/jwks.json"))
-            .respond_with(keys.set_delay(delay))
-            .with_priority(1)
-            .mount(&self.marketplace)
-            .await;
     }
 
     pub(crate) async fn answers(&self, to: &str, answer: ResponseTemplate) {

@@ -3,7 +3,7 @@
 use cloudnestle_marketplace::model::Secret;
 use tokio::sync::Semaphore;
 
-use crate::domain::password::PasswordHash;
+use crate::domain::password::{PasswordHash, has_length};
 
 /// As many as a small machine has cores: more would only be slower, and take more memory.
 const AT_ONCE: usize = 2;
@@ -26,10 +26,15 @@ impl Passwords {
         self.work(move || PasswordHash::of(&password, salt)).await.flatten()
     }
 
-    /// Whether that is the password. Where there is none to compare with it takes as long: nobody
-    /// learns from the time whether an account exists.
+    /// Whether that is the password. Where there is none to compare with, or what is given is as long
+    /// as no password, it takes as long: nobody learns from the time whether an account exists, and
+    /// nobody has us hash a megabyte.
     pub(crate) async fn matches(&self, kept: Option<PasswordHash>, password: &Secret) -> bool {
-        let password = password.clone();
+        let is_possible = has_length(password);
+        let (kept, password) = match is_possible {
+            true => (kept, password.clone()),
+            false => (None, Secret::new("")),
+        };
         let matches = move || match kept {
             Some(kept) => kept.matches(&password),
             None => {
@@ -47,5 +52,20 @@ impl Passwords {
     ) -> Option<T> {
         let _turn = self.turns.acquire().await.ok()?;
         tokio::task::spawn_blocking(work).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_too_long_for_a_password_is_none_and_is_not_hashed() {
+        let passwords = Passwords::default();
+        for (length, is_right) in [(7, false), (8, true), (256, true), (257, false)] {
+            let password = Secret::new("x".repeat(length));
+            let kept = passwords.hash(&password, [7; 16]).await;
+            assert_eq!(passwords.matches(kept, &password).await, is_right, "{length}");
+        }
     }
 }

@@ -61,10 +61,8 @@ impl Keys {
 
     /// Takes over keys that were rotated.
     #[cfg(feature = "control")]
-    pub(crate) fn replace(&self, rotated: &SigningSeeds) {
-        if let Some(keys) = SigningKeys::open(rotated) {
-            *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-        }
+    pub(crate) fn replace(&self, rotated: SigningKeys) {
+        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rotated);
     }
 
     /// The refresh token that follows `presented`, the family's token number `generation`.

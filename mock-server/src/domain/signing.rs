@@ -61,7 +61,8 @@ pub(crate) struct SigningKey {
 }
 
 impl SigningKeys {
-    pub(super) fn open(seeds: &SigningSeeds) -> Option<SigningKeys> {
+    /// `None` if a seed is not one that Ed25519 takes: the database is damaged.
+    pub(crate) fn open(seeds: &SigningSeeds) -> Option<SigningKeys> {
         let retired = seeds.retired.iter();
         let retired = retired.map(|it| Some((SigningKey::open(&it.seed)?, it.retired_at)));
         Some(SigningKeys {

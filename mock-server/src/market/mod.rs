@@ -19,6 +19,8 @@ use crate::domain::credential::Hash;
 #[cfg(feature = "control")]
 use crate::domain::credential::Kind;
 use crate::domain::keys::{KeySeeds, Keys};
+#[cfg(feature = "control")]
+use crate::domain::signing::SigningKeys;
 use crate::facts;
 use crate::store::{Decoded, Store, StoreError, transact};
 use crate::world::World;
@@ -111,16 +113,19 @@ impl Market {
     #[cfg(feature = "control")]
     pub(crate) async fn rotate_signing_key(&self) -> Result<(), StoreError> {
         let (now, fresh) = (self.world.now(), self.world.random.bytes());
-        let seeds = transact(&*self.store, async |tx| {
+        let rotated = transact(&*self.store, async |tx| {
             let key = facts::keys();
             let kept = tx.get::<KeySeeds>(&key).await?;
             let mut seeds = kept.ok_or(StoreError::Refused("a market without keys"))?;
             seeds.signing.rotate(fresh, now);
+            // Before they are kept: what is in the database is what this process signs with.
+            let rotated = SigningKeys::open(&seeds.signing);
+            let rotated = rotated.ok_or(StoreError::Refused("keys that can't be opened"))?;
             tx.put(&key, &seeds)?;
-            Ok::<_, StoreError>(seeds)
+            Ok::<_, StoreError>(rotated)
         })
         .await?;
-        self.keys.replace(&seeds.signing);
+        self.keys.replace(rotated);
         Ok(())
     }
 }

@@ -95,7 +95,9 @@ pub(super) fn read(
     now: Timestamp,
     mut salt: impl FnMut() -> [u8; 16],
 ) -> Result<Founding, String> {
-    let file: SeedFile = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    // Without the lines of the file it would quote: there may be a password in them.
+    let file: SeedFile =
+        serde_saphyr::from_str(yaml).map_err(|error| error.without_snippet().to_string())?;
     let mut founding = Founding {
         solutions: file.solutions.into_iter().map(solution).collect(),
         ..Founding::default()
@@ -192,6 +194,17 @@ subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
         assert_eq!(maps.solutions[0].time_zone, "Asia/Kolkata");
         assert!(maps.solutions[0].is_hard("tile", Window::Day));
         assert_eq!(maps.customers[0].registered_at, None);
+    }
+
+    #[test]
+    fn a_slip_beside_a_password_does_not_print_it() {
+        for slip in ["passwort: pa55word", "password: pa55word, tier: pro", "password: [pa55word]"]
+        {
+            let customer = format!("{{ id: cus_guest, email: a@b.example, {slip} }}");
+            let yaml = MAPS.replace("{ id: cus_guest }", &customer);
+            let flaw = world(&yaml).expect_err("a slip");
+            assert!(flaw.contains("line 8") && !flaw.contains("pa55word"), "{flaw}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stage::Stage;
-use cloudnestle_marketplace::{Error, Result, ValidationMode};
+use cloudnestle_marketplace::{Error, Result, UsageFilter, ValidationMode};
 use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, Request, ResponseTemplate};
@@ -40,6 +40,7 @@ async fn errors(stage: &Stage) -> Vec<(&'static str, Error)> {
     let code = "cnlc_test_0123456789abcdefghijklmnopqrstuvwxyz";
     let verifier = "verifier-0123456789-0123456789-0123456789-0123456789";
     local.track_usage(token, "search").await.unwrap();
+    let mut events = sdk.usage_events("cus_asha", UsageFilter::all());
     vec![
         ("validate_user", failed(sdk.validate_user(token).await)),
         ("validate_user online", failed(online.validate_user(token).await)),
@@ -54,6 +55,7 @@ async fn errors(stage: &Stage) -> Vec<(&'static str, Error)> {
         ),
         ("revoke_token", failed(sdk.revoke_token(token).await)),
         ("quotas", failed(sdk.quotas("cus_asha").await)),
+        ("usage_events", failed(events.next().await.expect("a list says why it has no entries"))),
     ]
 }
 

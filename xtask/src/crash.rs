@@ -5,17 +5,19 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cloudnestle_marketplace::model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::shell::{cargo, output, step, target};
+use crate::shell::{self, cargo, output, step, succeeds, target};
 
+/// A line for each campaign.
 const EVIDENCE: &str = "docs/evidence/crash.jsonl";
 
 /// Runs a campaign of `conformance/crash`, and notes what came of it. One whose count does not come
 /// out even is an error, and says where the remains lie.
 pub(crate) fn run(campaign: &[String]) -> Result<()> {
+    strace()?;
     step("building what dies");
     cargo(&["build", "--locked", "--package=cloudnestle-crash"])?;
     step("the campaign");
@@ -43,4 +45,14 @@ fn commit() -> Result<String> {
     let changed = output(Command::new("git").args(["status", "--porcelain", "--", ".", &beside]))?;
     let mark = if changed.is_empty() { "" } else { "-dirty" };
     Ok(format!("{}{mark}", head.trim()))
+}
+
+/// Installs strace where system calls are tampered with, and it is missing.
+pub(crate) fn strace() -> Result<()> {
+    if !cfg!(target_os = "linux") || succeeds(Command::new("strace").arg("--version")) {
+        return Ok(());
+    }
+    step("installing strace");
+    shell::run(Command::new("apt-get").args(["install", "--yes", "--quiet", "strace"]))
+        .context("strace is missing; Debian's package has that name")
 }

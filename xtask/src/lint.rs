@@ -24,7 +24,6 @@ pub(crate) fn run() -> Result<()> {
     };
     clippy(&["--workspace", "--all-targets"])?;
     clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
-    clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
 
     step("generated files");

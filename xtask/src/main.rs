@@ -59,7 +59,7 @@ enum Command {
         spool: bool,
     },
     /// Kills processes for as long as it is told, compares what was acknowledged with what was
-    /// counted, and notes the totals: `kills --kills 200`.
+    /// counted, and notes the totals: `kills --kills 240`, `sweep --of database`.
     Crash {
         /// A campaign of `conformance/crash`, and its arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -72,6 +72,7 @@ fn main() -> anyhow::Result<()> {
     match Door::parse().command {
         Command::Demo { keep } => demo::run(keep),
         Command::Test { fuzz } => {
+            crash::strace()?;
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;
             shell::step("the server without its control API");

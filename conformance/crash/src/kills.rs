@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::ledger::Balance;
 use crate::server::Ready;
 use crate::stage::Stage;
-use crate::writer::Noted;
+use crate::writer::Mode;
 
 /// What is done.
 #[derive(Args, Clone, Debug)]
@@ -27,9 +27,9 @@ pub struct Kills {
     /// How long a task waits between two events, in microseconds
     #[arg(long, default_value_t = 2_000)]
     pub pace_us: u64,
-    /// When an event counts as acknowledged
+    /// When the SDK acknowledges
     #[arg(long, value_enum, default_value_t)]
-    pub noted: Noted,
+    pub mode: Mode,
 }
 
 /// What came of it.
@@ -37,6 +37,8 @@ pub struct Kills {
 pub struct Report {
     /// What the moments were drawn from.
     pub seed: u64,
+    /// When the SDK acknowledged.
+    pub mode: Mode,
     /// How many writers were killed.
     pub writers_killed: usize,
     /// How many servers were killed.
@@ -103,6 +105,7 @@ impl Kills {
         let writers_killed = writers.iter().map(Vec::len).sum();
         Ok(Report {
             seed: self.seed,
+            mode: self.mode,
             writers_killed,
             servers_killed: self.kills - writers_killed,
             in_flight,
@@ -124,7 +127,7 @@ impl Kills {
         while left.one() {
             let tasks = rng.usize(TASKS);
             let mut writer = stage.writer(format!("{program}-{}", killed.len()), tasks);
-            (writer.pace_us, writer.noted) = (self.pace_us, self.noted);
+            (writer.pace_us, writer.mode) = (self.pace_us, self.mode);
             let process = stage.spawn_writer(&writer, &left.ready()?)?;
             thread::sleep(Duration::from_millis(rng.u64(WRITER_LIVES)));
             ensure!(process.kill()?, "a writer ended by itself");
@@ -172,7 +175,7 @@ fn kill_server(
     restarts: &mut Vec<Duration>,
 ) -> Result<bool> {
     let started = Instant::now();
-    let process = stage.spawn_server()?;
+    let process = stage.spawn_server(None)?;
     let life = Duration::from_millis(rng.u64(SERVER_LIVES));
     let mut is_ready = false;
     while started.elapsed() < life {

@@ -11,7 +11,8 @@
 //! of a [`writer`] notes the ids it was given in a file of its own ([`acks`]); at the end the events
 //! are read from the database's file itself ([`ledger`]).
 //!
-//! [`kills`] kills writers and servers at random moments. The processes are this crate's binary,
+//! [`kills`] kills writers and servers at random moments; [`sweep`] lets each system call on the way be
+//! the last one of its process, or fail. The processes are this crate's binary,
 //! `crash`; the tests are short slices of the campaigns that `cargo xtask crash` runs.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,9 @@ pub mod kills;
 pub mod ledger;
 pub mod server;
 pub mod stage;
+pub mod strace;
+#[cfg(target_os = "linux")]
+pub mod sweep;
 pub mod writer;
 
 /// The solution whose usage is tracked, of the server's built-in world.

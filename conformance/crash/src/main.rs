@@ -6,7 +6,10 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use cloudnestle_crash::kills::Kills;
+#[cfg(target_os = "linux")]
+use cloudnestle_crash::sweep::Sweep;
 use cloudnestle_crash::{server, writer};
+use serde::Serialize;
 
 #[derive(Parser)]
 struct Arguments {
@@ -24,6 +27,9 @@ enum Command {
         port: u16,
         #[arg(long)]
         ready_file: PathBuf,
+        /// Begin when standard input ends
+        #[arg(long)]
+        wait: bool,
     },
     /// Tracks usage
     Writer(writer::Writer),
@@ -31,27 +37,47 @@ enum Command {
     Drain {
         #[arg(long)]
         spool: PathBuf,
+        /// How long it may take, in milliseconds
+        #[arg(long)]
+        within_ms: u64,
+        /// Begin when standard input ends
+        #[arg(long)]
+        wait: bool,
     },
     /// Kills processes at random moments
     Kills(Kills),
+    /// Lets each system call on the way of usage be the last one, or fail
+    #[cfg(target_os = "linux")]
+    Sweep(Sweep),
 }
-
-/// How long a drain may take, while a campaign's backlog is counted on a busy machine.
-const DRAIN_WITHIN: Duration = Duration::from_secs(300);
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Server { db, port, ready_file } => {
+        Command::Server { db, port, ready_file, wait } => {
+            if wait {
+                writer::wait_to_go_on()?;
+            }
             one_thread()?.block_on(server::serve(&db, port, &ready_file))
         }
+        // One task on one thread calls the system in the same order each time.
+        Command::Writer(writer) if writer.tasks == 1 => one_thread()?.block_on(writer.run()),
         Command::Writer(writer) => tokio::runtime::Runtime::new()?.block_on(writer.run()),
-        Command::Drain { spool } => one_thread()?.block_on(writer::drain(&spool, DRAIN_WITHIN)),
-        Command::Kills(kills) => {
-            let report = kills.run(&std::env::current_exe()?)?;
-            println!("{}", serde_json::to_string(&report)?);
-            Ok(())
+        Command::Drain { spool, within_ms, wait } => {
+            if wait {
+                writer::wait_to_go_on()?;
+            }
+            one_thread()?.block_on(writer::drain(&spool, Duration::from_millis(within_ms)))
         }
+        Command::Kills(kills) => tell(&kills.run(&std::env::current_exe()?)?),
+        #[cfg(target_os = "linux")]
+        Command::Sweep(sweep) => tell(&sweep.run(&std::env::current_exe()?)?),
     }
+}
+
+/// The totals, for whoever notes them.
+fn tell(report: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(report)?);
+    Ok(())
 }
 
 fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {

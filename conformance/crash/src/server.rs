@@ -19,7 +19,7 @@ pub struct Ready {
     pub token: String,
 }
 
-/// Serves until the process ends. `ready` appears when the server listens, complete or not at all.
+/// Serves until the system asks for the end. `ready` appears when the server listens, complete or not at all.
 ///
 /// # Errors
 /// The port or the database can't be had.
@@ -35,5 +35,20 @@ pub async fn serve(db: &Path, port: u16, ready: &Path) -> Result<()> {
     let draft = ready.with_extension("draft");
     std::fs::write(&draft, serde_json::to_vec(&told)?)?;
     std::fs::rename(draft, ready)?;
+    asked_to_end().await?;
+    server.stop().await;
+    Ok(())
+}
+
+/// Completes when the process gets SIGTERM.
+#[cfg(unix)]
+pub(crate) async fn asked_to_end() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn asked_to_end() -> Result<()> {
     std::future::pending().await
 }

@@ -1,8 +1,10 @@
 //! Where it happens: a folder with the database, the spool and the lists, and the processes at work
 //! in it. They are all this crate's binary.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +13,14 @@ use crate::SOLUTION;
 use crate::acks;
 use crate::ledger::{Balance, Ledger};
 use crate::server::Ready;
-use crate::writer::Writer;
+use crate::strace::Trace;
+use crate::writer::{self, Ending, Mode, Writer};
 
 /// When to give up on what should come: far beyond what a busy machine takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long it may take to deliver a campaign's backlog on a busy machine.
+const DRAINED_WITHIN: Duration = Duration::from_secs(110);
 
 /// The folder and the program.
 pub struct Stage {
@@ -25,23 +31,23 @@ pub struct Stage {
 }
 
 /// A process that dies with this value, as by `kill -9`.
-pub struct Process(Child);
+pub struct Process {
+    process: Child,
+    strace: Option<Child>,
+}
 
 impl Stage {
-    /// A stage on which a server has founded its database, and ended.
+    /// An empty stage.
     ///
     /// # Errors
-    /// The server does not start.
+    /// There is no room, or no port.
     pub fn set(program: &Path) -> Result<Stage> {
         let folder = tempfile::tempdir()?;
         for name in ["acks", "spool"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
-        let mut stage = Stage { program: program.to_owned(), folder, port: 0 };
-        let (_server, ready) = stage.start_server()?;
-        let port = ready.url.rsplit(':').next().context("a URL has a port")?;
-        stage.port = port.parse()?;
-        Ok(stage)
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        Ok(Stage { program: program.to_owned(), folder, port })
     }
 
     /// Starts a server and waits until it is ready.
@@ -51,8 +57,8 @@ impl Stage {
     pub fn start_server(&self) -> Result<(Process, Ready)> {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let mut server = self.spawn_server()?;
-            match self.wait_until_ready(&mut server)? {
+            let mut server = self.spawn_server(None)?;
+            match self.until_ready(&mut server)? {
                 Some(ready) => return Ok((server, ready)),
                 // Somebody's connection may have had the port for a moment.
                 None => ensure!(Instant::now() < give_up, "the server does not start"),
@@ -61,16 +67,19 @@ impl Stage {
         }
     }
 
-    /// Starts a server, and does not wait.
+    /// Starts a server, and does not wait. One that is traced founds its database under strace.
     ///
     /// # Errors
     /// The process can't be made.
-    pub fn spawn_server(&self) -> Result<Process> {
+    pub fn spawn_server(&self, trace: Option<&Trace>) -> Result<Process> {
         let _ = std::fs::remove_file(self.ready_file());
         let mut command = Command::new(&self.program);
         command.arg("server").args(["--port", &self.port.to_string(), "--db"]).arg(self.db());
         command.arg("--ready-file").arg(self.ready_file());
-        Process::spawn(&mut command)
+        command.args(trace.map(|_| "--wait"));
+        let mut server = Process::spawn(&mut command)?;
+        server.go_on(trace)?;
+        Ok(server)
     }
 
     /// What the running server told, if it is ready.
@@ -79,13 +88,17 @@ impl Stage {
         serde_json::from_slice(&std::fs::read(self.ready_file()).ok()?).ok()
     }
 
-    fn wait_until_ready(&self, server: &mut Process) -> Result<Option<Ready>> {
+    /// Waits until a server is ready, or has ended before.
+    ///
+    /// # Errors
+    /// Neither happens.
+    pub fn until_ready(&self, server: &mut Process) -> Result<Option<Ready>> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(ready) = self.ready() {
                 return Ok(Some(ready));
             }
-            if server.0.try_wait()?.is_some() {
+            if server.has_ended()? {
                 return Ok(None);
             }
             ensure!(Instant::now() < give_up, "the server was not ready in {PATIENCE:?}");
@@ -93,11 +106,36 @@ impl Stage {
         }
     }
 
+    /// Waits for something.
+    ///
+    /// # Errors
+    /// It does not happen, or asking failed.
+    pub fn until(&self, mut happened: impl FnMut() -> Result<bool>) -> Result<()> {
+        let give_up = Instant::now() + PATIENCE;
+        while !happened()? {
+            ensure!(Instant::now() < give_up, "did not happen in {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// A writer for this stage, by its name.
     #[must_use]
     pub fn writer(&self, name: impl Into<String>, tasks: usize) -> Writer {
         let acks = self.folder.path().join("acks");
-        Writer { acks, name: name.into(), tasks, pace_us: 0, noted: Default::default() }
+        Writer {
+            acks,
+            name: name.into(),
+            tasks,
+            pace_us: 0,
+            mode: Mode::default(),
+            attempts: None,
+            flush_every: None,
+            large: false,
+            wait_after: None,
+            patience_ms: 1_000,
+            ending: Ending::Close,
+        }
     }
 
     /// Starts a writer.
@@ -108,17 +146,70 @@ impl Stage {
         Process::spawn(self.client(ready).arg("writer").args(writer.arguments()))
     }
 
+    /// Starts the next process of the program: it delivers what others have left.
+    ///
+    /// # Errors
+    /// The process can't be made.
+    pub fn spawn_drain(&self, ready: &Ready, within: Duration, wait: bool) -> Result<Process> {
+        let mut drain = self.client(ready);
+        drain.arg("drain").arg("--spool").arg(self.spool());
+        drain.arg(format!("--within-ms={}", within.as_millis()));
+        Process::spawn(drain.args(wait.then_some("--wait")))
+    }
+
     /// Lets the next process of the program deliver everything, ends the server, and compares.
     ///
     /// # Errors
     /// Something stays in the spool, or the ledger does not agree with itself.
     pub fn settle(&self) -> Result<Balance> {
         let (server, ready) = self.start_server()?;
-        let mut drain = self.client(&ready);
-        drain.arg("drain").arg("--spool").arg(self.spool());
-        ensure!(drain.status()?.success(), "the spool was not drained");
+        let drained = self.spawn_drain(&ready, DRAINED_WITHIN, false)?.until_ended()?;
+        ensure!(drained.success(), "the spool was not drained");
         drop(server);
-        Ledger::read(&self.db())?.balance(&acks::read(&self.folder.path().join("acks"))?)
+        Ledger::read(&self.db())?.balance(&self.acknowledged()?)
+    }
+
+    /// What writers have noted until now.
+    ///
+    /// # Errors
+    /// A list can't be read.
+    pub fn acknowledged(&self) -> Result<BTreeSet<String>> {
+        acks::read(&self.folder.path().join("acks"))
+    }
+
+    /// How many events the ledger has.
+    ///
+    /// # Errors
+    /// The database can't be read, or does not agree with itself.
+    pub fn counted(&self) -> Result<usize> {
+        Ok(Ledger::read(&self.db())?.balance(&BTreeSet::new())?.counted)
+    }
+
+    /// How many bytes wait for a server that is stopped.
+    ///
+    /// # Errors
+    /// The system does not tell: it is not Linux.
+    pub fn unread_bytes(&self) -> Result<u64> {
+        let sockets = std::fs::read_to_string("/proc/net/tcp")?;
+        let local = format!(":{:04X}", self.port);
+        let queues = sockets.lines().skip(1).filter_map(|line| {
+            // sl local_address rem_address st tx_queue:rx_queue …
+            let mut fields = line.split_whitespace().skip(1);
+            let (address, state) = (fields.next()?, fields.nth(1)?);
+            let (_, unread) = fields.next()?.split_once(':')?;
+            const ESTABLISHED: &str = "01";
+            let is_ours = address.ends_with(&local) && state == ESTABLISHED;
+            is_ours.then(|| u64::from_str_radix(unread, 16).ok())?
+        });
+        Ok(queues.sum())
+    }
+
+    /// Whether a task has begun its list.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn is_noting(&self) -> Result<bool> {
+        Ok(std::fs::read_dir(self.folder.path().join("acks"))?.next().is_some())
     }
 
     /// A process that finds the marketplace.
@@ -133,16 +224,40 @@ impl Stage {
         command
     }
 
-    fn spool(&self) -> PathBuf {
+    /// A file for a trace.
+    #[must_use]
+    pub fn trace_file(&self) -> PathBuf {
+        self.folder.path().join("trace")
+    }
+
+    /// The folder of the spool.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")
     }
 
-    fn db(&self) -> PathBuf {
+    /// The folders of the logs that are in the spool: one that is drained is removed.
+    ///
+    /// # Errors
+    /// A folder can't be read.
+    pub fn logs(&self) -> Result<Vec<PathBuf>> {
+        writer::logs(&self.spool())
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn db(&self) -> PathBuf {
         self.folder.path().join("marketplace.db")
     }
 
     fn ready_file(&self) -> PathBuf {
         self.folder.path().join("ready.json")
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Keeps the folder, for whoever looks for what went wrong.
@@ -156,8 +271,19 @@ impl Stage {
 impl Process {
     fn spawn(command: &mut Command) -> Result<Process> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let child = command.stdout(Stdio::null()).spawn();
-        Ok(Process(child.with_context(|| format!("{name} can't be started"))?))
+        let process = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let process = process.with_context(|| format!("{name} can't be started"))?;
+        Ok(Process { process, strace: None })
+    }
+
+    /// Lets it go on when it waits for that, perhaps under strace.
+    ///
+    /// # Errors
+    /// Strace can't attach.
+    pub fn go_on(&mut self, trace: Option<&Trace>) -> Result<()> {
+        self.strace = trace.map(|trace| trace.attach(self.process.id())).transpose()?;
+        self.process.stdin = None;
+        Ok(())
     }
 
     /// Kills it, as by `kill -9`. Whether it lived until then.
@@ -165,16 +291,52 @@ impl Process {
     /// # Errors
     /// The system can't say.
     pub fn kill(mut self) -> Result<bool> {
-        let lived = self.0.try_wait()?.is_none();
-        self.0.kill()?;
-        self.0.wait()?;
+        let lived = !self.has_ended()?;
+        self.process.kill()?;
+        self.until_ended()?;
         Ok(lived)
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let mut kill = Command::new("kill");
+        let status = kill.arg(format!("-{name}")).arg(self.process.id().to_string()).status()?;
+        ensure!(status.success(), "there is no such process");
+        Ok(())
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// The system can't say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_some())
+    }
+
+    /// Waits until it ends, and what traces it has written everything.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn until_ended(&mut self) -> Result<ExitStatus> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                self.strace.as_mut().map(Child::wait).transpose()?;
+                return Ok(status);
+            }
+            ensure!(Instant::now() < give_up, "a process did not end in {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = self.strace.as_mut().map(Child::wait);
     }
 }

@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use cloudnestle_marketplace::MarketplaceSdk;
+use cloudnestle_marketplace::model::UsageEvent;
+use cloudnestle_marketplace::{Durability, MarketplaceSdk, Usage};
+use serde::Serialize;
 
 use crate::ACTION;
 use crate::acks::Acks;
 
 /// How a task waits after it was refused: the server may be dead, and its token with it.
 const AFTER_ERROR: Duration = Duration::from_millis(5);
+
+/// What is not delivered then stays in the spool.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a writer does. Where it finds the marketplace is in the environment.
 #[derive(Args, Clone, Debug)]
@@ -28,19 +33,57 @@ pub struct Writer {
     /// How long a task waits between two events, in microseconds
     #[arg(long)]
     pub pace_us: u64,
-    /// When an event is noted
+    /// When the SDK acknowledges
     #[arg(long, value_enum, default_value_t)]
-    pub noted: Noted,
+    pub mode: Mode,
+    /// After how many attempts a task ends; without, never
+    #[arg(long)]
+    pub attempts: Option<u32>,
+    /// After how many attempts a task waits until all is delivered; without, never
+    #[arg(long)]
+    pub flush_every: Option<u32>,
+    /// Events as large as they may be: 60 KB
+    #[arg(long)]
+    pub large: bool,
+    /// After how many attempts it waits until its standard input ends
+    #[arg(long)]
+    pub wait_after: Option<u32>,
+    /// How long it waits for delivery, in milliseconds: less than the SDK would, or more
+    #[arg(long)]
+    pub patience_ms: u64,
+    /// How its process ends when every task has made its attempts
+    #[arg(long, value_enum)]
+    pub ending: Ending,
 }
 
-/// When an event is taken for acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Noted {
-    /// When `track_usage` has returned.
+/// The ways out of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ending {
+    /// It closes the SDK.
+    Close,
+    /// It closes the SDK as soon as it gets SIGTERM, whatever its tasks are at.
+    CloseOnTerm,
+    /// `main` returns.
+    Return,
+    /// It panics.
+    Panic,
+    /// `std::process::exit`, which drops nothing.
+    Exit,
+    /// `std::process::abort`
+    Abort,
+    /// It does not, and is at its leisure.
+    Never,
+}
+
+/// What the SDK is told to wait for before it acknowledges: [`Durability`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The write.
     #[default]
-    Returned,
-    /// When its receipt says that it survives the loss of power.
-    Persisted,
+    Fast,
+    /// The sync.
+    Durable,
 }
 
 impl Writer {
@@ -48,24 +91,35 @@ impl Writer {
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let acks = self.acks.to_string_lossy().into_owned();
-        let noted = self.noted.to_possible_value().map(|value| value.get_name().to_owned());
+        let mode = self.mode.to_possible_value().map(|value| value.get_name().to_owned());
         let (tasks, pace_us) = (self.tasks.to_string(), self.pace_us.to_string());
-        let named = [
-            ("acks", acks),
-            ("name", self.name.clone()),
-            ("tasks", tasks),
-            ("pace-us", pace_us),
-            ("noted", noted.unwrap_or_default()),
+        let mut arguments = vec![
+            format!("--acks={acks}"),
+            format!("--name={}", self.name),
+            format!("--tasks={tasks}"),
+            format!("--pace-us={pace_us}"),
+            format!("--mode={}", mode.unwrap_or_default()),
         ];
-        named.map(|(name, value)| format!("--{name}={value}")).into()
+        arguments.push(format!("--patience-ms={}", self.patience_ms));
+        let ending = self.ending.to_possible_value().map(|value| value.get_name().to_owned());
+        arguments.push(format!("--ending={}", ending.unwrap_or_default()));
+        arguments.extend(self.attempts.map(|number| format!("--attempts={number}")));
+        arguments.extend(self.flush_every.map(|number| format!("--flush-every={number}")));
+        arguments.extend(self.wait_after.map(|number| format!("--wait-after={number}")));
+        arguments.extend(self.large.then(|| "--large".to_owned()));
+        arguments
     }
 
-    /// Tracks until the process dies.
+    /// Tracks, until the process dies or every task has made its attempts.
     ///
     /// # Errors
     /// Only from what surrounds the SDK: what the SDK refuses is tried again.
     pub async fn run(self) -> Result<()> {
-        let sdk = MarketplaceSdk::from_env()?;
+        let durability = match self.mode {
+            Mode::Fast => Durability::Fast,
+            Mode::Durable => Durability::Durable,
+        };
+        let sdk = MarketplaceSdk::builder().durability(durability).build()?;
         let token = std::env::var("CLOUDNESTLE_TOKEN").context("CLOUDNESTLE_TOKEN")?;
         let tasks: Vec<_> = (0..self.tasks)
             .map(|task| {
@@ -73,15 +127,41 @@ impl Writer {
                 tokio::spawn(async move { writer.track(task, &sdk, &token).await })
             })
             .collect();
-        for task in tasks {
-            task.await??;
+        let attempts = async {
+            for task in tasks {
+                task.await??;
+            }
+            anyhow::Ok(())
+        };
+        if self.ending == Ending::CloseOnTerm {
+            crate::server::asked_to_end().await?;
+        } else {
+            attempts.await?;
         }
+        self.end(sdk).await;
         Ok(())
+    }
+
+    async fn end(&self, sdk: MarketplaceSdk) {
+        match self.ending {
+            Ending::Close | Ending::CloseOnTerm => {
+                sdk.close(CLOSED_WITHIN).await;
+            }
+            Ending::Return => {}
+            Ending::Panic => panic!("as a program may"),
+            Ending::Exit => std::process::exit(0),
+            Ending::Abort => std::process::abort(),
+            Ending::Never => std::future::pending().await,
+        }
     }
 
     async fn track(&self, task: usize, sdk: &MarketplaceSdk, token: &str) -> Result<()> {
         let mut acks = Acks::create(&self.acks, &format!("{}-{task}", self.name))?;
-        loop {
+        let patience = Duration::from_millis(self.patience_ms);
+        if self.wait_after == Some(0) {
+            wait_to_go_on()?;
+        }
+        for attempt in 1..=self.attempts.unwrap_or(u32::MAX) {
             match self.track_one(sdk, token).await {
                 Ok(id) => {
                     acks.note(&id)?;
@@ -89,7 +169,15 @@ impl Writer {
                 }
                 Err(_) => tokio::time::sleep(AFTER_ERROR).await,
             }
+            if self.wait_after == Some(attempt) {
+                wait_to_go_on()?;
+            }
+            if self.flush_every.is_some_and(|every| attempt % every == 0) {
+                // What it can't deliver stays in the spool.
+                let _ = tokio::time::timeout(patience, sdk.flush()).await;
+            }
         }
+        Ok(())
     }
 
     async fn track_one(
@@ -97,12 +185,24 @@ impl Writer {
         sdk: &MarketplaceSdk,
         token: &str,
     ) -> cloudnestle_marketplace::Result<String> {
-        let receipt = sdk.track_usage(token, ACTION).await?;
-        if self.noted == Noted::Persisted {
-            receipt.persisted().await?;
+        let mut usage = Usage::of(ACTION);
+        if self.large {
+            for number in 0..UsageEvent::MAX_METADATA {
+                // JSON writes such a character as six.
+                let text = "\u{1}".repeat(UsageEvent::MAX_METADATA_TEXT_BYTES);
+                usage = usage.metadata(number.to_string(), text);
+            }
         }
-        Ok(receipt.event_id().to_owned())
+        Ok(sdk.track_usage(token, usage).await?.event_id().to_owned())
     }
+}
+
+/// Waits until whoever started this process wants it to go on.
+///
+/// # Errors
+/// Standard input can't be read.
+pub fn wait_to_go_on() -> std::io::Result<()> {
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map(drop)
 }
 
 /// Delivers what dead writers have left, as the next process of the program does.
@@ -113,7 +213,7 @@ pub async fn drain(spool: &Path, within: Duration) -> Result<()> {
     let sdk = MarketplaceSdk::from_env()?;
     let give_up = Instant::now() + within;
     let mut flushed = sdk.flush().await;
-    while holds_a_log(spool)? {
+    while !logs(spool)?.is_empty() {
         ensure!(
             Instant::now() < give_up,
             "usage is left in the spool: {flushed:?}, {:?}",
@@ -126,14 +226,19 @@ pub async fn drain(spool: &Path, within: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Whether any process's log is in the spool: a drained one is removed.
-fn holds_a_log(spool: &Path) -> Result<bool> {
+/// The folders of the logs in a spool.
+///
+/// # Errors
+/// A folder can't be read.
+pub(crate) fn logs(spool: &Path) -> Result<Vec<PathBuf>> {
+    let mut logs = Vec::new();
     for principal in std::fs::read_dir(spool)? {
         for producer in std::fs::read_dir(principal?.path())? {
-            if producer?.file_name().to_string_lossy().starts_with("prd_") {
-                return Ok(true);
+            let producer = producer?;
+            if producer.file_name().to_string_lossy().starts_with("prd_") {
+                logs.push(producer.path());
             }
         }
     }
-    Ok(false)
+    Ok(logs)
 }

@@ -12,8 +12,6 @@ mod files;
 mod memory_files;
 #[cfg(feature = "native")]
 mod native;
-#[cfg(any(feature = "sim", all(test, feature = "native")))]
-pub mod sim;
 
 use std::fmt;
 use std::path::PathBuf;

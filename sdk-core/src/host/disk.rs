@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 use super::{AppendFile, Files, Lock};
@@ -48,14 +48,16 @@ impl Files for DiskFiles {
     }
 
     fn read_at(&self, file: &Path, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
-        let read = || {
+        let file = file.to_owned();
+        // Others have work on this thread while the disk is waited for.
+        let read = self.runtime.spawn_blocking(move || {
             let mut content = Vec::new();
             let mut file = File::open(file)?;
             file.seek(SeekFrom::Start(offset))?;
             file.take(len as u64).read_to_end(&mut content)?;
             Ok(content)
-        };
-        ready(read()).boxed()
+        });
+        async { read.await.unwrap_or_else(|_| Err(dropped())) }.boxed()
     }
 
     fn truncate(&self, file: &Path, len: u64) -> io::Result<()> {
@@ -132,9 +134,12 @@ impl AppendFile for DiskFile {
             *name = None;
             Ok(())
         });
-        async { task.await.unwrap_or_else(|_| Err(io::Error::other("the SDK was dropped"))) }
-            .boxed()
+        async { task.await.unwrap_or_else(|_| Err(dropped())) }.boxed()
     }
+}
+
+fn dropped() -> io::Error {
+    io::Error::other("the SDK was dropped")
 }
 
 struct FileLock {

@@ -72,7 +72,19 @@ pub(super) fn decode(bytes: &[u8]) -> Step {
 
 /// Where the next frame may begin, not counting the one at 0.
 fn next_beginning(bytes: &[u8]) -> usize {
-    (1..bytes.len()).find(|&at| may_begin_here(&bytes[at..])).unwrap_or(bytes.len())
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| first_of_marker(rest)) {
+        at += found;
+        if may_begin_here(&bytes[at..]) {
+            return at;
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+fn first_of_marker(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == MARKER[0])
 }
 
 /// Whether bytes begin with the marker, or with as much of it as they are long.

@@ -85,11 +85,13 @@ struct State {
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
     pub(super) first: u64,
-    /// Whole frames of it; [`TO_THE_END`] where nobody counted.
+    /// Whole frames of it; [`MOST_OF_A_SEGMENT`] where nobody counted.
     pub(super) bytes: u64,
 }
 
-const TO_THE_END: u64 = u64::MAX;
+/// More than a segment has: it is followed by another as soon as it is full. A file that is larger is
+/// not ours, or not only.
+const MOST_OF_A_SEGMENT: u64 = 4 * SEGMENT_BYTES;
 
 /// Beside the folders of the producers: what was found damaged.
 const QUARANTINE: &str = "quarantine";
@@ -124,7 +126,7 @@ impl SegmentLog {
         firsts.sort_unstable();
         firsts.dedup();
         let begun = firsts.last().map_or(0, |first| first - 1);
-        let segments = firsts.into_iter().map(|first| Segment { first, bytes: TO_THE_END });
+        let segments = firsts.into_iter().map(|first| Segment { first, bytes: MOST_OF_A_SEGMENT });
         let state = State { segments: segments.collect(), read_only: true, ..State::default() };
         let log = SegmentLog::over(host, files, dir, SpoolLimits::default(), state);
         let survey = log.read(0, None).await?;

@@ -37,6 +37,9 @@
 //!
 //! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
 //! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it [`blocking`].
+//!
+//! `sim` adds `host::sim`: a host for tests in which time passes at once, the disk forgets, and a seed
+//! tells the whole story.
 
 #![forbid(unsafe_code)]
 

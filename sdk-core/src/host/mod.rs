@@ -12,6 +12,8 @@ mod files;
 mod memory_files;
 #[cfg(feature = "native")]
 mod native;
+#[cfg(any(feature = "sim", all(test, feature = "native")))]
+pub mod sim;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -73,6 +73,14 @@ impl NativeHost {
     }
 }
 
+/// Whether `signature` over `data` was made with the private half of `key`.
+pub(super) fn is_signed(algorithm: Algorithm, key: &[u8], data: &[u8], signature: &[u8]) -> bool {
+    let algorithm = match algorithm {
+        Algorithm::Ed25519 => &ring::signature::ED25519,
+    };
+    ring::signature::UnparsedPublicKey::new(algorithm, key).verify(data, signature).is_ok()
+}
+
 fn tls_config(verify_by_system: bool) -> Result<rustls::ClientConfig> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -140,14 +148,7 @@ impl Host for NativeHost {
         data: &'a [u8],
         signature: &'a [u8],
     ) -> BoxFuture<'a, bool> {
-        let good = match algorithm {
-            Algorithm::Ed25519 => {
-                ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key)
-                    .verify(data, signature)
-                    .is_ok()
-            }
-        };
-        ready(good).boxed()
+        ready(is_signed(algorithm, key, data, signature)).boxed()
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {

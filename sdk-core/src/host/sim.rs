@@ -1,0 +1,117 @@
+//! A machine that exists in the computation alone: time that passes when nothing else is left to do, a
+//! disk that forgets what was not synced, a network that is a closure. The same seed is the same
+//! story, whatever happens in it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use cloudnestle_marketplace::host::Host;
+//! use cloudnestle_marketplace::host::sim::{SimDisk, SimHost, Simulation, no_network};
+//!
+//! let simulation = Simulation::new(7);
+//! let host = SimHost::new(&simulation, Some(SimDisk::new(7)), no_network());
+//! simulation.run(host.sleep(Duration::from_secs(86_400))); // a day, at once
+//! assert_eq!(host.monotonic(), Duration::from_secs(86_400));
+//! ```
+
+mod disk;
+mod time;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+pub use disk::SimDisk;
+pub use time::Simulation;
+
+use super::native::is_signed;
+use super::{Algorithm, Files, Host, Request, Response, SendError, SendStage};
+use crate::model::Timestamp;
+use time::World;
+
+/// When a simulation begins, by the wall clocks in it: 2027-01-15T08:00:00Z.
+const EPOCH: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// What becomes of a request. It may wait: for a time of its host, or for ever.
+pub type Network =
+    Arc<dyn Fn(Request) -> BoxFuture<'static, Result<Response, SendError>> + Send + Sync>;
+
+/// A network on which nobody is reached.
+pub fn no_network() -> Network {
+    Arc::new(|_| ready(Err(SendError::new(SendStage::Connect, "nobody is there"))).boxed())
+}
+
+/// One process on a simulated machine.
+#[derive(Clone)]
+pub struct SimHost {
+    world: Arc<World>,
+    process: u32,
+    disk: Option<SimDisk>,
+    network: Network,
+}
+
+impl SimHost {
+    /// A process that begins now.
+    pub fn new(simulation: &Simulation, disk: Option<SimDisk>, network: Network) -> Arc<SimHost> {
+        let world = simulation.world();
+        Arc::new(SimHost { process: world.begin_process(), world, disk, network })
+    }
+
+    /// Ends the process without a word: its tasks are gone. What its disk remembers is for
+    /// [`SimDisk::kill`] or [`SimDisk::lose_power`] to say, which come first.
+    pub fn kill(&self) {
+        self.world.end_process(self.process);
+    }
+}
+
+impl Host for SimHost {
+    fn wall(&self) -> Timestamp {
+        EPOCH + self.world.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.world.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        time::sleep(&self.world, duration).boxed()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        self.world.random(bytes);
+    }
+
+    fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, SendError>> {
+        (self.network)(request)
+    }
+
+    fn verify<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        key: &'a [u8],
+        data: &'a [u8],
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, bool> {
+        ready(is_signed(algorithm, key, data, signature)).boxed()
+    }
+
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        Some(Arc::new(self.disk.clone()?))
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        Some(PathBuf::from("state"))
+    }
+
+    fn process_id(&self) -> u32 {
+        self.process
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.world.spawn(self.process, task);
+    }
+}

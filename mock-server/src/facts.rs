@@ -188,12 +188,11 @@ pub(crate) struct SingleEvent {
 }
 
 impl SingleEvent {
-    /// As a page of a ledger that has but this event.
-    pub(crate) fn into_page(self) -> LedgerPage {
-        let SingleEvent { received_at, event, late, difference, .. } = self;
+    /// As a line of a ledger.
+    pub(crate) fn into_line(self) -> LedgerLine {
+        let SingleEvent { event, late, difference, .. } = self;
         let result = EventResult { number: None, status: EventStatus::Accepted, code: None };
-        let line = LedgerLine { result, event: Some(event), lost: None, late, difference };
-        LedgerPage { received_at, lines: vec![line] }
+        LedgerLine { result, event: Some(event), lost: None, late, difference }
     }
 }
 

@@ -8,34 +8,84 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
-use crate::facts::{self, CountedEvents, LedgerPage, Principal};
+use cloudnestle_marketplace::model::Timestamp;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::domain::usage::Effect;
+use crate::facts::{self, CountedEvents, LedgerLine, Principal};
 use crate::store::{Key, Query, Store, StoreError, transact};
 
 /// How many items are read at once, of each action. Most have a few events; the largest, 400 KB.
 const BATCH: usize = 8;
 
-pub(super) type Index = BTreeMap<Key, CountedEvents>;
+const HOUR_MILLIS: i64 = 60 * 60 * 1000;
+
+/// A line of the ledger, written out: its page and the index hold the same text.
+pub(super) struct Written {
+    pub line: LedgerLine,
+    pub text: Box<RawValue>,
+}
+
+impl Written {
+    pub(super) fn of(line: LedgerLine) -> Result<Written, StoreError> {
+        let text = to_raw_value(&line);
+        let text = text.map_err(|_| StoreError::Refused("a line can't be written as JSON"))?;
+        Ok(Written { line, text })
+    }
+}
+
+/// A [`LedgerPage`](facts::LedgerPage) to be written.
+#[derive(Serialize)]
+pub(super) struct NewPage<'l> {
+    received_at: Timestamp,
+    lines: Vec<&'l RawValue>,
+}
+
+impl<'l> NewPage<'l> {
+    pub(super) fn of(lines: &'l [Written], received_at: Timestamp) -> NewPage<'l> {
+        NewPage { received_at, lines: lines.iter().map(|line| &*line.text).collect() }
+    }
+}
+
+/// [`CountedEvents`] to be written.
+#[derive(Serialize)]
+pub(super) struct NewEvents<'l> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    producer: Option<&'l str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    from_customer: bool,
+    #[serde(flatten)]
+    page: NewPage<'l>,
+}
+
+pub(super) type Index<'l> = BTreeMap<Key, NewEvents<'l>>;
 
 /// What there is to find of a page of the ledger, which lies at `source`. An event that was sent alone
 /// is a page of its own, without a producer.
-pub(super) fn index(
+pub(super) fn index<'l>(
     principal: &Principal,
-    producer: Option<&str>,
+    producer: Option<&'l str>,
     source: &Key,
-    page: &LedgerPage,
-) -> Index {
-    let mut index = Index::new();
-    for line in &page.lines {
+    received_at: Timestamp,
+    lines: &'l [Written],
+) -> Index<'l> {
+    let mut alike: BTreeMap<_, (Effect<'l>, Vec<&RawValue>)> = BTreeMap::new();
+    for Written { line, text } in lines {
         let Some(effect) = line.effect() else { continue };
-        let key = facts::counted_events(principal.solution_id(), &effect, page.received_at, source);
-        let events = index.entry(key).or_insert_with(|| CountedEvents {
-            producer: producer.map(str::to_owned),
-            from_customer: matches!(principal, Principal::SolutionToken { .. }),
-            page: LedgerPage { received_at: page.received_at, lines: Vec::new() },
-        });
-        events.page.lines.push(line.clone());
+        // The hours of UTC, which begin where a millisecond can be divided by so many.
+        let hour = effect.occurred_at.as_millis().div_euclid(HOUR_MILLIS);
+        let (_, lines) = alike
+            .entry((effect.customer_id, effect.action, hour))
+            .or_insert_with(|| (effect, Vec::new()));
+        lines.push(text);
     }
-    index
+    let from_customer = matches!(principal, Principal::SolutionToken { .. });
+    let events = |(effect, lines): (Effect<'_>, _)| {
+        let key = facts::counted_events(principal.solution_id(), &effect, received_at, source);
+        (key, NewEvents { producer, from_customer, page: NewPage { received_at, lines } })
+    };
+    alike.into_values().map(events).collect()
 }
 
 /// Reads what there is of some actions, from the newest item to the oldest.

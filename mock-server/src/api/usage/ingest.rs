@@ -9,13 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{
-    Entry, EventResult, EventStatus, Timestamp, UsageEvent, UsageRange,
-};
+use cloudnestle_marketplace::model::{Entry, EventResult, EventStatus, UsageEvent, UsageRange};
 
 use super::Taken;
 use super::admission::{Admission, Earlier, Rules, Verdict};
-use super::index::{Index, index};
+use super::index::{Index, NewPage, Written, index};
 use super::projection::{self, Projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
@@ -111,15 +109,14 @@ async fn take_part(
         }
         let effects = lines.iter().filter_map(LedgerLine::effect);
         let additions = additions(effects, solution, zone).map_err(|_| Code::Internal)?;
+        let pages = pages(lines)?;
         let mut projection = Projection { additions, index: Index::new(), pages: Vec::new() };
-        for page in pages(lines, now)? {
-            let Some(last) = page.lines.last().and_then(|line| line.result.number) else {
-                continue;
-            };
+        for page in &pages {
+            let Some(last) = page.last().and_then(|it| it.line.result.number) else { continue };
+            let key = facts::ledger_page(principal, &range.producer, last);
+            tx.create(&key, &NewPage::of(page, now))?;
+            projection.index.extend(index(principal, Some(&range.producer), &key, now, page));
             let (principal, producer) = (principal.clone(), range.producer.clone());
-            let key = facts::ledger_page(&principal, &producer, last);
-            tx.create(&key, &page)?;
-            projection.index.extend(index(&principal, Some(&producer), &key, &page));
             projection.pages.push(PageName { principal, producer, last });
         }
         projection::project(tx, projection, || market.world.id("pnd"))?;
@@ -243,18 +240,19 @@ async fn judge_all(
 }
 
 /// Lines as pages that a store takes.
-fn pages(lines: Vec<LedgerLine>, received_at: Timestamp) -> Result<Vec<LedgerPage>, Failure> {
-    let mut pages: Vec<LedgerPage> = Vec::new();
+fn pages(lines: Vec<LedgerLine>) -> Result<Vec<Vec<Written>>, StoreError> {
+    let mut pages: Vec<Vec<Written>> = Vec::new();
     let mut room = 0;
     for line in lines {
-        let bytes = serde_json::to_vec(&line).map_err(|_| Code::Internal)?.len() + 1;
+        let line = Written::of(line)?;
+        let bytes = line.text.get().len() + 1;
         match pages.last_mut() {
             Some(page) if bytes <= room => {
-                page.lines.push(line);
+                page.push(line);
                 room -= bytes;
             }
             _ => {
-                pages.push(LedgerPage { received_at, lines: vec![line] });
+                pages.push(vec![line]);
                 room = PAGE_BYTES.saturating_sub(bytes);
             }
         }

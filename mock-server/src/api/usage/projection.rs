@@ -11,9 +11,10 @@
 
 use std::collections::BTreeMap;
 
+use cloudnestle_marketplace::model::Timestamp;
 use futures_util::future::try_join_all;
 
-use super::index::{Index, index};
+use super::index::{Index, Written, index};
 use crate::domain::usage::Counter;
 use crate::facts::{self, LedgerPage, PageName, PendingProjection};
 use crate::market::Market;
@@ -25,10 +26,10 @@ const MAX_STEP: usize = MAX_WRITES - 1;
 const PAGE: usize = 100;
 
 /// What a commit has to make known beside the ledger.
-pub(super) struct Projection {
+pub(super) struct Projection<'l> {
     pub additions: BTreeMap<Counter, i64>,
     /// The events by customer, and the pages they are of.
-    pub index: Index,
+    pub index: Index<'l>,
     pub pages: Vec<PageName>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Projection {
 /// is known how much room there is.
 pub(super) fn project(
     tx: &mut Transaction<'_>,
-    projection: Projection,
+    projection: Projection<'_>,
     new_id: impl Fn() -> String,
 ) -> Result<(), StoreError> {
     let Projection { additions, index, pages } = projection;
@@ -110,7 +111,8 @@ pub(super) async fn step(store: &dyn Store, key: &Key) -> Result<bool, StoreErro
         let mut room = MAX_STEP - note.additions.len();
         note.additions = left;
         while let Some(page) = note.pages.first().filter(|_| room > 0) {
-            let index = index_of(tx, page).await?;
+            let (source, received_at, lines) = read_page(tx, page).await?;
+            let index = index(&page.principal, Some(&page.producer), &source, received_at, &lines);
             for (key, events) in index.iter().skip(note.indexed).take(room) {
                 tx.put(key, events)?;
                 note.indexed += 1;
@@ -131,10 +133,15 @@ pub(super) async fn step(store: &dyn Store, key: &Key) -> Result<bool, StoreErro
     .await
 }
 
-/// What there is to find of a page of the ledger.
-async fn index_of(tx: &Transaction<'_>, name: &PageName) -> Result<Index, StoreError> {
+/// Where a page of the ledger lies, when it came, and its lines.
+async fn read_page(
+    tx: &Transaction<'_>,
+    name: &PageName,
+) -> Result<(Key, Timestamp, Vec<Written>), StoreError> {
     let PageName { principal, producer, last } = name;
     let key = facts::ledger_page(principal, producer, *last);
     let page: Option<LedgerPage> = tx.peek(&key).await?;
-    Ok(page.map_or_else(Index::new, |page| index(principal, Some(producer), &key, &page)))
+    let LedgerPage { received_at, lines } =
+        page.ok_or(StoreError::Refused("a note names a page that is not there"))?;
+    Ok((key, received_at, lines.into_iter().map(Written::of).collect::<Result<_, _>>()?))
 }

@@ -5,7 +5,7 @@ use cloudnestle_marketplace::model::{EventResult, EventStatus, UsageEvent};
 
 use super::Taken;
 use super::admission::{Admission, Rules, Verdict};
-use super::index::index;
+use super::index::{Written, index};
 use super::projection::{self, Projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
@@ -56,7 +56,8 @@ pub(super) async fn take(
         tx.put(&key, &kept)?;
         let additions = additions([Effect::of(event, difference)], solution, &zone)
             .map_err(|_| Code::OccurredOutOfRange)?;
-        let index = index(principal, None, &key, &kept.into_page());
+        let line = [Written::of(kept.into_line())?];
+        let index = index(principal, None, &key, now, &line);
         let projection = Projection { additions, index, pages: Vec::new() };
         projection::project(tx, projection, || market.world.id("pnd"))?;
         Ok(taken(EventStatus::Accepted, None))

@@ -12,7 +12,7 @@ use cloudnestle_marketplace::model::{
 };
 use futures_util::future::BoxFuture;
 
-use super::index::Index;
+use super::index::{Index, Written};
 use super::projection::Projection;
 use super::*;
 use crate::api::caller::SolutionKey;
@@ -143,7 +143,7 @@ fn many() -> BTreeMap<Counter, i64> {
     (0..250).map(|n| (counter(n), 1 + n as i64)).collect()
 }
 
-fn projected(additions: BTreeMap<Counter, i64>) -> Projection {
+fn projected(additions: BTreeMap<Counter, i64>) -> Projection<'static> {
     Projection { additions, index: Index::new(), pages: Vec::new() }
 }
 
@@ -272,7 +272,9 @@ async fn wherever_a_process_dies_each_customer_finds_the_event_once() {
                 let (producer, page) = ("prd_a".to_owned(), page_of_many(now));
                 let key = facts::ledger_page(&principal, &producer, 250);
                 tx.create(&key, &page)?;
-                let index = index::index(&principal, Some(&producer), &key, &page);
+                let lines = page.lines.into_iter().map(Written::of);
+                let lines = lines.collect::<Result<Vec<_>, _>>()?;
+                let index = index::index(&principal, Some("prd_a"), &key, now, &lines);
                 assert_eq!(index.len(), 250);
                 let pages = vec![PageName { principal, producer, last: 250 }];
                 let projection = Projection { additions: BTreeMap::new(), index, pages };

@@ -272,9 +272,9 @@ impl Builder {
         let place = self.spool.or_else(|| {
             variable("CLOUDNESTLE_SPOOL_DIR").ok().map(|dir| SpoolPlace::Dir(dir.into()))
         });
-        let (files, root) = match (place, host.files()) {
+        let (files, root, in_memory) = match (place, host.files()) {
             (Some(SpoolPlace::Memory), _) | (None, None) => in_memory(),
-            (Some(SpoolPlace::Dir(dir)), Some(files)) => (files, dir),
+            (Some(SpoolPlace::Dir(dir)), Some(files)) => (files, dir, false),
             (Some(SpoolPlace::Dir(_)), None) => {
                 return Err(invalid("This host has no files, so the spool can't have a folder."));
             }
@@ -282,14 +282,14 @@ impl Builder {
                 let dir = host.state_dir().ok_or_else(|| {
                     invalid("This machine has no folder for state; set CLOUDNESTLE_SPOOL_DIR.")
                 })?;
-                (files, dir.join("cloudnestle-marketplace"))
+                (files, dir.join("cloudnestle-marketplace"), false)
             }
         };
         let environment = if is_test { "test" } else { "live" };
         // Two marketplaces may have solutions of one name; their usage must not mix.
         let principal = format!("{solution}-{environment}-{:08x}", crc32c::crc32c(url.as_bytes()));
-        let spool =
-            Spool { host: host.clone(), files, dir: root.join(principal), limits: self.limits };
+        let (dir, limits) = (root.join(principal), self.limits);
+        let spool = Spool { host: host.clone(), files, dir, limits, in_memory };
         Ok(Config {
             secret_key: SecretKey::new(host.clone(), secret_key, self.key_provider),
             is_test,
@@ -359,8 +359,8 @@ fn check_url(url: &str) -> Result<()> {
     }
 }
 
-fn in_memory() -> (Arc<dyn Files>, PathBuf) {
-    (Arc::new(MemoryFiles::default()), PathBuf::from("memory"))
+fn in_memory() -> (Arc<dyn Files>, PathBuf, bool) {
+    (Arc::new(MemoryFiles::default()), PathBuf::from("memory"), true)
 }
 
 #[cfg(test)]

@@ -189,28 +189,45 @@ fn version(response: &Response) -> Finding {
 }
 
 fn spool(health: SpoolHealth) -> Finding {
-    let SpoolHealth { dir, not_writable, pending, bytes, rejected_files, oldest, last_error } =
-        health;
-    if let Some(error) = not_writable {
-        return Finding::bad(Check::Spool, error.code(), error.message());
-    }
+    let SpoolHealth { dir, pending, bytes, in_memory, oldest, rejected_files, .. } = &health;
     let dir = dir.display();
-    let mut words = match pending {
-        0 => format!("{dir} can be written, and nothing waits there."),
+    let mut words = match (pending, &health.not_writable) {
+        (0, None) => format!("{dir} can be written, and nothing waits there."),
+        (0, Some(_)) => "Nothing waits.".to_owned(),
         _ => {
             let since = oldest.map(|since| format!(", the oldest since {since}"));
             let since = since.unwrap_or_default();
             format!("{pending} events wait in {dir} ({bytes} bytes of our own{since}).")
         }
     };
-    if rejected_files > 0 {
+    if *in_memory > 0 {
+        words.push_str(&format!(" {in_memory} are in memory alone, and end with this process."));
+    }
+    if *rejected_files > 0 {
         words.push_str(" Events that the marketplace refused are kept there, too.");
     }
-    match last_error.filter(|_| pending > 0).map(|error: Error| error.code()) {
+    for elsewhere in &health.elsewhere {
+        let elsewhere = elsewhere.display();
+        words.push_str(&format!(
+            " {elsewhere} has usage for a marketplace of another address, and is left alone."
+        ));
+    }
+    if let Some(error) = &health.not_writable {
+        let words = format!("{} {words}", error.message());
+        return Finding::bad(Check::Spool, error.code(), words);
+    }
+    if let Some(error) = &health.stuck {
+        let words = format!("What another process has left can't be read: {error} {words}");
+        return Finding::bad(Check::Spool, error.code(), words);
+    }
+    match health.last_error.as_ref().filter(|_| *pending > 0).map(Error::code) {
         Some(code) => Finding { code: Some(code), ..Finding::warning(Check::Spool, words) }
             .advising(code.advice()),
-        None if rejected_files > 0 => Finding::warning(Check::Spool, words)
+        None if *rejected_files > 0 => Finding::warning(Check::Spool, words)
             .advising("Read them with `rejected_usage`, and mend what it names; then replay them."),
+        None if !health.elsewhere.is_empty() => Finding::warning(Check::Spool, words)
+            .advising("Run a program with that address (CLOUDNESTLE_URL), which delivers it."),
+        None if *in_memory > 0 => Finding::warning(Check::Spool, words),
         None => Finding::good(Check::Spool, words),
     }
 }

@@ -140,7 +140,8 @@ impl MarketplaceSdk {
 
     /// Note that they did it. When this returns the event is written to the spool and survives the
     /// death of the process; it is sent in the background, until the marketplace has it, and counts
-    /// once. Works while the marketplace can't be reached.
+    /// once. Works while the marketplace can't be reached, for users of tokens whose signature can be
+    /// checked: the marketplace's keys are fetched once, and kept by the process.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -156,8 +157,9 @@ impl MarketplaceSdk {
     /// ```
     ///
     /// # Errors
-    /// Nothing was noted if this is an error: the token is not good, the event is out of bounds, or
-    /// the spool can't take it ([`Code::SpoolFull`](crate::Code::SpoolFull),
+    /// Nothing was noted if this is an error: the token is not good or can't be checked
+    /// ([`Code::Unavailable`](crate::Code::Unavailable)), the event is out of bounds, or the spool can't
+    /// take it ([`Code::SpoolFull`](crate::Code::SpoolFull),
     /// [`Code::SpoolFailed`](crate::Code::SpoolFailed)).
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;

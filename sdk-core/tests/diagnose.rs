@@ -45,6 +45,24 @@ async fn a_program_that_is_set_up_well_is_told_so_about_everything() {
 }
 
 #[tokio::test]
+async fn usage_for_another_address_of_the_marketplace_is_not_passed_over_in_silence() {
+    let (here, elsewhere) =
+        (MockServer::start().await.unwrap(), MockServer::start().await.unwrap());
+    let spool = tempfile::tempdir().unwrap();
+    let sdk = builder(&elsewhere).spool_dir(spool.path()).build().unwrap();
+    let pair = elsewhere.token_pair("cus_asha", SOLUTION).await.unwrap();
+    sdk.validate_user(pair.access_token.expose()).await.unwrap();
+    elsewhere.set_outage(true);
+    sdk.track_usage(pair.access_token.expose(), "search").await.unwrap();
+    drop(sdk);
+
+    let diagnosis = diagnose(builder(&here).spool_dir(spool.path())).await;
+    let found = finding(&diagnosis, Check::Spool);
+    assert_eq!(found.severity, Severity::Warning, "{diagnosis}");
+    assert!(found.message.contains("another address"), "{diagnosis}");
+}
+
+#[tokio::test]
 async fn an_issuer_that_is_spelt_otherwise_is_named_beside_the_expected_one() {
     let server = MockServer::start().await.unwrap();
     let other = server.url().replace("127.0.0.1", "localhost");

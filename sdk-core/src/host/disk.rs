@@ -68,11 +68,10 @@ impl Files for DiskFiles {
 
     fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
         let draft = file.with_extension("new");
-        let mut out =
-            for_owner(OpenOptions::new().write(true).create(true).truncate(true)).open(&draft)?;
-        out.write_all(content)?;
-        out.sync_all()?;
-        fs::rename(&draft, file)?;
+        if let Err(error) = write_whole(&draft, content).and_then(|()| fs::rename(&draft, file)) {
+            let _ = fs::remove_file(&draft);
+            return Err(error);
+        }
         sync_name(file)
     }
 
@@ -93,6 +92,13 @@ impl Files for DiskFiles {
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut out =
+        for_owner(OpenOptions::new().write(true).create(true).truncate(true)).open(file)?;
+    out.write_all(content)?;
+    out.sync_all()
 }
 
 fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {

@@ -9,7 +9,7 @@ pub(super) mod tests;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use segments::{SEGMENT, SegmentLog};
+pub(crate) use segments::{SEGMENT, SegmentLog, code_of};
 
 use crate::error::Result;
 use crate::model::UsageRange;

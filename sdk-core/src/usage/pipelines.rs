@@ -1,6 +1,8 @@
 //! The logs this process sends: its own, and those that processes that are gone have left.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use event_listener::Event as Signal;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 
+use super::limits::Overflow;
 use super::spool::{Producer, Spool};
 use super::stats::{SpoolHealth, UsageStats};
 use super::uploader::{Pipeline, Uplink};
@@ -37,6 +40,8 @@ struct State {
     running: Vec<Arc<Pipeline>>,
     /// The accounts of those that have ended.
     ended: UsageStats,
+    /// Logs that others have left and that can't be taken over, and why.
+    stuck: BTreeMap<PathBuf, Error>,
     /// The logs are given up, and the tasks end.
     left: bool,
 }
@@ -65,7 +70,9 @@ impl Pipelines {
             Ok(producer) => return self.run(producer),
             Err(error) => error,
         };
-        let Some(in_memory) = self.in_memory.as_ref().filter(|_| is_read_only(&error)) else {
+        let drops = self.spool.limits.overflow != Overflow::Reject;
+        let gives_way = is_read_only(&error) || (drops && error.code() == Code::SpoolFull);
+        let Some(in_memory) = self.in_memory.as_ref().filter(|_| gives_way) else {
             return Err(error);
         };
         tracing::warn!(%error, "usage is kept in memory until it is delivered");
@@ -83,14 +90,23 @@ impl Pipelines {
         let _one_at_a_time = self.adopting.lock().await;
         for dir in self.spool.producers() {
             match self.spool.adopt(&dir).await {
-                Ok(Some(producer)) => drop(self.run(producer)),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(%error, dir = %dir.display(), "a log that was left is not readable");
+                Ok(Some(producer)) => {
+                    self.state().stuck.remove(&dir);
+                    drop(self.run(producer));
                 }
+                Ok(None) => {}
+                Err(error) => self.is_stuck(dir, error),
             }
             // Each costs the disk some milliseconds; others have work on this thread, too.
             self.uplink.host.sleep(Duration::ZERO).await;
+        }
+    }
+
+    /// Says, once for each log, that what was left in it can't be delivered.
+    fn is_stuck(&self, dir: PathBuf, error: Error) {
+        tracing::warn!(%error, dir = %dir.display(), "a log that was left is not readable");
+        if self.state().stuck.insert(dir, error.clone()).is_none() {
+            self.uplink.announcer.announce(Event::UsageWaiting { error });
         }
     }
 
@@ -199,10 +215,14 @@ impl Pipelines {
             let since = pipeline.waiting_since().await;
             oldest = oldest.into_iter().chain(since).min();
         }
+        let stuck = self.state().stuck.values().next().cloned();
         SpoolHealth {
             dir: self.spool.dir.clone(),
             not_writable: self.spool.try_to_write().err(),
             pending: self.stats().pending,
+            in_memory: self.stats().in_memory,
+            stuck,
+            elsewhere: self.spool.elsewhere(),
             rejected_files: self.spool.dead_letters().names().map_or(0, |names| names.len()),
             bytes: running.iter().map(|pipeline| pipeline.log().bytes()).sum(),
             oldest,

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::limits::SpoolLimits;
-use super::log::{RecordLog, SEGMENT, SegmentLog};
+use super::log::{RecordLog, SEGMENT, SegmentLog, code_of};
 use super::rejected::DeadLetters;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
@@ -30,6 +30,9 @@ use crate::model::{Code, Timestamp, new_id};
 const FORMAT: u32 = 1;
 const OWNER: &str = "owner.json";
 
+/// How the names of producers' folders begin.
+const PRODUCER: &str = "prd_";
+
 #[derive(Clone)]
 pub(crate) struct Spool {
     pub(crate) host: Arc<dyn Host>,
@@ -37,6 +40,8 @@ pub(crate) struct Spool {
     /// The principal's folder.
     pub(crate) dir: PathBuf,
     pub(crate) limits: SpoolLimits,
+    /// What is in it ends with the process.
+    pub(crate) in_memory: bool,
 }
 
 /// A log and the right to send it.
@@ -44,6 +49,8 @@ pub(crate) struct Producer {
     pub(crate) id: String,
     pub(crate) epoch: u64,
     pub(crate) log: Arc<SegmentLog>,
+    /// What is in it ends with the process.
+    pub(crate) in_memory: bool,
     files: Arc<dyn Files>,
     dir: PathBuf,
     /// Until the producer is left.
@@ -84,7 +91,8 @@ impl Spool {
         self.write_owner(dir, id, 0)?;
         let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
         let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
-        Ok(Producer { id, epoch: 0, log, files, dir, lock: Mutex::new(Some(lock)) })
+        let (in_memory, lock) = (self.in_memory, Mutex::new(Some(lock)));
+        Ok(Producer { id, epoch: 0, log, in_memory, files, dir, lock })
     }
 
     /// Writes something into the folder, and removes it again.
@@ -99,8 +107,28 @@ impl Spool {
     /// The folders of producers, of this process and of others, alive and gone.
     pub(super) fn producers(&self) -> Vec<PathBuf> {
         let mut names = self.files.list(&self.dir).unwrap_or_default();
-        names.retain(|name| name.starts_with("prd_"));
+        names.retain(|name| name.starts_with(PRODUCER));
         names.into_iter().map(|name| self.dir.join(name)).collect()
+    }
+
+    /// Folders with usage of the same solution that is for a marketplace of another address.
+    pub(super) fn elsewhere(&self) -> Vec<PathBuf> {
+        let (Some(root), Some(own)) = (self.dir.parent(), self.dir.file_name()) else {
+            return Vec::new();
+        };
+        let own = own.to_string_lossy();
+        let Some((principal, _)) = own.rsplit_once('-') else { return Vec::new() };
+        let mut names = self.files.list(root).unwrap_or_default();
+        names.retain(|name| {
+            let sibling = name.rsplit_once('-').is_some_and(|(theirs, _)| theirs == principal);
+            sibling && *name != own
+        });
+        let folders = names.into_iter().map(|name| root.join(name));
+        let has_usage = |dir: &PathBuf| {
+            let names = self.files.list(dir).unwrap_or_default();
+            names.iter().any(|name| name.starts_with(PRODUCER))
+        };
+        folders.filter(has_usage).collect()
     }
 
     /// Takes over what a process has left, unless it is alive or there is nothing.
@@ -119,10 +147,16 @@ impl Spool {
             return Err(Error::because(Code::SpoolFailed, words));
         }
         let epoch = owner.epoch + 1;
-        self.write_owner(dir, &owner.producer, epoch)?;
+        match self.write_owner(dir, &owner.producer, epoch) {
+            // Delivering what fills the disk must not wait for room on it. The lock keeps others away,
+            // and whoever comes after us may have the same epoch: we are gone then.
+            Err(error) if error.code() == Code::SpoolFull => {}
+            written => written?,
+        }
         let log = SegmentLog::left_behind(self.host.clone(), self.files.clone(), dir).await?;
         let (files, dir, lock) = (self.files.clone(), dir.to_owned(), Mutex::new(Some(lock)));
-        Ok(Some(Producer { id: owner.producer, epoch, log, files, dir, lock }))
+        let (id, in_memory) = (owner.producer, self.in_memory);
+        Ok(Some(Producer { id, epoch, log, in_memory, files, dir, lock }))
     }
 
     /// Removes a folder without an owner: its process died before it wrote anything. Segments that
@@ -153,8 +187,9 @@ impl Spool {
     }
 
     fn failed(&self, error: io::Error) -> Error {
-        let words = format!("The spool in {} can't be used: {error}.", self.dir.display());
-        Error::because(Code::SpoolFailed, words).caused_by(error)
+        let words = format!("The spool in {} can't be used.", self.dir.display());
+        let code = code_of(&error);
+        Error::because(code, words).caused_by(error)
     }
 }
 

@@ -15,6 +15,9 @@ pub struct UsageStats {
     pub delivered: u64,
     /// Waiting in the spool.
     pub pending: u64,
+    /// How many of those wait in memory alone, and end with the process: see
+    /// [`Event::SpoolInMemory`](crate::Event::SpoolInMemory).
+    pub in_memory: u64,
     /// Refused by the marketplace for good, and kept: see
     /// [`rejected_usage`](crate::MarketplaceSdk::rejected_usage).
     pub rejected: u64,
@@ -83,6 +86,7 @@ impl Add for UsageStats {
             tracked: self.tracked + other.tracked,
             delivered: self.delivered + other.delivered,
             pending: self.pending + other.pending,
+            in_memory: self.in_memory + other.in_memory,
             rejected: self.rejected + other.rejected,
             lost: self.lost + other.lost,
         }
@@ -93,7 +97,8 @@ impl Add for UsageStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
-    /// The accounts at the end. What is pending stays in the spool for the next process.
+    /// The accounts at the end. What is pending stays in the spool for the next process, except for what
+    /// is in memory.
     pub usage: UsageStats,
 }
 
@@ -104,6 +109,12 @@ pub(crate) struct SpoolHealth {
     pub(crate) pending: u64,
     /// What is kept of this process's own events.
     pub(crate) bytes: u64,
+    /// How many events wait in memory alone.
+    pub(crate) in_memory: u64,
+    /// Why a log that another process has left can't be taken over, if one can't.
+    pub(crate) stuck: Option<Error>,
+    /// Folders with usage for a marketplace of another address.
+    pub(crate) elsewhere: Vec<PathBuf>,
     /// How many files of rejected events there are.
     pub(crate) rejected_files: usize,
     /// When the oldest event that waits was made.

@@ -71,6 +71,10 @@ struct Stage {
 
 impl Stage {
     fn set(files: Arc<dyn Files>, durability: Durability) -> Stage {
+        Stage::with(files, durability, SpoolLimits::default())
+    }
+
+    fn with(files: Arc<dyn Files>, durability: Durability, limits: SpoolLimits) -> Stage {
         let native = native(NOBODY).unwrap();
         let forking = Arc::new(Forking { native, process: AtomicU32::new(1) });
         let host: Arc<dyn Host> = forking.clone();
@@ -88,8 +92,8 @@ impl Stage {
             announcer,
             secret_key: SecretKey::new(host.clone(), Secret::new("cnsk_test_x"), None),
         };
-        let (dir, limits) = (PathBuf::from("spool"), SpoolLimits::default());
-        let spool = Spool { host, files, dir, limits };
+        let dir = PathBuf::from("spool");
+        let spool = Spool { host, files, dir, limits, in_memory: false };
         let tracker = UsageTracker::new(Arc::new(uplink), spool, durability);
         Stage { host: forking, events, tracker }
     }
@@ -128,7 +132,8 @@ async fn a_disk_that_cant_be_written_is_replaced_by_memory_and_that_is_said() {
     disk.read_only.store(true, Ordering::Relaxed);
     let mut stage = Stage::set(Arc::new(disk), Durability::Fast);
     stage.track().await.unwrap();
-    assert_eq!(stage.tracker.stats().pending, 1);
+    let usage = stage.tracker.stats();
+    assert_eq!((usage.pending, usage.in_memory), (1, 1));
     let told = loop {
         match stage.events.next().await {
             Some(Event::SpoolInMemory { error }) => break error,
@@ -137,6 +142,31 @@ async fn a_disk_that_cant_be_written_is_replaced_by_memory_and_that_is_said() {
         }
     };
     assert_eq!(told.code(), Code::SpoolFailed);
+}
+
+#[tokio::test]
+async fn what_fills_a_disk_is_taken_over_without_room_on_it() {
+    let disk = Disk::default();
+    let stage = Stage::set(Arc::new(disk.clone()), Durability::Fast);
+    stage.track().await.unwrap();
+    drop(stage);
+    disk.full.store(true, Ordering::Relaxed);
+    let stage = Stage::set(Arc::new(disk), Durability::Fast);
+    assert_eq!(stage.track().await.unwrap_err().code(), Code::SpoolFull);
+    stage.tracker.flush_within(Duration::from_millis(50)).await;
+    while stage.tracker.stats().pending == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await; // it is found in the background
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_memory_takes_what_a_program_would_rather_drop() {
+    let disk = Disk::default();
+    disk.full.store(true, Ordering::Relaxed);
+    let limits = SpoolLimits::default().overflow(Overflow::DropNewest);
+    let stage = Stage::with(Arc::new(disk), Durability::Fast, limits);
+    stage.track().await.unwrap();
+    assert_eq!(stage.tracker.stats().in_memory, 1);
 }
 
 #[tokio::test]

@@ -38,7 +38,8 @@ pub(crate) struct UsageTracker {
 
 impl UsageTracker {
     pub(crate) fn new(uplink: Arc<Uplink>, spool: Spool, durability: Durability) -> Self {
-        let in_memory = || Spool { files: Arc::new(MemoryFiles::default()), ..spool.clone() };
+        let files = Arc::new(MemoryFiles::default());
+        let in_memory = || Spool { files, in_memory: true, ..spool.clone() };
         let in_memory = (durability == Durability::Fast).then(in_memory);
         UsageTracker {
             pipelines: Pipelines::new(uplink, spool, in_memory),

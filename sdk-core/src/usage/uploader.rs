@@ -210,7 +210,8 @@ impl Pipeline {
         }
         let tracked = log.last().saturating_sub(opened_after);
         let pending = tracked.saturating_sub(delivered + rejected + lost.total());
-        UsageStats { tracked, delivered, pending, rejected, lost }
+        let in_memory = if self.producer.in_memory { pending } else { 0 };
+        UsageStats { tracked, delivered, pending, in_memory, rejected, lost }
     }
 
     /// Makes what was acknowledged survive the loss of power.

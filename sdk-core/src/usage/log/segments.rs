@@ -436,10 +436,17 @@ pub(super) fn segment_path(dir: &Path, first: u64) -> PathBuf {
 }
 
 pub(super) fn failed(error: io::Error) -> Error {
+    Error::new(code_of(&error)).caused_by(error)
+}
+
+/// Whether a failure means that there is no room, or something worse.
+pub(crate) fn code_of(error: &io::Error) -> Code {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
 
-    let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
-    Error::new(if full { Code::SpoolFull } else { Code::SpoolFailed }).caused_by(error)
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => Code::SpoolFull,
+        _ => Code::SpoolFailed,
+    }
 }
 
 impl RecordLog for Arc<SegmentLog> {

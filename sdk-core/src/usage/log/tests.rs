@@ -19,7 +19,7 @@ use crate::usage::limits::{Overflow, SpoolLimits};
 pub(crate) struct Disk {
     files: MemoryFiles,
     /// Half of what is appended is written, then there is no room.
-    full: Arc<AtomicBool>,
+    pub(crate) full: Arc<AtomicBool>,
     cannot_cut: Arc<AtomicBool>,
     pub(crate) cannot_sync: Arc<AtomicBool>,
     pub(crate) read_only: Arc<AtomicBool>,
@@ -56,6 +56,7 @@ impl Files for Disk {
         self.files.truncate(file, len)
     }
     fn replace(&self, file: &Path, content: &[u8]) -> io::Result<()> {
+        refused(&self.full)?;
         self.files.replace(file, content)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {

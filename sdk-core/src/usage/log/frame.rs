@@ -73,7 +73,7 @@ pub(super) fn decode(bytes: &[u8]) -> Step {
 /// Where the next frame may begin, not counting the one at 0.
 fn next_beginning(bytes: &[u8]) -> usize {
     let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| first_of_marker(rest)) {
+    while let Some(found) = bytes.get(at..).and_then(first_of_marker) {
         at += found;
         if may_begin_here(&bytes[at..]) {
             return at;

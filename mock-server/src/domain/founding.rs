@@ -71,11 +71,24 @@ fn flaw_of_solution(solution: &Solution) -> Option<String> {
     if TimeZone::get(&solution.time_zone).is_err() {
         return Some(format!("{id}: there is no time zone {:?}", solution.time_zone));
     }
-    let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-    if !solution.launch_url.iter().chain(&solution.allowed_origins).all(is_url) {
-        return Some(format!("{id}: launch_url and allowed_origins begin with http(s)://"));
+    if !solution.launch_url.iter().all(|url| after_scheme(url).is_some()) {
+        return Some(format!("{id}: launch_url begins with http(s)://"));
+    }
+    if let Some(origin) = solution.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+        return Some(format!(
+            "{id}: an origin is http(s)://host[:port], no slash at the end, not {origin:?}"
+        ));
     }
     solution.flaw().map(|flaw| format!("{id}: {flaw}"))
+}
+
+fn after_scheme(url: &str) -> Option<&str> {
+    url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))
+}
+
+/// As browsers spell it: with a path, or only a slash, it would never be equal to any.
+fn is_origin(text: &str) -> bool {
+    after_scheme(text).is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']))
 }
 
 fn is_id(prefix: &str, id: &str) -> bool {

@@ -15,7 +15,6 @@ use crate::StartError;
 use crate::api::passwords::Passwords;
 use crate::domain::builtin::built_in;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
-use crate::domain::credential::Hash;
 #[cfg(feature = "control")]
 use crate::domain::credential::Kind;
 use crate::domain::keys::{KeySeeds, Keys};
@@ -27,6 +26,7 @@ use crate::world::World;
 
 pub(crate) use founding::Founded;
 use founding::found;
+pub(crate) use seed::Seed;
 
 /// A stretch of time in which the database is known to have been one and the same. A file may have
 /// been replaced, or restored from a backup, while no server had it open, and nothing in it would
@@ -59,29 +59,26 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    /// Opens the marketplace a store holds. If the store is empty it is founded: with the world that
-    /// `seed` describes in YAML, or else with the built-in one.
+    /// Opens the marketplace a store holds. If the store is empty it is founded: with the world of
+    /// the seed, or else with the built-in one.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         world: World,
         url: String,
         address: SocketAddr,
-        seed: Option<&str>,
+        seed: Option<Seed>,
     ) -> Result<Market, StartError> {
         let now = world.now();
         let kept = transact(&*store, async |tx| tx.peek::<KeySeeds>(&facts::keys()).await).await?;
         let (seeds, founded) = match kept {
-            Some(seeds) => (seeds, founded_before(&*store, seed).await?),
+            Some(seeds) => (seeds, founded_before(&*store, seed.as_ref()).await?),
             None => {
                 let seeds = KeySeeds::new(|| world.random.bytes());
-                let founding = match seed {
-                    Some(yaml) => {
-                        seed::read(yaml, now, || world.random.bytes()).map_err(StartError::Seed)?
-                    }
-                    None => built_in(now),
+                let (founding, fingerprint) = match seed {
+                    Some(Seed { founding, fingerprint }) => (founding, Some(fingerprint)),
+                    None => (built_in(now), None),
                 };
-                let seed = seed.map(fingerprint);
-                let founded = found(&*store, &seeds, &founding, seed).await?;
+                let founded = found(&*store, &seeds, &founding, fingerprint).await?;
                 (seeds, founded)
             }
         };
@@ -132,17 +129,13 @@ impl Market {
 
 /// What an earlier start has founded. Another world than the caller wants is an error: it would be
 /// missed where it is looked for, and much later.
-async fn founded_before(store: &dyn Store, seed: Option<&str>) -> Result<Founded, StartError> {
+async fn founded_before(store: &dyn Store, seed: Option<&Seed>) -> Result<Founded, StartError> {
     let founded = transact(store, async |tx| tx.peek::<Founded>(&facts::founded()).await).await?;
     let founded = founded.unwrap_or_default();
-    match seed.map(fingerprint) {
-        wanted if wanted.is_none() || wanted == founded.seed => Ok(founded),
+    match seed.map(|seed| &seed.fingerprint) {
+        wanted if wanted.is_none() || wanted == founded.seed.as_ref() => Ok(founded),
         _ => Err(StartError::OtherSeed),
     }
-}
-
-fn fingerprint(seed: &str) -> String {
-    Hash::of(&Secret::new(seed)).index()
 }
 
 /// What a marketplace was founded with, as it is now.
@@ -161,6 +154,7 @@ async fn show(
                 id: solution.id,
                 name: solution.name,
                 time_zone: solution.time_zone,
+                allowed_origins: solution.allowed_origins,
             }));
         }
         let mut customers = Vec::new();
@@ -190,6 +184,8 @@ pub struct SolutionInfo {
     pub name: String,
     /// The IANA time zone its quotas are counted in.
     pub time_zone: String,
+    /// Where its pages are, and its publishable key may be used.
+    pub allowed_origins: Vec<String>,
     /// The key its backend calls the marketplace with.
     pub secret_key: Secret,
     /// The key its pages in browsers name it by. Not a secret.

@@ -5,8 +5,10 @@ use serde::Deserialize;
 
 use crate::domain::account::{Account, Email};
 use crate::domain::catalogue::{Action, Allowance, Customer, Plan, Solution, Source, Subscription};
+use crate::domain::credential::Hash;
 use crate::domain::founding::Founding;
 use crate::domain::password::{self, PasswordHash};
+use crate::world::World;
 
 /// The file. What it does not know it refuses: a slip of the pen must not make another world.
 #[derive(Deserialize)]
@@ -45,6 +47,7 @@ struct SeedAction {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SeedPlan {
+    #[serde(with = "KnownTier")]
     tier: Tier,
     #[serde(default)]
     entitlements: Vec<String>,
@@ -57,8 +60,9 @@ struct SeedPlan {
 struct SeedAllowance {
     action: String,
     limit: Option<u64>,
+    #[serde(with = "KnownWindow")]
     window: Window,
-    #[serde(default = "soft")]
+    #[serde(default = "soft", with = "KnownPolicy")]
     policy: QuotaPolicy,
 }
 
@@ -77,7 +81,34 @@ struct SeedCustomer {
 struct SeedSubscription {
     customer: String,
     solution: String,
+    #[serde(with = "KnownTier")]
     tier: Tier,
+}
+
+// The words that a file may use. The model's own types take any other for `Unknown`, as readers of a
+// newer marketplace must: here it would found a quota without a limit, or without a window.
+
+#[derive(Deserialize)]
+#[serde(remote = "Tier", rename_all = "snake_case")]
+enum KnownTier {
+    Anonymous,
+    Registered,
+    Pro,
+    Enterprise,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Window", rename_all = "snake_case")]
+enum KnownWindow {
+    Day,
+    Month,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "QuotaPolicy", rename_all = "snake_case")]
+enum KnownPolicy {
+    Soft,
+    Hard,
 }
 
 /// As quotas and invoices have it unless a solution says otherwise.
@@ -89,8 +120,22 @@ fn soft() -> QuotaPolicy {
     QuotaPolicy::Soft
 }
 
-/// The world that a file describes, founded at `now`; or what is wrong with it.
-pub(super) fn read(
+/// The world of a file, and what it is known by.
+pub(crate) struct Seed {
+    pub(super) founding: Founding,
+    /// Of the file.
+    pub(super) fingerprint: String,
+}
+
+impl Seed {
+    /// The world that a file describes, founded now; or what is wrong with it.
+    pub(crate) fn read(yaml: &str, world: &World) -> Result<Seed, String> {
+        let founding = read(yaml, world.now(), || world.random.bytes())?;
+        Ok(Seed { founding, fingerprint: Hash::of(&Secret::new(yaml)).index() })
+    }
+}
+
+fn read(
     yaml: &str,
     now: Timestamp,
     mut salt: impl FnMut() -> [u8; 16],
@@ -217,6 +262,15 @@ subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
             ("cus_guest }]\n", "cus_guest, password: x }]\n", "a password without an address"),
             ("name: Maps", "name: Maps\n    time_zone: Mars/Base", "there is no time zone"),
             ("limit: 10", "limits: 10", "unknown field `limits`"),
+            ("policy: hard", "policy: haard", "unknown variant `haard`, expected one of soft, hard"),
+            ("window: day", "window: week", "unknown variant `week`, expected one of day, month"),
+            ("{ tier: anonymous", "{ tier: gold", "unknown variant `gold`, expected one of"),
+            ("sol_maps, tier: anonymous", "sol_maps, tier: unknown", "unknown variant `unknown`"),
+            (
+                "name: Maps",
+                "name: Maps\n    allowed_origins: [http://a.test/]",
+                "no slash at the end",
+            ),
         ] {
             let flaw = world(&MAPS.replace(from, to)).expect_err(to);
             assert!(flaw.contains(words), "{flaw}");

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use self::converse::Host;
 use crate::api::routes::router;
 use crate::api::usage::projection;
-use crate::market::{CustomerInfo, Market, SolutionInfo};
+use crate::market::{CustomerInfo, Market, Seed, SolutionInfo};
 use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
 use crate::world::{Callers, NoRandomness, RateLimit, World};
 
@@ -68,7 +68,10 @@ pub enum StartError {
     #[error("the seed: {0}")]
     Seed(String),
     /// The database was founded with another world. Take another file, or leave the seed out.
-    #[error("the database was founded with another world than that of the seed")]
+    #[error(
+        "the database was founded with another world than that of the seed: take another file for \
+         it, or delete the one there is, with its keys and all that was used"
+    )]
     OtherSeed,
     /// Tokens name the URL as their issuer, so it must be one.
     #[error("the public URL must be http(s)://host[:port], without a path, not {0:?}")]
@@ -223,8 +226,9 @@ impl Builder {
             None => format!("http://{}", reachable(address)),
         };
 
-        let seed = self.seed.map(|path| read_seed(&path)).transpose()?;
         let world = World::real()?;
+        // Before there is a database: one without a world would be given another at the next start.
+        let seed = self.seed.map(|path| read_seed(&path, &world)).transpose()?;
         let store: Arc<dyn Store> = match self.db {
             Some(path) => Arc::new(Sqlite::open_metered(&path, world.metrics.store.clone())?),
             None => Arc::new(Memory::new()),
@@ -232,7 +236,7 @@ impl Builder {
         for (callers, limit) in self.rate_limits {
             world.rates.set(callers, limit, world.now());
         }
-        let market = Arc::new(Market::open(store, world, url, address, seed.as_deref()).await?);
+        let market = Arc::new(Market::open(store, world, url, address, seed).await?);
         // What an earlier process accepted and did not live to count.
         projection::catch_up(&market).await?;
 
@@ -243,9 +247,10 @@ impl Builder {
     }
 }
 
-fn read_seed(path: &Path) -> Result<String, StartError> {
+fn read_seed(path: &Path, world: &World) -> Result<Seed, StartError> {
     let failed = |error: std::io::Error| StartError::Seed(format!("{}: {error}", path.display()));
-    std::fs::read_to_string(path).map_err(failed)
+    let yaml = std::fs::read_to_string(path).map_err(failed)?;
+    Seed::read(&yaml, world).map_err(StartError::Seed)
 }
 
 /// Where a server that listens on all addresses is reached from its own machine.

@@ -38,7 +38,9 @@ async fn a_database_of_another_world_is_refused() {
     let db = folder.path().join("market.db");
     MockServer::builder().db(&db).start().await.expect("a server").stop().await;
     let error = MockServer::builder().db(&db).seed(example()).start().await;
-    assert!(matches!(error, Err(StartError::OtherSeed)), "{error:?}");
+    let error = error.expect_err("another world");
+    assert!(matches!(error, StartError::OtherSeed), "{error:?}");
+    assert!(error.to_string().contains("delete"), "it says what can be done: {error}");
 }
 
 #[tokio::test]
@@ -48,5 +50,6 @@ async fn a_seed_that_makes_no_sense_leaves_nothing_behind() {
     std::fs::write(&seed, "solutions: [{ id: sol_a }]").expect("a file");
     let error = MockServer::builder().db(&db).seed(&seed).start().await.expect_err("no world");
     assert!(error.to_string().contains("missing field"), "{error}");
+    assert!(!db.exists(), "a later start without the seed would found another world in it");
     MockServer::builder().db(&db).start().await.expect("the built-in world");
 }

@@ -8,7 +8,7 @@
 mod story;
 
 use anyhow::{Context, Result};
-use cloudnestle_marketplace::{MarketplaceSdk, TokenPair, Usage};
+use cloudnestle_marketplace::{Freshness, MarketplaceSdk, TokenPair, Usage};
 use std::time::Duration;
 use story::Story;
 
@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
     story.tell("track_usage(token, search × 3)", sdk.track_usage(token, three)).await?;
     story.tell("flush()", sdk.flush()).await?;
     story.wait_for_fresh_answers().await;
-    story.tell("get_user_context(token)", sdk.get_user_context(token)).await?;
+    look_twice(&story, &sdk, token).await?;
 
     story.chapter("The token is renewed before it ends");
     let pair = story.tell("refresh(pair)", sdk.refresh(&pair)).await?;
@@ -47,11 +47,22 @@ async fn main() -> Result<()> {
     story.ask_for("bring the marketplace back")?;
     story.tell("flush()", sdk.flush()).await?;
     story.tell("validate_user(token)", sdk.validate_user(token)).await?;
-    story.tell("get_user_context(token)", sdk.get_user_context(token)).await?;
+    look_twice(&story, &sdk, token).await?;
 
     story.chapter("The program ends");
     let two_seconds = Duration::from_secs(2);
     story.tell("close(2 s)", async { anyhow::Ok(sdk.close(two_seconds).await.usage) }).await?;
+    Ok(())
+}
+
+/// A page doesn't wait for a count: a context up to 30 s old is given at once, and says so, while a newer
+/// one is fetched. That one comes next.
+async fn look_twice(story: &Story<'_>, sdk: &MarketplaceSdk, token: &str) -> Result<()> {
+    let first = story.tell("get_user_context(token)", sdk.get_user_context(token)).await?;
+    if first.freshness() == Freshness::Stale {
+        story.wait_for_the_newer_one().await;
+        story.tell("get_user_context(token)", sdk.get_user_context(token)).await?;
+    }
     Ok(())
 }
 

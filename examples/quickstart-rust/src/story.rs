@@ -34,6 +34,7 @@ impl<'a> Story<'a> {
         let result = call.await;
         let took = started.elapsed();
         let source = match self.sdk.stats().requests - requests {
+            _ if result.as_ref().is_ok_and(T::was_remembered) => T::WITHOUT_REQUEST.to_owned(),
             0 if result.is_ok() => T::WITHOUT_REQUEST.to_owned(),
             0 => "here".to_owned(),
             1 => "network".to_owned(),
@@ -55,6 +56,12 @@ impl<'a> Story<'a> {
         tokio::time::sleep(left).await;
     }
 
+    /// What is fetched behind an answer takes no longer than any other request.
+    pub(crate) async fn wait_for_the_newer_one(&self) {
+        println!("  (waiting 0.2 s for the newer one)");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
     /// Waits for whoever plays the marketplace.
     pub(crate) fn ask_for(&self, deed: &str) -> Result<()> {
         println!("\nPlease {deed}, and press Enter.");
@@ -68,6 +75,11 @@ impl<'a> Story<'a> {
 pub(crate) trait InWords {
     /// Where it comes from when no request was made for it.
     const WITHOUT_REQUEST: &str = "here";
+
+    /// Whether it was given without waiting for the request that was made meanwhile.
+    fn was_remembered(&self) -> bool {
+        false
+    }
 
     fn in_words(&self) -> String;
 }
@@ -93,12 +105,23 @@ impl InWords for Answer<User> {
 impl InWords for Answer<UserContext> {
     const WITHOUT_REQUEST: &str = "cache";
 
+    fn was_remembered(&self) -> bool {
+        self.freshness() == Freshness::Stale
+    }
+
     fn in_words(&self) -> String {
         let quotas = self.quotas.iter().map(|quota| match quota.limit {
             Some(limit) => format!("{} {} of {limit}", quota.action, quota.used),
             None => format!("{} {}", quota.action, quota.used),
         });
-        format!("used: {}", quotas.collect::<Vec<_>>().join(", "))
+        let age = match self.freshness() {
+            Freshness::Fresh => String::new(),
+            Freshness::Stale => {
+                format!(" (as it was {:.0?} ago; a newer one is being fetched)", self.age())
+            }
+            _ => format!(" ({:.0?} old because the marketplace is away)", self.age()),
+        };
+        format!("used: {}{age}", quotas.collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -134,8 +134,9 @@ fn may_be_a_field(name: &str) -> bool {
 /// logged.
 fn without_value(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
-        let names_a_field_of_ours = message.starts_with("missing field");
-        let end = if names_a_field_of_ours { None } else { message.find(['`', '"']) };
+        // These quote names of ours: of what is missing, and of what our own types would have taken.
+        let quotes_ours = ["missing field", "expected "].iter().any(|own| message.starts_with(own));
+        let end = if quotes_ours { None } else { message.find(['`', '"']) };
         return message[..end.unwrap_or(message.len())].trim_end().to_owned();
     };
     let what = found.split(['`', '"']).next().unwrap_or_default().trim_end();

@@ -65,6 +65,9 @@ async fn a_bad_body_is_answered_with_its_field_and_without_its_content() {
         let refused = send(body).await;
         assert_eq!(refused.is_problem(422, "request_invalid").body["field"], field, "{body}");
     }
+    let bare = send(r#"{"id": "e", "customer_id": "cus_ravi", "action": "search"}"#).await;
+    let detail = bare.body["detail"].as_str().expect("a text");
+    assert_eq!(detail, "expected either `event`, or `producer`, `epoch` and `items`");
     let secret = send(r#"{"event": "cnrt_test_secret"}"#).await;
     assert!(!secret.is_problem(422, "request_invalid").body.to_string().contains("secret"));
     let depth = 100_000;

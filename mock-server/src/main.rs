@@ -3,7 +3,7 @@
 mod ready;
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -89,7 +89,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{:#}", MockServer::openapi());
         return Ok(());
     }
-    let log = tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_max_level(arguments.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(has_colours());
     match arguments.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -133,6 +136,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Whoever asks twice doesn't want to wait. What was answered is on the disk.
         again = wait_for_end() => again.map(|()| std::process::exit(INTERRUPTED))?,
     }
+}
+
+/// Whether people read the log, and want colours (<https://no-color.org>).
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 /// Of `key=100` or `sign_in=1,60`.

@@ -99,11 +99,9 @@ fn ask(ready: &Value, request: &str) -> std::io::Result<String> {
     Ok(heard)
 }
 
-/// A call that takes that long is under way when this returns.
-fn begin_slow_call(ready: &Value, millis: u64) -> JoinHandle<std::io::Result<String>> {
+fn plan(ready: &Value, fault: &str) {
     let token = ready["control_token"].as_str().expect("a token");
     let host = ready["url"].as_str().and_then(|url| url.strip_prefix("http://")).expect("a URL");
-    let fault = format!(r#"{{"on": "GET /.well-known/jwks.json", "delay_ms": {millis}}}"#);
     let planned = format!(
         "POST /mock/faults HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{fault}",
@@ -111,7 +109,11 @@ fn begin_slow_call(ready: &Value, millis: u64) -> JoinHandle<std::io::Result<Str
     );
     let planned = ask(ready, &planned).expect("an answer");
     assert!(planned.starts_with("HTTP/1.1 200"), "{planned}");
+}
 
+/// A call that takes that long is under way when this returns.
+fn begin_slow_call(ready: &Value, millis: u64) -> JoinHandle<std::io::Result<String>> {
+    plan(ready, &format!(r#"{{"on": "GET /.well-known/jwks.json", "delay_ms": {millis}}}"#));
     let slow = {
         let ready = ready.clone();
         let request = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -181,6 +183,25 @@ fn its_log_is_for_people_or_for_programs() {
     assert_eq!(line["status"], 200);
     assert_eq!(line["span"]["id"], "mine");
     assert_eq!(line["span"]["path"], "/healthz");
+}
+
+/// Whoever is told the id of a failed call can be helped with the log alone.
+#[test]
+fn the_log_of_a_failure_has_the_call_its_id_and_the_cause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (child, ready) = start(folder.path(), &["--memory"]);
+    plan(&ready, r#"{"on": "GET /.well-known/jwks.json", "status": 503}"#);
+    let request = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\n\
+                   connection: close\r\n\r\n";
+    let refused = ask(&ready, request).expect("an answer");
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    ask_to_end(&child);
+    let output = child.wait_with_output().expect("an end");
+    let log = String::from_utf8(output.stderr).expect("UTF-8");
+    for word in ["mine", "GET /.well-known/jwks.json", "503", "code=", "cause="] {
+        assert!(log.contains(word), "{word} is not in {log}");
+    }
+    assert!(!log.contains('\x1b'), "colours are for terminals: {log:?}");
 }
 
 /// As many as there are file descriptors for, up to 10,000: most of a server's life is waiting.

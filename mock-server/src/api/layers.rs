@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
@@ -62,6 +61,9 @@ pub(crate) async fn frame(
         Err(failure) => failure.into_response(),
     };
     let response = finish(&market, id, response);
+    if response.status().is_server_error() {
+        note_failure(method, path, &response);
+    }
 
     let is_reset = response.extensions().get::<ResetConnection>().is_some();
     let status = (!is_reset).then_some(response.status().as_u16());
@@ -69,12 +71,18 @@ pub(crate) async fn frame(
     market.world.metrics.count(method, path, status, took);
     span.in_scope(|| {
         let micros = took.as_micros();
-        match status {
-            Some(500..) => tracing::warn!(status, micros, "failed"),
-            _ => tracing::debug!(status, micros, "answered"),
-        }
+        tracing::debug!(status, micros, "answered");
     });
     response
+}
+
+/// What somebody needs who was told the id of a failed call. The call's span is none of an ordinary
+/// log, so all of it is in the line.
+fn note_failure(method: &str, path: &str, response: &Response) {
+    let Some((code, cause)) = problem::cause_of(response) else { return };
+    let id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let (operation, status) = (format!("{method} {path}"), response.status().as_u16());
+    tracing::warn!(id, operation, status, %code, cause, "failed");
 }
 
 /// The answer to what never became a call.
@@ -99,20 +107,13 @@ fn finish(market: &Market, id: String, response: Response) -> Response {
 }
 
 /// The innermost layer: a call that takes too long, or panics, is answered all the same.
-pub(crate) async fn guard(
-    Extension(RequestId(id)): Extension<RequestId>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
     // A panic leaves nothing half-done behind: facts change in commits, and the locks of the world
     // are held over code that can't panic.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(CALL_LIMIT, answer).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_panic)) => {
-            tracing::error!(id, "the call panicked");
-            Failure::from(Code::Internal).into_response()
-        }
+        Ok(Err(_panic)) => Failure::internal("the call panicked").into_response(),
         Err(_elapsed) => Failure::new(Code::Unavailable, "The call took too long.").into_response(),
     }
 }
@@ -204,8 +205,7 @@ mod tests {
         let router = Router::new()
             .route("/panics", get(async || -> () { panic!("on purpose") }))
             .route("/hangs", get(std::future::pending::<()>))
-            .layer(from_fn(guard))
-            .layer(Extension(RequestId("req_1".to_owned())));
+            .layer(from_fn(guard));
         let request = Request::get(path).body(Body::empty()).expect("a request");
         let response = router.oneshot(request).await.expect("an answer");
         problem::render(response, "req_1", "http://market.test")

@@ -4,6 +4,8 @@
 //! the request's id is known. What the router itself refuses (404, 405) has no failure and gets the
 //! one that goes with its status, so no error leaves in another form.
 
+use std::panic::Location;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,17 +21,24 @@ pub(crate) struct Failure {
     detail: String,
     field: Option<String>,
     fence: Option<u64>,
+    /// For the operator, who reads it in the log.
+    cause: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Failure {
-        Failure { code, detail: detail.into(), field: None, fence: None }
+        Failure { code, detail: detail.into(), field: None, fence: None, cause: None }
+    }
+
+    /// Something is wrong here, not with the request. The caller is not told what.
+    pub(crate) fn internal(cause: impl Into<String>) -> Failure {
+        Failure { cause: Some(cause.into()), ..Failure::new(Code::Internal, "") }
     }
 
     /// A field of the body is not as it should be.
     pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Failure {
         let field = Some(field.into());
-        Failure { code: Code::RequestInvalid, detail: detail.into(), field, fence: None }
+        Failure { field, ..Failure::new(Code::RequestInvalid, detail) }
     }
 
     /// Numbers are missing behind the fence.
@@ -38,14 +47,18 @@ impl Failure {
     }
 
     /// What went wrong this time, or else in general.
-    #[cfg(feature = "control")]
     pub(crate) fn explanation(&self) -> &str {
         if self.detail.is_empty() { self.code.reason() } else { &self.detail }
     }
 
+    /// What an operator reads of it.
+    fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(self.explanation())
+    }
+
     /// What a caller reads of it.
     pub(crate) fn problem(self, status: u16, request_id: &str, url: &str) -> Problem {
-        let Failure { code, detail, field, fence } = self;
+        let Failure { code, detail, field, fence, .. } = self;
         Problem {
             kind: format!("urn:cloudnestle:problem:{code}"),
             title: code.reason().to_owned(),
@@ -69,18 +82,20 @@ impl Failure {
 }
 
 impl From<Code> for Failure {
+    #[track_caller]
     fn from(code: Code) -> Failure {
-        Failure::new(code, "")
+        // Where nothing is known of the cause, the place at least.
+        let cause = (code == Code::Internal).then(|| Location::caller().to_string());
+        Failure { cause, ..Failure::new(code, "") }
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         // What a store says is for the operator; a caller can only try again.
-        tracing::error!(%error, "the store could not answer");
         match error {
             StoreError::Conflict => Code::Conflict.into(),
-            StoreError::Refused(_) | StoreError::Failed(_) => Code::Internal.into(),
+            StoreError::Refused(_) | StoreError::Failed(_) => Failure::internal(error.to_string()),
         }
     }
 }
@@ -90,6 +105,11 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(self.code.status());
         self.with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
     }
+}
+
+/// Why an answer is an error, if it is one: its code, and words for the operator.
+pub(crate) fn cause_of(response: &Response) -> Option<(Code, String)> {
+    failure_of(response).map(|failure| (failure.code, failure.cause().to_owned()))
 }
 
 /// The code of an answer, if it is an error.

@@ -132,8 +132,6 @@ fn counter(solution: &Solution, customer_id: &str, action: &str, period: &Period
 }
 
 pub(crate) fn time_zone(solution: &Solution) -> Result<TimeZone, Failure> {
-    TimeZone::get(&solution.time_zone).map_err(|error| {
-        tracing::error!(%error, solution = solution.id, "the solution's time zone is unknown");
-        Failure::from(Code::Internal)
-    })
+    TimeZone::get(&solution.time_zone)
+        .map_err(|error| Failure::internal(format!("the time zone of {}: {error}", solution.id)))
 }

@@ -374,11 +374,15 @@ impl PublishableKey {
             tx.peek::<Solution>(&facts::solution(&key.solution_id)).await
         });
         let solution = solution.await?.ok_or(Code::NotFound)?;
-        let mut allowed = solution.allowed_origins.iter();
-        match allowed.any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
-            true => Ok(key),
-            false => Err(Code::OriginNotAllowed.into()),
+        let allowed = &solution.allowed_origins;
+        if allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+            return Ok(key);
         }
+        let detail = match allowed.is_empty() {
+            true => "The solution has no pages.".to_owned(),
+            false => format!("The solution's pages are at {}.", allowed.join(", ")),
+        };
+        Err(Failure::new(Code::OriginNotAllowed, detail))
     }
 
     pub(crate) async fn look_up(market: &Market, key: &str) -> Result<PublishableKey, Failure> {

@@ -207,7 +207,8 @@ async fn a_publishable_key_works_on_the_pages_it_was_registered_for() {
     };
     assert_eq!(ask("http://localhost:3000").await.expect("an answer").status, 200);
     let stray = ask("https://elsewhere.example").await.expect("an answer");
-    stray.is_problem(403, "origin_not_allowed");
+    let detail = &stray.is_problem(403, "origin_not_allowed").body["detail"];
+    assert_eq!(detail, "The solution's pages are at http://localhost:3000.");
     let revealing = server.call("GET /api/quotas/cus_ravi/sol_faiss_search", &page, Value::Null);
     revealing.await.is_problem(403, "forbidden");
 }

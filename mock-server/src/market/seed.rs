@@ -262,7 +262,11 @@ subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
             ("cus_guest }]\n", "cus_guest, password: x }]\n", "a password without an address"),
             ("name: Maps", "name: Maps\n    time_zone: Mars/Base", "there is no time zone"),
             ("limit: 10", "limits: 10", "unknown field `limits`"),
-            ("policy: hard", "policy: haard", "unknown variant `haard`, expected one of soft, hard"),
+            (
+                "policy: hard",
+                "policy: haard",
+                "unknown variant `haard`, expected one of soft, hard",
+            ),
             ("window: day", "window: week", "unknown variant `week`, expected one of day, month"),
             ("{ tier: anonymous", "{ tier: gold", "unknown variant `gold`, expected one of"),
             ("sol_maps, tier: anonymous", "sol_maps, tier: unknown", "unknown variant `unknown`"),

@@ -49,13 +49,14 @@ struct Line {
 }
 
 impl Ledger {
-    /// Reads the file of a server that has ended.
+    /// Reads the file as of one moment; a server may be at work in it.
     ///
     /// # Errors
     /// The file is damaged, or does not agree with itself: a number of a producer is missing or there
     /// twice, or the counters show something else than the ledger.
     pub fn read(db: &Path) -> Result<Ledger> {
-        let file = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut file = Connection::open_with_flags(db, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let file = file.transaction()?;
         let check: String = file.query_row("PRAGMA integrity_check", (), |row| row.get(0))?;
         ensure!(check == "ok", "the database is damaged: {check}");
 

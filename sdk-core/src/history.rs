@@ -170,8 +170,13 @@ impl<T: DeserializeOwned + Send + Unpin + 'static> Pages<T> {
                 return self.poll_page(context);
             }
         };
-        let answer = ready!(asking.poll_unpin(context));
+        let mut answer = ready!(asking.poll_unpin(context));
         self.state = State::Ended;
+        let goes_on = |page: &Page<T>| page.next_cursor.is_some();
+        if answer.as_ref().is_ok_and(|page| goes_on(page) && page.next_cursor == self.cursor) {
+            let words = "The answer leads to itself.";
+            answer = Err(Error::because(Code::AnswerInvalid, words));
+        }
         if let Ok(page) = &answer {
             self.cursor = page.next_cursor.clone();
             if self.cursor.is_some() {

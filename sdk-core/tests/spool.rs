@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cloudnestle_marketplace::{
-    Builder, Code, Event, MarketplaceSdk, Overflow, SpoolLimits, Usage, UsageStats,
+    Builder, Code, Durability, Event, MarketplaceSdk, Overflow, SpoolLimits, Usage, UsageStats,
 };
 use cloudnestle_mock_server::MockServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -333,6 +333,56 @@ async fn usage_without_an_owner_is_kept() {
     stage.server.set_outage(false);
     stage.sdk().flush().await.unwrap();
     assert_eq!(stage.files(".log").len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_removed_costs_what_was_in_it_and_no_more() {
+    let stage = Stage::set().await;
+    let sdk = stage.builder().durability(Durability::Durable).build().unwrap();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    sdk.flush().await.unwrap();
+    std::fs::remove_dir_all(stage.spool.path()).unwrap();
+    // What the disk can't keep is not acknowledged, and what comes after has a log again.
+    let refused = sdk.track_usage(&stage.token, "search").await.unwrap_err();
+    assert_eq!(refused.code(), Code::SpoolFailed);
+    for _ in 0..5 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    sdk.flush().await.unwrap();
+    let usage = sdk.stats().usage;
+    assert_eq!((usage.delivered, usage.pending, usage.lost.damaged), (6, 0, 1));
+    assert_eq!(stage.used().await, 6);
+}
+
+#[tokio::test]
+async fn what_others_have_put_into_the_spool_is_left_alone() {
+    let stage = Stage::set().await;
+    let sdk = stage.sdk_in_an_outage().await;
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    drop(sdk);
+    stage.server.set_outage(false);
+    let owner = stage.files("owner.json").pop().unwrap();
+    let principal = owner.parent().unwrap().parent().unwrap().to_owned();
+    let backup = principal.join("prd_backup/prd_inner/00000000000000000001.log");
+    std::fs::create_dir_all(backup.parent().unwrap()).unwrap();
+    std::fs::write(&backup, "an operator's copy").unwrap();
+    for (name, json) in [
+        ("prd_elsewhere", r#"{"format":1,"producer":"/tmp/elsewhere","epoch":0}"#),
+        ("prd_endless", r#"{"format":1,"producer":"prd_endless","epoch":18446744073709551615}"#),
+        ("prd_garbage", "garbage"),
+    ] {
+        std::fs::create_dir(principal.join(name)).unwrap();
+        std::fs::write(principal.join(name).join("owner.json"), json).unwrap();
+    }
+    let pipe = principal.join("prd_pipe");
+    std::fs::create_dir(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(pipe.join("lock")).status().unwrap().success());
+
+    let sdk = stage.sdk();
+    sdk.flush().await.unwrap();
+    assert_eq!(stage.used().await, 1, "ours is delivered");
+    assert!(backup.exists());
+    assert_eq!(stage.files("owner.json").len(), 3);
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ impl Files for DiskFiles {
         let file = file.to_owned();
         // Others have work on this thread while the disk is waited for.
         let read = self.runtime.spawn_blocking(move || {
+            check_is_file(&file)?;
             let mut content = Vec::new();
             let mut file = File::open(file)?;
             file.seek(SeekFrom::Start(offset))?;
@@ -84,6 +85,7 @@ impl Files for DiskFiles {
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        check_is_file(file)?;
         let file =
             for_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(file)?;
         match file.try_lock() {
@@ -94,9 +96,20 @@ impl Files for DiskFiles {
     }
 }
 
+/// Opening a pipe that somebody has put here would wait for another that opens it, too.
+fn check_is_file(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+        }
+        _ => Ok(()), // opening it tells what else is wrong
+    }
+}
+
 fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
-    let mut out =
-        for_owner(OpenOptions::new().write(true).create(true).truncate(true)).open(file)?;
+    // Not through a link that somebody has left in its place.
+    let _ = fs::remove_file(file);
+    let mut out = for_owner(OpenOptions::new().write(true).create_new(true)).open(file)?;
     out.write_all(content)?;
     out.sync_all()
 }

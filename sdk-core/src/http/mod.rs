@@ -13,6 +13,7 @@ mod redaction;
 mod retry;
 mod secret_key;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,10 +103,12 @@ impl HttpClient {
         let result = self.attempt_once(call, limit).await;
         if let (Err(error), Some(key), Some(used)) = (&result, call.key(), &used)
             && error.code() == Code::CredentialInvalid
-            && key.newer_than(used).await.is_some()
         {
-            let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
-            return self.attempt_once(call, left).await;
+            let left = || limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+            let newer = pin!(key.newer_than(used));
+            if let Some(Some(_)) = timeout(&*self.host, left(), newer).await {
+                return self.attempt_once(call, left()).await;
+            }
         }
         result
     }

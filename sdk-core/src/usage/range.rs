@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::log::Record;
-use crate::model::{LossReason, Timestamp, UsageEvent, UsageRange};
+use crate::error::{Error, Result};
+use crate::model::{Code, EventResult, EventStatus, LossReason, Timestamp, UsageEvent, UsageRange};
 
 /// A [`UsageRange`] whose events are the very bytes that were written.
 pub(super) struct Range {
@@ -15,7 +16,26 @@ pub(super) struct Range {
 
 struct Entry {
     number: u64,
-    event: Result<Box<RawValue>, LossReason>,
+    event: std::result::Result<Box<RawValue>, LossReason>,
+}
+
+/// What became of an entry, by the marketplace's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Counted,
+    Rejected(Code),
+    Lost(LossReason),
+}
+
+impl Outcome {
+    /// What whoever tracked the event is told.
+    pub(super) fn result(self) -> Result<()> {
+        match self {
+            Outcome::Counted => Ok(()),
+            Outcome::Rejected(code) => Err(Error::new(code)),
+            Outcome::Lost(_) => Err(Error::new(Code::UsageLost)),
+        }
+    }
 }
 
 /// What the log and its limits say about events that are not to be sent.
@@ -101,18 +121,60 @@ impl Range {
         self.entries.last().map_or(0, |entry| entry.number)
     }
 
-    pub(super) fn event(&self, number: Option<u64>) -> Option<UsageEvent> {
+    /// What became of each entry, in order, if the answer says that of all.
+    pub(super) fn outcomes(&self, results: &[EventResult]) -> Option<Vec<Outcome>> {
+        let mut outcomes = vec![None; self.entries.len()];
+        for EventResult { number, status, code } in results {
+            // Of what was not sent, and of what was told before, nothing is to be learnt.
+            let Some(place) = self.place(number.unwrap_or_default()) else { continue };
+            outcomes[place] = outcomes[place].or(match status {
+                EventStatus::Accepted | EventStatus::Duplicate => Some(Outcome::Counted),
+                EventStatus::Rejected => Some(Outcome::Rejected(code.unwrap_or(Code::Unknown))),
+                EventStatus::Lost => {
+                    let reason = self.entries[place].event.as_ref().err();
+                    Some(Outcome::Lost(reason.copied().unwrap_or(LossReason::Damaged)))
+                }
+                EventStatus::Unknown => None,
+            });
+        }
+        outcomes.into_iter().collect()
+    }
+
+    /// Declares what was written and is no event lost: another release may have written it, or somebody
+    /// else. Whether there was any.
+    pub(super) fn gives_up_what_is_no_event(&mut self) -> bool {
+        let mut any = false;
+        for entry in &mut self.entries {
+            let event = entry.event.as_ref().map(|event| serde_json::from_str(event.get()));
+            if matches!(event, Ok(Err::<UsageEvent, _>(_))) {
+                tracing::warn!(number = entry.number, "a record of the usage spool is no event");
+                entry.event = Err(LossReason::Damaged);
+                any = true;
+            }
+        }
+        any
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.number)
+    }
+
+    pub(super) fn event(&self, number: u64) -> Option<UsageEvent> {
         serde_json::from_str(self.entry(number)?.event.as_ref().ok()?.get()).ok()
     }
 
-    /// As what a number was declared lost, if it was.
-    pub(super) fn loss(&self, number: Option<u64>) -> Option<LossReason> {
+    #[cfg(test)]
+    fn loss(&self, number: u64) -> Option<LossReason> {
         self.entry(number)?.event.as_ref().err().copied()
     }
 
-    fn entry(&self, number: Option<u64>) -> Option<&Entry> {
-        let first = self.entries.first()?.number;
-        self.entries.get(usize::try_from(number?.checked_sub(first)?).ok()?)
+    fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(self.place(number)?)
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        let place = usize::try_from(number.checked_sub(self.first())?).ok()?;
+        (place < self.entries.len()).then_some(place)
     }
 }
 
@@ -211,7 +273,7 @@ mod tests {
         let expired_before = Some("2026-11-10T00:00:00Z".parse().expect("RFC 3339"));
         let losses = Losses { missing: |_| LossReason::Overflow, expired_before };
         let range = Range::after(0, vec![dated(1, 9), dated(3, 10)], 3, &losses);
-        let told: Vec<_> = (1..=3).map(|number| range.loss(Some(number))).collect();
+        let told: Vec<_> = (1..=3).map(|number| range.loss(number)).collect();
         assert_eq!(told, [Some(LossReason::Expired), Some(LossReason::Overflow), None]);
     }
 }

@@ -75,8 +75,15 @@ impl DeadLetters {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             content => content?,
         };
-        let lines = serde_json::Deserializer::from_slice(&content).into_iter();
-        Ok(lines.collect::<Result<_, _>>()?)
+        let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let (events, damaged): (Vec<_>, Vec<_>) =
+            lines.map(serde_json::from_slice).partition(Result::is_ok);
+        if !damaged.is_empty() {
+            tracing::warn!(file = %file.display(), lines = damaged.len(), "damaged rejected usage");
+            // Out of the way of the others, and not gone.
+            self.files.replace(&file.with_extension("damaged"), &content)?;
+        }
+        Ok(events.into_iter().flatten().collect())
     }
 
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {

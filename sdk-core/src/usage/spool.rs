@@ -146,7 +146,12 @@ impl Spool {
             let words = format!("The spool in {} has format {}.", dir.display(), owner.format);
             return Err(Error::because(Code::SpoolFailed, words));
         }
-        let epoch = owner.epoch + 1;
+        // What is not as we wrote it is somebody else's, and left alone.
+        let is_ours = dir.file_name().is_some_and(|name| *name == *owner.producer);
+        let Some(epoch) = owner.epoch.checked_add(1).filter(|_| is_ours) else {
+            let words = format!("{} in {} is not of its folder.", OWNER, dir.display());
+            return Err(Error::because(Code::SpoolFailed, words));
+        };
         match self.write_owner(dir, &owner.producer, epoch) {
             // Delivering what fills the disk must not wait for room on it. The lock keeps others away,
             // and whoever comes after us may have the same epoch: we are gone then.
@@ -163,8 +168,8 @@ impl Spool {
     /// lie there all the same are somebody's, and not ours to judge.
     fn clear(&self, dir: &Path) -> Result<()> {
         let names = self.files.list(dir).map_err(|error| self.failed(error))?;
-        if names.iter().any(|name| name.ends_with(SEGMENT)) {
-            let words = format!("{} has usage but no {OWNER}.", dir.display());
+        if names.iter().any(|name| !["lock", "owner.new"].contains(&name.as_str())) {
+            let words = format!("{} has files but no {OWNER}.", dir.display());
             return Err(Error::because(Code::SpoolFailed, words));
         }
         self.files.remove(dir).map_err(|error| self.failed(error))

@@ -1,4 +1,4 @@
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -74,6 +74,19 @@ impl Add for Losses {
             overflow: self.overflow + other.overflow,
             expired: self.expired + other.expired,
             unacknowledged: self.unacknowledged + other.unacknowledged,
+        }
+    }
+}
+
+impl Sub for Losses {
+    type Output = Losses;
+
+    fn sub(self, other: Losses) -> Losses {
+        Losses {
+            damaged: self.damaged.saturating_sub(other.damaged),
+            overflow: self.overflow.saturating_sub(other.overflow),
+            expired: self.expired.saturating_sub(other.expired),
+            unacknowledged: self.unacknowledged.saturating_sub(other.unacknowledged),
         }
     }
 }

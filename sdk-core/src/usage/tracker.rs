@@ -83,12 +83,15 @@ impl UsageTracker {
     /// What the marketplace has rejected, and was not replayed yet: the oldest.
     pub(crate) async fn rejected(&self) -> Result<Vec<RejectedUsage>> {
         let dead_letters = self.pipelines.spool.dead_letters();
-        let mut rejected = Vec::new();
+        let mut rejected = Vec::<RejectedUsage>::new();
+        // A range that was cut differently when it was sent again is in two files.
+        let mut known = BTreeSet::new();
         for name in dead_letters.names().map_err(spool_failed)? {
             if rejected.len() >= MAX_SHOWN {
                 break;
             }
-            rejected.extend(dead_letters.read(&name).await.map_err(spool_failed)?);
+            let events = dead_letters.read(&name).await.map_err(spool_failed)?;
+            rejected.extend(events.into_iter().filter(|kept| known.insert(kept.event.id.clone())));
         }
         Ok(rejected)
     }
@@ -154,7 +157,7 @@ impl UsageTracker {
     }
 
     fn own(&self) -> Result<Arc<Pipeline>> {
-        let is_ours = |own: &&Arc<Pipeline>| !own.has_left();
+        let is_ours = |own: &&Arc<Pipeline>| !own.takes_no_more();
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = own.as_ref().filter(is_ours) {
             return Ok(own.clone());

@@ -9,7 +9,7 @@ use event_listener::Event as Signal;
 use futures_util::future::select;
 
 use super::log::{Most, RecordLog, SegmentLog, Taken};
-use super::range::{Losses as NotSent, Range};
+use super::range::{Losses as NotSent, Outcome, Range};
 use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
 use super::stats::{Losses, UsageStats};
@@ -17,9 +17,7 @@ use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::http::{Call, Clock, HttpClient, RetryPolicy, SecretKey, full_jitter};
-use crate::model::{
-    Code, EventStatus, LossReason, Timestamp, TrackUsageResult, UsageEvent, UsageRange,
-};
+use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent, UsageRange};
 use crate::reach::Reach;
 
 /// How long an event waits for others to travel with.
@@ -81,7 +79,7 @@ struct Accounts {
     lost: Losses,
     failure: Option<Failure>,
     /// What became of events that were not counted, by their numbers: the latest.
-    refused: BTreeMap<u64, Code>,
+    refused: BTreeMap<u64, Outcome>,
     /// Up to which number that is forgotten.
     forgotten: u64,
 }
@@ -131,7 +129,7 @@ impl Pipeline {
             if self.answered() >= number {
                 let accounts = self.accounts();
                 return match accounts.refused.get(&number) {
-                    Some(code) => Err(Error::new(*code)),
+                    Some(outcome) => outcome.result(),
                     None if number <= accounts.forgotten => Err(Error::new(Code::Unknown)),
                     None => Ok(()),
                 };
@@ -162,8 +160,8 @@ impl Pipeline {
         self.hurry.notify(usize::MAX);
         loop {
             let progress = self.progress.listen();
-            if self.answered() >= last {
-                return Ok(());
+            if self.answered() >= last || self.has_left() {
+                return Ok(()); // or somebody else's to deliver
             }
             if let Some(error) = self.blocked_since(hurries) {
                 return Err(error);
@@ -183,6 +181,11 @@ impl Pipeline {
         self.producer.leave(self.answered());
         self.left.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
+    }
+
+    /// Whether new events need another log.
+    pub(super) fn takes_no_more(&self) -> bool {
+        self.has_left() || self.producer.log.is_cut_off()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -269,9 +272,15 @@ impl Pipeline {
                 Ok(result) => return self.absorb(uplink, &range, result),
                 Err(error) => error,
             };
-            if error.code() == Code::RequestTooLarge && range.len() > 1 {
-                range.truncate(range.len() / 2);
-                continue;
+            if matches!(error.code(), Code::RequestTooLarge | Code::RequestInvalid) {
+                // By halves, what can't be taken is soon alone, and holds up no other.
+                if range.len() > 1 {
+                    range.truncate(range.len() / 2);
+                    continue;
+                }
+                if range.gives_up_what_is_no_event() {
+                    continue;
+                }
             }
             if let Some(fence) = error.fence().filter(|fence| *fence < self.answered()) {
                 return self.go_back_to(uplink, fence, error);
@@ -288,38 +297,49 @@ impl Pipeline {
         }
     }
 
-    async fn send(&self, uplink: &Uplink, range: &Range) -> Result<TrackUsageResult> {
+    async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Outcome>> {
         let wire = range.wire(&self.producer.id, self.producer.epoch);
         let call = Call::post("/api/track-usage", &wire)?.with_key(&uplink.secret_key);
         let call = call.without_effect(); // the fence counts it once
         let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
-        if result.fence.is_none_or(|fence| fence < range.last()) {
-            let words = "The answer leaves usage unanswered.";
-            return Err(Error::because(Code::AnswerInvalid, words));
-        }
-        Ok(result)
+        range
+            .outcomes(&result.results)
+            .filter(|_| self.is_possible(range, result.fence))
+            .ok_or_else(|| {
+                Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered.")
+            })
     }
 
-    fn absorb(&self, uplink: &Uplink, range: &Range, result: TrackUsageResult) {
-        let with = |status| result.results.iter().filter(move |outcome| outcome.status == status);
-        let rejected: Vec<(u64, Code)> = with(EventStatus::Rejected)
-            .filter_map(|outcome| Some((outcome.number?, outcome.code.unwrap_or(Code::Unknown))))
-            .take(range.len())
+    /// Whether the marketplace may have accepted so much: all that was sent, and of a log that is ours
+    /// nothing that was never in it. Else it would take what comes later for what it knows.
+    fn is_possible(&self, range: &Range, fence: Option<u64>) -> bool {
+        let most = if self.was_left_behind() { u64::MAX } else { self.producer.log.last() };
+        fence.is_some_and(|fence| (range.last()..=most).contains(&fence))
+    }
+
+    fn absorb(&self, uplink: &Uplink, range: &Range, outcomes: Vec<Outcome>) {
+        let numbered = || (range.first()..).zip(&outcomes);
+        let rejected: Vec<(u64, Code)> = numbered()
+            .filter_map(|(number, outcome)| match outcome {
+                Outcome::Rejected(code) => Some((number, *code)),
+                Outcome::Counted | Outcome::Lost(_) => None,
+            })
             .collect();
-        let lost = with(EventStatus::Lost).filter_map(|outcome| {
-            Some((outcome.number?, range.loss(outcome.number).unwrap_or(LossReason::Damaged)))
-        });
-        let lost: Vec<(u64, LossReason)> = lost.take(range.len() - rejected.len()).collect();
-        let delivered = (range.len() - rejected.len() - lost.len()) as u64;
         self.keep_rejected(uplink, range, &rejected);
+        let mut delivered = 0;
         {
             let mut accounts = self.accounts();
+            for (number, outcome) in numbered() {
+                match outcome {
+                    Outcome::Counted => delivered += 1,
+                    Outcome::Rejected(_) => accounts.rejected += 1,
+                    Outcome::Lost(reason) => accounts.lost = accounts.lost + Losses::of(*reason),
+                }
+                if *outcome != Outcome::Counted {
+                    accounts.refused.insert(number, *outcome);
+                }
+            }
             accounts.delivered += delivered;
-            accounts.rejected += rejected.len() as u64;
-            accounts.lost =
-                lost.iter().fold(accounts.lost, |sum, (_, reason)| sum + Losses::of(*reason));
-            accounts.refused.extend(rejected);
-            accounts.refused.extend(lost.iter().map(|(number, _)| (*number, Code::UsageLost)));
             while accounts.refused.len() > MAX_REMEMBERED
                 && let Some((number, _)) = accounts.refused.pop_first()
             {
@@ -340,7 +360,7 @@ impl Pipeline {
         let events: Vec<RejectedUsage> = rejected
             .iter()
             .filter_map(|(number, code)| {
-                Some(RejectedUsage { code: *code, event: range.event(Some(*number))? })
+                Some(RejectedUsage { code: *code, event: range.event(*number)? })
             })
             .collect();
         if events.is_empty() {
@@ -372,9 +392,19 @@ impl Pipeline {
     /// was found. What is still in the log is sent again; what is not is declared lost.
     fn go_back_to(&self, uplink: &Uplink, fence: u64, error: Error) {
         let mut accounts = self.accounts();
-        let again = self.answered() - fence;
+        // What was answered for is open again, as what it was answered with.
+        let ours = fence.max(accounts.opened_after);
+        let mut counted = self.answered().saturating_sub(ours);
+        for outcome in accounts.refused.split_off(&(ours + 1)).into_values() {
+            counted = counted.saturating_sub(1);
+            match outcome {
+                Outcome::Counted => {}
+                Outcome::Rejected(_) => accounts.rejected = accounts.rejected.saturating_sub(1),
+                Outcome::Lost(reason) => accounts.lost = accounts.lost - Losses::of(reason),
+            }
+        }
+        accounts.delivered = accounts.delivered.saturating_sub(counted);
         accounts.opened_after = accounts.opened_after.min(fence);
-        accounts.delivered = accounts.delivered.saturating_sub(again);
         self.answered.store(fence, Ordering::Release);
         drop(accounts);
         uplink.announcer.announce(Event::UsageWaiting { error });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cloudnestle_marketplace::{Code, Event, Secret};
 use wiremock::matchers::{header, path};
@@ -55,4 +56,19 @@ async fn usage_waits_with_an_alarm_while_there_is_no_good_key() {
         assert_eq!(error.code(), Code::CredentialInvalid);
         assert_eq!(sdk.stats().usage.pending, 1);
     }
+}
+
+#[tokio::test]
+async fn a_key_provider_that_does_not_answer_holds_nobody_beyond_the_deadline() {
+    let stage = Stage::set().await;
+    stage
+        .answers("/api/quotas/cus_asha/sol_faiss_search", a_problem(401, "credential_invalid"))
+        .await;
+    let never = || std::future::pending();
+    let builder = stage.local().secret_key_provider(never).deadline(Duration::from_millis(200));
+    let asked = builder.build().unwrap();
+    let asked = asked.quotas("cus_asha");
+    // Generous: the deadline is 0.2 s.
+    let error = tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::CredentialInvalid);
 }

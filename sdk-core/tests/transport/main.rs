@@ -392,3 +392,89 @@ async fn a_log_that_another_process_has_taken_over_is_left_to_it() {
     let usage = sdk.stats().usage;
     assert_eq!((usage.tracked, usage.delivered, usage.pending), (1, 1, 0), "what is ours");
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_speak_of_an_event_does_not_count_it() {
+    for answer in [
+        json!({ "fence": 2, "results": [] }),
+        json!({ "fence": 2, "results": [{ "number": 1, "status": "accepted" }] }),
+        json!({ "fence": 2, "results": [
+            { "number": 1, "status": "accepted" },
+            { "number": 2, "status": "a status of next year" },
+        ] }),
+        json!({ "fence": u64::MAX, "results": [
+            { "number": 1, "status": "accepted" },
+            { "number": 2, "status": "accepted" },
+        ] }),
+    ] {
+        let stage = Stage::set().await;
+        let answer = ResponseTemplate::new(200).set_body_json(answer);
+        stage.answers_once("/api/track-usage", answer).await;
+        stage.answers("/api/track-usage", all_accepted(1..=2)).await;
+        let sdk = stage.local().build().unwrap();
+        for _ in 0..2 {
+            sdk.track_usage(&stage.token, "search").await.unwrap();
+        }
+        sdk.flush().await.unwrap();
+        assert_eq!(stage.requests_to("/api/track-usage").await, 2, "it was asked again");
+        assert_eq!(sdk.stats().usage.delivered, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_says_of_events_that_were_not_sent_is_not_booked() {
+    let stage = Stage::set().await;
+    let rejected =
+        |number: u64| json!({ "number": number, "status": "rejected", "code": "action_unknown" });
+    let accepted = |number: u64| json!({ "number": number, "status": "accepted" });
+    let results = json!([accepted(1), rejected(1), rejected(2), rejected(u64::MAX)]);
+    let first = ResponseTemplate::new(200).set_body_json(json!({ "fence": 1, "results": results }));
+    stage.answers_once("/api/track-usage", first).await;
+    stage.answers("/api/track-usage", all_accepted(2..=2)).await;
+    let sdk = stage.local().build().unwrap();
+    for _ in 0..2 {
+        let receipt = sdk.track_usage(&stage.token, "search").await.unwrap();
+        receipt.delivered().await.unwrap();
+    }
+    let usage = sdk.stats().usage;
+    assert_eq!((usage.tracked, usage.delivered, usage.rejected), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn the_accounts_stay_even_when_the_marketplace_has_forgotten_what_it_answered() {
+    let stage = Stage::set().await;
+    let rejected =
+        |number: u64| json!({ "number": number, "status": "rejected", "code": "action_unknown" });
+    let accepted = |number: u64| json!({ "number": number, "status": "accepted" });
+    let answer = |fence: u64, results| {
+        ResponseTemplate::new(200).set_body_json(json!({ "fence": fence, "results": results }))
+    };
+    let gap = json!({ "code": "sequence_gap", "status": 409, "fence": 0, "detail": "a gap" });
+    let gap = ResponseTemplate::new(409).set_body_raw(gap.to_string(), "application/problem+json");
+    let three = json!([accepted(1), rejected(2), rejected(3)]);
+    stage.answers_once("/api/track-usage", answer(3, three)).await;
+    stage.answers_once("/api/track-usage", gap).await;
+    let four = json!([accepted(1), rejected(2), rejected(3), accepted(4)]);
+    stage.answers("/api/track-usage", answer(4, four)).await;
+    let sdk = stage.local().build().unwrap();
+    for _ in 0..3 {
+        sdk.track_usage(&stage.token, "search").await.unwrap();
+    }
+    sdk.flush().await.unwrap();
+    sdk.track_usage(&stage.token, "search").await.unwrap();
+    sdk.flush().await.unwrap();
+    let usage = sdk.stats().usage;
+    assert_eq!((usage.tracked, usage.delivered, usage.rejected, usage.pending), (4, 2, 2, 0));
+    assert_eq!(sdk.rejected_usage().await.unwrap().len(), 2, "each is kept once");
+}
+
+#[tokio::test]
+async fn a_list_that_leads_to_itself_ends_with_an_error() {
+    let stage = Stage::set().await;
+    let page = json!({ "items": [], "next_cursor": "the same" });
+    let page = ResponseTemplate::new(200).set_body_json(page);
+    stage.answers("/api/usage/cus_asha/events", page).await;
+    let mut events = stage.local().build().unwrap().usage_events("cus_asha", Default::default());
+    assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::AnswerInvalid);
+    assert_eq!(stage.requests_to("/api/usage/cus_asha/events").await, 2);
+}

@@ -14,6 +14,10 @@ const READ_BYTES: usize = 2 * (MAX_RECORD_BYTES + HEADER_BYTES);
 /// The most pieces of a log that are kept in quarantine, each half a megabyte or less.
 pub(super) const MAX_DAMAGE: usize = 64;
 
+/// Numbers that are further from those before them than this were never given out: a log would have to
+/// lose as many records in a row, without a note of them.
+pub(super) const MAX_JUMP: u64 = 1 << 24;
+
 /// A place in a log: behind the record `after`, which is at `offset` of the segment that begins
 /// with the number `segment`.
 #[derive(Clone, Copy, Default)]
@@ -86,6 +90,7 @@ impl<'a> Reader<'a> {
             if segment.first > self.place.segment {
                 self.place = Cursor { segment: segment.first, offset: 0, ..self.place };
             }
+            self.highest = self.highest.max(segment.first - 1);
             self.read_segment(segment).await?;
         }
         Ok(())
@@ -115,6 +120,12 @@ impl<'a> Reader<'a> {
         let mut used = if at_start { FILE_HEADER.len().min(chunk.len()) } else { 0 };
         loop {
             match frame::decode(&chunk[used..]) {
+                Step::Record(Record { number, .. }, length)
+                    if number > self.highest.max(self.place.after) + MAX_JUMP =>
+                {
+                    self.note_damage(used, &chunk[used..used + length]);
+                    used += length;
+                }
                 Step::Record(record, length) => {
                     if !self.take(record) {
                         return used;

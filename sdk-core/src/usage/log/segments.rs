@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use futures_util::future::{BoxFuture, select};
 
 use super::frame::{self, FILE_HEADER, MAX_NUMBER, MAX_RECORD_BYTES};
 use super::gone::{Gap, Gone, NOTE};
-use super::reader::{Cursor, Damage, MAX_DAMAGE, Reader};
+use super::reader::{Cursor, Damage, MAX_DAMAGE, MAX_JUMP, Reader};
 use super::{Most, Record, RecordLog, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{AppendFile, Files, Host};
@@ -39,6 +40,7 @@ pub(crate) struct SegmentLog {
     dir: PathBuf,
     limits: SpoolLimits,
     state: Mutex<State>,
+    cut_off: AtomicBool,
     /// Held by the task that syncs: an fsync that began later must not end earlier.
     syncing: futures_util::lock::Mutex<()>,
     /// Told after each fsync.
@@ -125,6 +127,8 @@ impl SegmentLog {
         firsts.retain(|first| (1..=MAX_NUMBER).contains(first));
         firsts.sort_unstable();
         firsts.dedup();
+        let in_a_row = firsts.windows(2).take_while(|pair| pair[1] - pair[0] <= MAX_JUMP).count();
+        firsts.truncate(in_a_row + 1);
         let begun = firsts.last().map_or(0, |first| first - 1);
         let segments = firsts.into_iter().map(|first| Segment { first, bytes: MOST_OF_A_SEGMENT });
         let state = State { segments: segments.collect(), read_only: true, ..State::default() };
@@ -153,6 +157,7 @@ impl SegmentLog {
             dir: dir.to_owned(),
             limits,
             state: Mutex::new(state),
+            cut_off: AtomicBool::new(false),
             syncing: futures_util::lock::Mutex::new(()),
             synced: Event::new(),
             hurry: Event::new(),
@@ -202,6 +207,7 @@ impl SegmentLog {
         for file in files {
             outcome = outcome.and(file.sync().await);
         }
+        let outcome = outcome.and_then(|()| self.look_for_the_last_segment());
         let mut state = self.state();
         match outcome {
             Ok(()) => {}
@@ -216,6 +222,25 @@ impl SegmentLog {
         state.synced_through = through;
         drop(state);
         self.synced.notify(usize::MAX);
+    }
+
+    /// Somebody may have removed the folder: what is written to a file without a name is gone with the
+    /// process. Then the log takes no more.
+    fn look_for_the_last_segment(&self) -> io::Result<()> {
+        let last =
+            self.state().segments.back().map(|segment| segment_path(&self.dir, segment.first));
+        let Some(name) = last.as_deref().and_then(Path::file_name) else { return Ok(()) };
+        if self.files.list(&self.dir)?.iter().any(|there| **there == *name) {
+            return Ok(());
+        }
+        self.state().read_only = true;
+        self.cut_off.store(true, Ordering::Release);
+        Err(io::Error::new(io::ErrorKind::NotFound, "the spool's folder was removed"))
+    }
+
+    /// Whether the log has lost its folder.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Acquire)
     }
 
     /// Why there is no record of that number.

@@ -260,6 +260,17 @@ async fn damage_at_the_end_is_one_record_that_is_lost() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_never_given_out_is_damage_and_no_loss_of_all_before_it() {
+    let stage = Stage::set();
+    stage.append("one").unwrap();
+    let mut far = Vec::new();
+    frame::encode(1 << 40, b"far away", &mut far);
+    stage.scribble(|bytes| bytes.extend(far)).await;
+    let log = stage.left_behind().await;
+    assert_eq!((numbers(&log).await, log.last()), (vec![1], 1));
+}
+
+#[tokio::test]
 async fn files_that_are_not_ours_do_no_harm() {
     let stage = Stage::set();
     stage.append("one").unwrap();

@@ -31,6 +31,7 @@
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `forgiven/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `spent/cus_…/sol_…` | action `/` period | a number |
+//! | usage_tracking | `reset/cus_…/sol_…` | action `/` period | a [`Reset`] |
 //!
 //! [`Account`]: crate::domain::account::Account
 //! [`KeptCode`]: crate::domain::launch::KeptCode
@@ -216,6 +217,13 @@ pub(crate) struct CountedEvents {
     pub from_customer: bool,
     #[serde(flatten)]
     pub page: LedgerPage,
+}
+
+/// That a counter was reset. What came no later is what the reset has forgiven.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Reset {
+    /// The last time.
+    pub at: Timestamp,
 }
 
 /// What was done under a caller's idempotency key.
@@ -552,6 +560,11 @@ pub(crate) fn spent(counter: &Counter) -> Key {
 /// was used.
 pub(crate) fn forgiven(counter: &Counter) -> Key {
     count("forgiven", counter)
+}
+
+/// When a counter was reset for the last time.
+pub(crate) fn reset(counter: &Counter) -> Key {
+    count("reset", counter)
 }
 
 fn count(kind: &str, counter: &Counter) -> Key {

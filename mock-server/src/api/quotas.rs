@@ -18,7 +18,7 @@ use super::usage::projection;
 use crate::domain::catalogue::Solution;
 use crate::domain::quota::{Period, period, quota};
 use crate::domain::usage::Counter;
-use crate::facts::{self, Actor, AuditedDeed};
+use crate::facts::{self, Actor, AuditedDeed, Reset};
 use crate::market::Market;
 use crate::store::{Transaction, transact};
 
@@ -80,6 +80,8 @@ pub(crate) async fn reset(
             };
             if used > 0 {
                 tx.add(&key, change)?;
+                // Read after the counter: what is in it came no later.
+                tx.put(&facts::reset(&counter), &Reset { at: market.world.now() })?;
                 taken_off.insert(format!("{limited}/{}", period.name), used);
             }
         }

@@ -4,6 +4,11 @@
 //! difference it makes, in the windows in which the original occurred. What has become of an original
 //! is kept beside it, so that several corrections are made one after the other, each on what the one
 //! before has left.
+//!
+//! What a reset has forgiven of an event stays forgiven: in the quotas of that reset's windows, only what
+//! goes beyond it counts. History, which resets don't change, counts the whole difference.
+
+use std::collections::BTreeMap;
 
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
@@ -12,22 +17,56 @@ use serde::{Deserialize, Serialize};
 use super::usage::MAX_AGE;
 
 /// What is left of an event that was corrected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Corrected {
     /// This quantity.
     To(u64),
+    /// This quantity, of which resets have forgiven some: by the names of their periods.
+    Forgiven { quantity: u64, by_period: BTreeMap<String, Forgiven> },
     /// Nothing, for good.
     Voided,
 }
 
 impl Corrected {
     /// How much that is.
-    pub(crate) fn left(self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         match self {
-            Corrected::To(quantity) => quantity,
+            Corrected::To(quantity) | Corrected::Forgiven { quantity, .. } => *quantity,
             Corrected::Voided => 0,
         }
+    }
+
+    /// As much, of which resets have forgiven this.
+    pub(crate) fn forgiven(self, by_period: BTreeMap<String, Forgiven>) -> Corrected {
+        match self {
+            Corrected::To(quantity) if !by_period.is_empty() => {
+                Corrected::Forgiven { quantity, by_period }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a reset has forgiven of an event in one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Forgiven {
+    /// When the reset was.
+    pub at: Timestamp,
+    pub amount: u64,
+}
+
+impl Forgiven {
+    /// What the reset at `at` has forgiven of an event of which `left` is left, and of which the
+    /// corrections so far knew `known`. Nothing was corrected since a reset that none of them knew.
+    pub(crate) fn by(at: Timestamp, left: u64, known: Option<Forgiven>) -> Forgiven {
+        known.filter(|known| known.at == at).unwrap_or(Forgiven { at, amount: left })
+    }
+
+    /// What it changes of a quota that of `before` there is `after` left.
+    pub(crate) fn change(self, before: u64, after: u64) -> i64 {
+        let counts = |left: u64| left.saturating_sub(self.amount) as i64;
+        counts(after) - counts(before)
     }
 }
 
@@ -42,7 +81,7 @@ pub(crate) struct Difference {
 pub(crate) fn correct(
     event: &UsageEvent,
     original: Option<&UsageEvent>,
-    before: Option<Corrected>,
+    before: Option<&Corrected>,
     now: Timestamp,
 ) -> Result<(Corrected, Difference), Code> {
     let is_correction = |event: &UsageEvent| event.amends.is_some() || event.voids.is_some();
@@ -54,9 +93,10 @@ pub(crate) fn correct(
     if original.occurred_at < now - MAX_AGE {
         return Err(Code::OccurredOutOfRange);
     }
-    let left = match before.unwrap_or(Corrected::To(original.quantity)) {
-        Corrected::To(quantity) => quantity,
-        Corrected::Voided => return Err(Code::OriginalVoided),
+    let left = match before {
+        Some(Corrected::Voided) => return Err(Code::OriginalVoided),
+        Some(before) => before.left(),
+        None => original.quantity,
     };
     let after = match event.voids {
         Some(_) => Corrected::Voided,
@@ -105,7 +145,7 @@ mod tests {
     }
 
     fn made(event: &UsageEvent, before: Option<Corrected>) -> Result<(Corrected, i64), Code> {
-        let (after, difference) = correct(event, Some(&original()), before, NOW)?;
+        let (after, difference) = correct(event, Some(&original()), before.as_ref(), NOW)?;
         assert_eq!(difference.occurred_at, original().occurred_at);
         Ok((after, difference.amount))
     }
@@ -124,6 +164,20 @@ mod tests {
     fn what_is_void_stays_void() {
         assert_eq!(made(&void(), Some(Corrected::Voided)), Err(Code::OriginalVoided));
         assert_eq!(made(&amendment(1), Some(Corrected::Voided)), Err(Code::OriginalVoided));
+    }
+
+    #[test]
+    fn what_a_reset_has_forgiven_stays_forgiven_and_what_goes_beyond_counts() {
+        let reset = Forgiven::by(NOW, 5, None);
+        assert_eq!(reset.change(5, 0), 0, "given back before");
+        assert_eq!(reset.change(5, 1), 0);
+        assert_eq!(reset.change(1, 5), 0, "and not charged again");
+        assert_eq!(reset.change(5, 8), 3);
+        assert_eq!(reset.change(8, 1), -3);
+        // The corrections after it don't change what it has forgiven; the next reset does.
+        assert_eq!(Forgiven::by(NOW, 1, Some(reset)), reset);
+        let next = Forgiven::by(NOW + Duration::from_secs(1), 8, Some(reset));
+        assert_eq!(next.change(8, 5), 0);
     }
 
     #[test]

@@ -87,3 +87,77 @@ async fn a_reset_names_what_exists() {
     reset(&server, body("cus_visitor", NOTES, "note")).await.is_problem(403, "forbidden");
     reset(&server, body("cus_ravi", "sol_none", "note")).await.is_problem(404, "not_found");
 }
+
+/// A correction of an event that was sent alone: an amendment to that quantity, or a void for 0.
+fn correct(mut event: Value, id: u64, quantity: u64) -> Value {
+    let named = json!({"id": format!("evt_{id}")});
+    match quantity {
+        0 => event["voids"] = named,
+        _ => {
+            event["amends"] = named;
+            event["quantity"] = json!(quantity);
+        }
+    }
+    event
+}
+
+#[tokio::test]
+async fn what_a_reset_has_forgiven_is_not_given_back_again() {
+    for server in both().await {
+        let pair = server.pair("cus_ravi", FAISS).await;
+        let everything = json!({"customer_id": "cus_ravi", "solution_id": FAISS});
+        let mut many = search(&server, &pair, 1);
+        many["quantity"] = json!(50);
+        track(&server, many).await;
+        track(&server, export(&server, &pair, 2, 5)).await;
+        reset(&server, everything.clone()).await;
+        server.advance_clock(Duration::from_secs(1)).expect("in range");
+
+        // Soft: 20 are used since.
+        track(&server, correct(search(&server, &pair, 3), 1, 0)).await;
+        let mut some = search(&server, &pair, 4);
+        some["quantity"] = json!(20);
+        track(&server, some).await;
+        assert_eq!(server.used("cus_ravi").await, 20);
+        // Hard: 3 are used since, of 5.
+        track(&server, export(&server, &pair, 5, 3)).await;
+        let void = track(&server, correct(export(&server, &pair, 6, 1), 2, 0)).await;
+        assert_eq!(statuses(&void), ["accepted"]);
+        assert_eq!(server.quota("cus_ravi", "export").await["used"], 3);
+        let beyond = track(&server, export(&server, &pair, 7, 5)).await;
+        assert_eq!(codes(&beyond), ["quota_exceeded"]);
+
+        // What came after the reset is given back, until the next.
+        track(&server, correct(search(&server, &pair, 8), 4, 5)).await;
+        track(&server, correct(export(&server, &pair, 9, 1), 5, 1)).await;
+        assert_eq!(server.used("cus_ravi").await, 5);
+        assert_eq!(server.quota("cus_ravi", "export").await["used"], 1);
+        reset(&server, everything).await;
+        track(&server, correct(search(&server, &pair, 10), 4, 0)).await;
+        track(&server, correct(export(&server, &pair, 11, 1), 5, 0)).await;
+        track(&server, search(&server, &pair, 12)).await;
+        assert_eq!(server.used("cus_ravi").await, 1);
+        assert_eq!(server.quota("cus_ravi", "export").await["used"], 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_reset_has_forgiven_is_not_charged_again_and_what_goes_beyond_is() {
+    for server in both().await {
+        let pair = server.pair("cus_ravi", FAISS).await;
+        let mut five = search(&server, &pair, 1);
+        five["quantity"] = json!(5);
+        track(&server, five).await;
+        track(&server, export(&server, &pair, 2, 5)).await;
+        reset(&server, json!({"customer_id": "cus_ravi", "solution_id": FAISS})).await;
+
+        for (place, (quantity, used)) in (0..).zip([(1, 0), (5, 0), (8, 3), (4, 0)]) {
+            let id = 10 + 2 * place;
+            track(&server, correct(search(&server, &pair, id), 1, quantity)).await;
+            let answer = track(&server, correct(export(&server, &pair, id + 1, 1), 2, quantity));
+            assert_eq!(statuses(&answer.await), ["accepted"]);
+            assert_eq!(server.used("cus_ravi").await, used, "amended to {quantity}");
+            assert_eq!(server.quota("cus_ravi", "export").await["used"], used);
+        }
+    }
+}

@@ -6,6 +6,7 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{EventRef, EventStatus, Tier, Timestamp, UsageEvent};
 use jiff::tz::TimeZone;
 
+use super::pardon::{Pardon, Pardoned, by_period};
 use crate::api::problem::Failure;
 use crate::domain::calendar::day_began;
 use crate::domain::catalogue::{Solution, Subscription};
@@ -24,6 +25,12 @@ pub(super) struct Verdict {
     pub code: Option<Code>,
     /// What a correction counts as.
     pub difference: Option<Difference>,
+}
+
+/// An event that a correction names, and when it came.
+struct Original {
+    event: UsageEvent,
+    received_at: Timestamp,
 }
 
 /// What of the event's own producer is judged, and not yet in the store.
@@ -106,18 +113,28 @@ impl<'a> Admission<'a> {
                 let original = self.original(tx, named, earlier).await?;
                 let key = facts::corrected(principal, named);
                 let before = tx.get::<Corrected>(&key).await?;
-                match correct(event, original.as_ref(), before, now) {
-                    Ok((after, difference)) => Some((key, after, difference)),
+                let of = original.as_ref().map(|original| &original.event);
+                let (after, difference) = match correct(event, of, before.as_ref(), now) {
+                    Ok(corrected) => corrected,
                     Err(code) => return Ok(rejected(code)),
-                }
+                };
+                let received_at = original.map_or(now, |original| original.received_at);
+                let pardon = Pardon { before: before.as_ref(), after: &after, difference };
+                let pardoned = pardon.of(tx, self.rules, event, received_at).await?;
+                Some((key, after, difference, pardoned))
             }
         };
-        let difference = correction.as_ref().map(|(_, _, difference)| *difference);
-        if !self.spend(tx, Effect::of(event, difference)).await? {
+        let difference = correction.as_ref().map(|(_, _, difference, _)| *difference);
+        let pardoned = correction.as_ref().map(|(.., pardoned)| pardoned.as_slice());
+        let pardoned = pardoned.unwrap_or_default();
+        if !self.spend(tx, Effect::of(event, difference), pardoned).await? {
             return Ok(rejected(Code::QuotaExceeded));
         }
-        if let Some((key, after, _)) = &correction {
-            tx.put(key, after)?;
+        for it in pardoned.iter().filter(|it| !it.is_hard) {
+            tx.add(&facts::forgiven(&it.counter), it.whole - it.counts)?;
+        }
+        if let Some((key, after, _, pardoned)) = correction {
+            tx.put(&key, &after.forgiven(by_period(pardoned)))?;
         }
         if let Some(key) = &named {
             tx.put(key, &IdempotencyRecord { fingerprint: deed_fingerprint(event) })?;
@@ -131,14 +148,17 @@ impl<'a> Admission<'a> {
         tx: &Transaction<'_>,
         named: &EventRef,
         earlier: Option<Earlier<'_>>,
-    ) -> Result<Option<UsageEvent>, StoreError> {
+    ) -> Result<Option<Original>, StoreError> {
         let principal = self.rules.principal;
         let (producer, number) = match named {
             EventRef::Single { id } => {
                 // Kept only if it counted.
                 let kept: Option<SingleEvent> =
                     tx.peek(&facts::single_event(principal, id)).await?;
-                return Ok(kept.map(|kept| kept.event));
+                return Ok(kept.map(|SingleEvent { event, received_at, .. }| Original {
+                    event,
+                    received_at,
+                }));
             }
             EventRef::Numbered { producer, number } => (producer, *number),
         };
@@ -147,17 +167,20 @@ impl<'a> Admission<'a> {
         };
         let own = earlier.filter(|earlier| earlier.producer == producer);
         if let Some(line) = own.and_then(|earlier| earlier.lines.iter().find(counted)) {
-            return Ok(line.event.clone());
+            let received_at = self.rules.now;
+            return Ok(line.event.clone().map(|event| Original { event, received_at }));
         }
         // The ledger only grows, so what it says needs to be no condition of the commit.
         let pages = tx.query::<LedgerPage>(facts::ledger_page_with(principal, producer, number));
-        let page = pages.await?.into_iter().next();
-        let line = page.and_then(|(_, page)| page.lines.iter().find(counted).cloned());
-        Ok(line.and_then(|line| line.event))
+        let Some((_, LedgerPage { received_at, lines })) = pages.await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let line = lines.iter().find(counted).cloned();
+        Ok(line.and_then(|line| line.event).map(|event| Original { event, received_at }))
     }
 
     /// Takes what is used from each of the hard quotas it comes under, or nothing if one has too
-    /// little left. What is given back takes none below zero: a reset has given it back before.
+    /// little left. `pardoned` is what a correction counts where resets have forgiven some of it.
     ///
     /// What is left is read without a condition, because the addition has one: if others were faster
     /// and the limit would be exceeded, the commit is refused and the attempt made again.
@@ -165,6 +188,7 @@ impl<'a> Admission<'a> {
         &mut self,
         tx: &mut Transaction<'_>,
         effect: Effect<'a>,
+        pardoned: &[Pardoned],
     ) -> Result<bool, Failure> {
         let Rules { solution, zone, .. } = self.rules;
         let Effect { customer_id, action, amount, occurred_at } = effect;
@@ -174,23 +198,28 @@ impl<'a> Admission<'a> {
         let tier = self.tier(tx, customer_id).await?;
         let limits = limits(solution, tier, customer_id, action, occurred_at, zone)
             .map_err(|_| Code::Internal)?;
+        let amount_of = |counter: &Counter| {
+            pardoned.iter().find(|it| it.counter == *counter).map_or(amount, |it| it.counts)
+        };
         for limit in &limits {
             let used = match self.spent.get(&limit.counter) {
                 Some(used) => *used,
                 None => tx.number(&facts::spent(&limit.counter)).await?,
             };
             self.spent.insert(limit.counter.clone(), used);
-            if !limit.allows(used, amount) {
+            if !limit.allows(used, amount_of(&limit.counter)) {
                 return Ok(false);
             }
         }
         for limit in limits {
-            let key = facts::spent(&limit.counter);
-            let spent = self.spent.entry(limit.counter.clone()).or_default();
+            let (key, ceiling) = (facts::spent(&limit.counter), limit.ceiling());
+            let amount = amount_of(&limit.counter);
+            let spent = self.spent.entry(limit.counter).or_default();
+            // None goes below zero, should clocks disagree about what came before a reset.
             let amount = amount.max(-*spent);
             match amount {
                 0 => {}
-                1.. => tx.add_within(&key, amount, i64::MIN..=limit.ceiling())?,
+                1.. => tx.add_within(&key, amount, i64::MIN..=ceiling)?,
                 _ => tx.add_within(&key, amount, 0..=i64::MAX)?,
             }
             *spent += amount;

@@ -121,7 +121,7 @@ pub(crate) async fn list(
         for Told { mut event, principal } in items.clone() {
             if event.amends.is_none() && event.voids.is_none() {
                 let corrected = facts::corrected(&principal, &event.reference);
-                event.left = tx.peek::<Corrected>(&corrected).await?.map(Corrected::left);
+                event.left = tx.peek::<Corrected>(&corrected).await?.map(|it| it.left());
             }
             if !is_told_all {
                 (event.idempotency_key, event.metadata) = (None, None);

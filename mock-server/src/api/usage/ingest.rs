@@ -66,8 +66,10 @@ fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
     for (place, entry) in entries.iter().enumerate() {
         let Entry::Event { event, .. } = entry else { continue };
         if event.amends.is_some() || event.voids.is_some() {
-            // The windows are those of the original, which is not known yet.
-            corrections += 1 + solution.hard_windows(&event.action).count();
+            // The windows are those of the original, which is not known yet. Each has a counter, and
+            // a reset that must not come in between.
+            let limited = solution.limited().filter(|(action, _)| *action == event.action);
+            corrections += 1 + 2 * limited.count();
         }
         for window in solution.hard_windows(&event.action) {
             // What lies outside of the calendar is rejected and takes of nothing.

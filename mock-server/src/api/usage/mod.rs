@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod history;
 mod index;
 mod ingest;
+mod pardon;
 pub(crate) mod projection;
 mod single;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp};
+use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp, Window};
 use jiff::tz::TimeZone;
 
 use super::audit::Audit;
@@ -20,7 +20,7 @@ use crate::domain::quota::{Period, period, quota};
 use crate::domain::usage::Counter;
 use crate::facts::{self, Actor, AuditedDeed, Reset};
 use crate::market::Market;
-use crate::store::{Transaction, transact};
+use crate::store::{Key, Transaction, transact};
 
 /// `GET /api/quotas/{customer_id}/{solution_id}`
 pub(crate) async fn read(
@@ -46,7 +46,7 @@ pub(crate) async fn read(
 /// back to zero, in the windows of now, in one commit with the record of it.
 pub(crate) async fn reset(
     State(market): State<Arc<Market>>,
-    _: Admin,
+    admin: Admin,
     audit: Audit,
     key: IdempotencyKey,
     Json(request): Json<ResetQuota>,
@@ -68,15 +68,14 @@ pub(crate) async fn reset(
             }
             let period = period(window, &zone, now).map_err(|_| Code::Internal)?;
             let counter = counter(&solution, customer_id, limited, &period);
-            let (key, used, change) = if solution.is_hard(limited, window) {
-                let key = facts::spent(&counter);
-                let used: i64 = tx.get(&key).await?.unwrap_or(0);
-                (key, used, -used)
-            } else {
-                let key = facts::forgiven(&counter);
-                let counted: i64 = tx.get(&facts::counter(&counter)).await?.unwrap_or(0);
-                let used = counted - tx.get::<i64>(&key).await?.unwrap_or(0);
-                (key, used, used)
+            let UsedOf { counted, forgiven } = used_of(&solution, limited, window, &counter);
+            let mut used: i64 = tx.get(&counted).await?.unwrap_or(0);
+            let (key, change) = match forgiven {
+                Some(forgiven) => {
+                    used -= tx.get::<i64>(&forgiven).await?.unwrap_or(0);
+                    (forgiven, used)
+                }
+                None => (counted, -used),
             };
             if used > 0 {
                 tx.add(&key, change)?;
@@ -96,7 +95,7 @@ pub(crate) async fn reset(
         let quotas = quotas_of(tx, customer_id, tier, &solution, now).await?;
         Ok(Quotas { quotas })
     };
-    key.once(&market, "admin", "POST /api/reset-quota", &request, effect).await.map(Json)
+    key.once(&market, &admin, "POST /api/reset-quota", &request, effect).await.map(Json)
 }
 
 /// A customer's quotas in a solution, as far as the counters have come: [`projection::catch_up`] brings
@@ -113,15 +112,30 @@ pub(crate) async fn quotas_of(
     for allowance in solution.plan(tier).iter().flat_map(|plan| &plan.allowances) {
         let period = period(allowance.window, &zone, now).map_err(|_| Code::Internal)?;
         let counter = counter(solution, customer_id, &allowance.action, &period);
-        let used = if solution.is_hard(&allowance.action, allowance.window) {
-            tx.number(&facts::spent(&counter)).await?
-        } else {
-            let forgiven = tx.number(&facts::forgiven(&counter)).await?;
-            tx.number(&facts::counter(&counter)).await? - forgiven
-        };
+        let UsedOf { counted, forgiven } =
+            used_of(solution, &allowance.action, allowance.window, &counter);
+        let mut used = tx.number(&counted).await?;
+        if let Some(forgiven) = forgiven {
+            used -= tx.number(&forgiven).await?;
+        }
         quotas.push(quota(allowance, u64::try_from(used).unwrap_or(0), &period));
     }
     Ok(quotas)
+}
+
+/// What a limit is compared with: what was counted, less what resets took off it. A reset takes from the
+/// counter itself where the limit is hard: what is spent there tells nothing else.
+struct UsedOf {
+    counted: Key,
+    forgiven: Option<Key>,
+}
+
+fn used_of(solution: &Solution, action: &str, window: Window, counter: &Counter) -> UsedOf {
+    if solution.is_hard(action, window) {
+        return UsedOf { counted: facts::spent(counter), forgiven: None };
+    }
+    let (counted, forgiven) = (facts::counter(counter), Some(facts::forgiven(counter)));
+    UsedOf { counted, forgiven }
 }
 
 fn counter(solution: &Solution, customer_id: &str, action: &str, period: &Period) -> Counter {

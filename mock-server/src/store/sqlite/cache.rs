@@ -18,8 +18,9 @@ use super::super::{Item, Key, Query, Value, rules::Change};
 const GENERATION_BYTES: usize = 1024 * 1024;
 /// What an item takes beside its strings: the map's entry and three allocations.
 const OVERHEAD_BYTES: usize = 160;
-/// The most queries that are remembered to have found nothing.
-const MAX_EMPTY: usize = 1_000;
+/// The most bytes of the queries that are remembered to have found nothing: a thousand of them, unless
+/// a caller asks for names of kilobytes.
+const EMPTY_BYTES: usize = 512 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -36,6 +37,7 @@ struct State {
     young_bytes: usize,
     /// The last query of a partition that found nothing.
     empty: HashMap<String, Query>,
+    empty_bytes: usize,
 }
 
 /// Version and value of an item, or that there is no such item.
@@ -84,10 +86,7 @@ impl Cache {
     pub(super) fn keep_empty(&self, since: Moment, query: Query) {
         let mut state = self.state();
         if since.0 == state.groups {
-            if state.empty.len() >= MAX_EMPTY {
-                state.empty.clear();
-            }
-            state.empty.insert(query.partition.clone(), query);
+            state.insert_empty(query);
         }
     }
 
@@ -114,6 +113,7 @@ impl Cache {
 
 impl State {
     fn insert(&mut self, key: Key, kept: Kept) {
+        self.take(&key); // two may have read it at the same time
         let bytes = size(&key, &kept);
         if self.young_bytes + bytes > GENERATION_BYTES {
             self.old = mem::take(&mut self.young);
@@ -123,6 +123,30 @@ impl State {
         self.young.insert(key, kept);
     }
 
+    /// Takes an item out of the young generation.
+    fn take(&mut self, key: &Key) -> Option<(Key, Kept)> {
+        let (key, kept) = self.young.remove_entry(key)?;
+        self.young_bytes -= size(&key, &kept);
+        Some((key, kept))
+    }
+
+    fn insert_empty(&mut self, query: Query) {
+        self.forget_empty(&query.partition);
+        let bytes = size_of_query(&query);
+        if self.empty_bytes + bytes > EMPTY_BYTES {
+            self.empty.clear();
+            self.empty_bytes = 0;
+        }
+        self.empty_bytes += bytes;
+        self.empty.insert(query.partition.clone(), query);
+    }
+
+    fn forget_empty(&mut self, partition: &str) {
+        if let Some(query) = self.empty.remove(partition) {
+            self.empty_bytes -= size_of_query(&query);
+        }
+    }
+
     /// Changes an item that is kept.
     fn change(&mut self, key: &Key, change: Change<'_>) {
         if change == Change::Nothing {
@@ -130,11 +154,10 @@ impl State {
         }
         let fills = |empty: &Query| empty.table == key.table && empty.sort.contains(&key.sort);
         if self.empty.get(&key.partition).is_some_and(fills) {
-            self.empty.remove(&key.partition);
+            self.forget_empty(&key.partition);
         }
         self.old.remove(key);
-        let Some((key, kept)) = self.young.remove_entry(key) else { return };
-        self.young_bytes -= size(&key, &kept);
+        let Some((key, kept)) = self.take(key) else { return };
         // What was looked for in vain, and made then, is mostly made for good: an event, a key.
         if kept.is_none() {
             return;
@@ -157,6 +180,12 @@ fn size(key: &Key, kept: &Kept) -> usize {
         Some((_, Value::Number(_))) | None => 0,
     };
     key.partition.len() + key.sort.len() + value + OVERHEAD_BYTES
+}
+
+/// With the name of the partition twice: the map has it, too.
+fn size_of_query(query: &Query) -> usize {
+    let sort = query.sort.start().len() + query.sort.end().len();
+    2 * query.partition.len() + sort + OVERHEAD_BYTES
 }
 
 #[cfg(test)]
@@ -229,6 +258,40 @@ mod tests {
         write("d");
         cache.keep_empty(late, query.clone());
         assert!(cache.is_empty(&query).is_err(), "the read may have been overtaken");
+    }
+
+    #[test]
+    fn what_two_read_at_the_same_time_takes_room_once() {
+        let cache = Cache::default();
+        let item = item("a", 1_000);
+        for began in [cache.get(&item.key), cache.get(&item.key)].map(Result::unwrap_err) {
+            cache.keep(began, item.key.clone(), Some(&item));
+        }
+        let kept = Some((item.version, item.value));
+        assert_eq!(cache.state().young_bytes, size(&item.key, &kept));
+        cache.publish([(&item.key, Change::Removed)].into_iter());
+        assert_eq!(cache.state().young_bytes, 0);
+    }
+
+    #[test]
+    fn queries_that_found_nothing_take_a_bounded_room_however_long_they_are() {
+        let cache = Cache::default();
+        for n in 0..1_000 {
+            let query = Query {
+                table: Table::Users,
+                partition: n.to_string(),
+                sort: "b".repeat(8 * 1024)..="c".repeat(8 * 1024),
+                limit: 1,
+                descending: false,
+            };
+            let began = cache.is_empty(&query).expect_err("nobody has looked");
+            cache.keep_empty(began, query.clone());
+            assert!(cache.is_empty(&query).is_ok());
+            let state = cache.state();
+            let bytes: usize = state.empty.values().map(size_of_query).sum();
+            assert_eq!(bytes, state.empty_bytes);
+            assert!(bytes <= EMPTY_BYTES, "{bytes}");
+        }
     }
 
     #[test]

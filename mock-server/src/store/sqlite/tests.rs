@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
 
@@ -51,6 +52,15 @@ async fn a_file_remembers() {
     assert_eq!((item.version, item.value), (1, Value::Number(-7)));
 }
 
+/// How many groups the writer has begun.
+fn groups(store: &Sqlite) -> u64 {
+    let mut registry = Registry::default();
+    registry.register("groups", "", store.meter.groups.clone());
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("groups_count ")).unwrap().parse().unwrap()
+}
+
 /// Makes commits pile up until they are one group, by holding the file as another process may.
 /// Returns which commit was answered what, in the order of the answers.
 async fn as_one_group(
@@ -59,8 +69,11 @@ async fn as_one_group(
     commits: impl IntoIterator<Item = Vec<Write>>,
 ) -> Vec<(usize, Result<(), StoreError>)> {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = groups(store);
     assert!(store.commit(put("ahead", Expect::Any)).now_or_never().is_none());
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    while groups(store) == before {
+        tokio::task::yield_now().await; // until the writer has taken it: what comes now is behind it
+    }
     let mut answers: FuturesUnordered<_> = commits
         .into_iter()
         .enumerate()

@@ -72,6 +72,10 @@ pub(crate) struct Session {
     pub token_id: String,
 }
 
+/// A customer who signs out, and may have signed out already: whose answer was lost asks again with the
+/// session that has ended.
+pub(crate) struct Leaving(pub Session);
+
 /// One of the marketplace's own people or programs.
 pub(crate) struct Admin;
 
@@ -137,6 +141,7 @@ impl Argument for Reader {}
 impl Argument for SolutionKey {}
 impl Argument for Session {}
 impl Argument for SolutionCaller {}
+impl Argument for Leaving {}
 impl Argument for Opener {}
 impl Argument for SolutionToken {}
 impl Argument for UsageSender {}
@@ -169,6 +174,20 @@ impl FromRequestParts<Arc<Market>> for Session {
     async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
         match Presented::of(parts)? {
             Presented::Session(session) => Session::verify(market, session).await,
+            other => Err(other.is_not("a customer's session")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Market>> for Leaving {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, market: &Arc<Market>) -> Result<Self, Failure> {
+        match Presented::of(parts)? {
+            Presented::Session(session) => {
+                let claims = tokens::verify_signed_session(market, session)?;
+                Ok(Leaving(Session { customer_id: claims.sub, token_id: claims.jti }))
+            }
             other => Err(other.is_not("a customer's session")),
         }
     }
@@ -333,12 +352,6 @@ impl SolutionCaller {
 
     pub(crate) fn is_page(&self) -> bool {
         matches!(self, SolutionCaller::Page(_))
-    }
-
-    /// Under which idempotency keys are kept: those of pages can't meet those of backends.
-    pub(crate) fn name(&self) -> String {
-        let kind = if self.is_page() { "page" } else { "backend" };
-        format!("{}/{kind}", self.solution_id())
     }
 }
 

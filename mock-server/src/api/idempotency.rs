@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Required, Type};
 
+use super::caller::{Admin, Session, SolutionCaller, SolutionKey, SolutionToken};
 use super::openapi::{Argument, Shape};
 use super::problem::Failure;
+use crate::domain::account::Email;
 use crate::domain::sealed::Sealed;
 use crate::facts;
 use crate::market::Market;
@@ -86,7 +88,7 @@ impl IdempotencyKey {
     pub(crate) async fn once<R, A, F>(
         &self,
         market: &Market,
-        caller: &str,
+        caller: &impl KeyHolder,
         call: &str,
         request: &R,
         effect: F,
@@ -99,8 +101,9 @@ impl IdempotencyKey {
         let Some(key) = &self.0 else {
             return transact(&*market.store, effect).await;
         };
-        let item = facts::deed(caller, key);
-        let sealing = market.keys.answer_key(caller, key);
+        let caller = caller.namespace();
+        let item = facts::deed(&caller, key);
+        let sealing = market.keys.answer_key(&caller, key);
         let fingerprint = fingerprint(&sealing, call, request)?;
         let nonce = market.world.random.bytes();
         let now = market.world.now();
@@ -121,6 +124,56 @@ impl IdempotencyKey {
             Ok(answer)
         })
         .await
+    }
+}
+
+/// Somebody whose keys are their own: a key is one key in all their calls.
+pub(crate) trait KeyHolder {
+    /// What their keys are kept under.
+    fn namespace(&self) -> String;
+}
+
+/// Nobody yet, but somebody who says what their address is: a stranger's keys must not be used up by
+/// another's.
+pub(crate) struct Registering<'a>(pub &'a Email);
+
+impl KeyHolder for Registering<'_> {
+    fn namespace(&self) -> String {
+        format!("anybody/{}", self.0.as_str())
+    }
+}
+
+impl KeyHolder for Admin {
+    fn namespace(&self) -> String {
+        "admin".to_owned()
+    }
+}
+
+impl KeyHolder for Session {
+    fn namespace(&self) -> String {
+        self.customer_id.clone()
+    }
+}
+
+impl KeyHolder for SolutionToken {
+    fn namespace(&self) -> String {
+        self.claims.sub.clone()
+    }
+}
+
+impl KeyHolder for SolutionKey {
+    fn namespace(&self) -> String {
+        format!("{}/backend", self.solution_id)
+    }
+}
+
+/// Those of pages can't meet those of backends.
+impl KeyHolder for SolutionCaller {
+    fn namespace(&self) -> String {
+        match self {
+            SolutionCaller::Backend(key) => key.namespace(),
+            SolutionCaller::Page(key) => format!("{}/page", key.solution_id),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::problem::Failure;
 use super::tokens::{self, Draft, issue_in, subscribed_tier};
 use crate::domain::catalogue::Solution;
 use crate::domain::credential::{Hash, Kind};
-use crate::domain::launch::{CODE_LIFE, Exchange, KeptCode, MAX_STATE_BYTES, is_challenge};
+use crate::domain::launch::{CODE_LIFE, Exchange, KeptCode, MAX_STATE_CHARS, is_challenge};
 use crate::facts;
 use crate::market::Market;
 use crate::store::Transaction;
@@ -34,7 +34,7 @@ pub(crate) async fn start(
     let draft = CodeDraft::new(&market);
     let customer_id = &session.customer_id;
     let launch = key
-        .once(&market, customer_id, "POST /api/launches", &request, async |tx| {
+        .once(&market, &session, "POST /api/launches", &request, async |tx| {
             let challenge = request.code_challenge.clone();
             let url = draft.keep(tx, customer_id, &solution_id, challenge, by_page).await?;
             let redirect_url = redirect(&url, &draft.code, request.state.as_deref());
@@ -117,7 +117,7 @@ pub(crate) async fn exchange(
     let solution_id = caller.solution_id();
 
     let exchanged = key
-        .once(&market, &caller.name(), "POST /api/exchange-code", &request, async |tx| {
+        .once(&market, &caller, "POST /api/exchange-code", &request, async |tx| {
             let kept = tx.get::<KeptCode>(&item).await?;
             let kept = kept.filter(|kept| kept.hash.matches(&presented));
             let mut kept = kept.ok_or(Code::LaunchCodeInvalid)?;
@@ -182,8 +182,9 @@ fn check(request: &StartLaunch, by_page: bool) -> Result<(), Failure> {
         }
         _ => {}
     }
-    if request.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
-        return Err(Failure::field("state", "A state has at most 512 bytes."));
+    let is_long = |state: &String| state.chars().count() > MAX_STATE_CHARS;
+    if request.state.as_ref().is_some_and(is_long) {
+        return Err(Failure::field("state", "A state has at most 512 characters."));
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ pub(crate) async fn revoke_user(
     let now = market.world.now();
     let (customer, solution) = (&request.customer_id, &caller.solution_id);
     // Asked again because the answer was lost, it must not end what was issued in between.
-    key.once(&market, solution, "DELETE /api/revoke-user", &request, async |tx| {
+    key.once(&market, &caller, "DELETE /api/revoke-user", &request, async |tx| {
         let known: Option<Customer> = tx.peek(&facts::customer(customer)).await?;
         known.ok_or(Code::NotFound)?;
         end_user(tx, customer, solution, now).await

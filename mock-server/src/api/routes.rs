@@ -162,11 +162,11 @@ pub(crate) fn api() -> Vec<Route> {
             r#"-H "Authorization: Bearer $VISITOR_TOKEN" --json '{"email": "'$(date +%s)'@example.com", "password": "correct horse"}'"#)
             .fails(&[Code::EmailTaken, Code::AlreadyRegistered]),
         post("/api/sessions", &[], sessions::sign_in,
-            "Signs a customer in. The answer is a pair for the marketplace itself; `POST /api/refresh-token` renews it.",
+            "Signs a customer in. The answer is a pair for the marketplace itself; `POST /api/refresh-token` renews it. It takes no `Idempotency-Key`: made again, it begins another session, and one whose pair was lost ends by itself.",
             r#"--json '{"email": "ravi@example.com", "password": "cloudnestle-test"}'"#)
             .fails(&[Code::SignInRefused]),
         delete("/api/sessions", &[Session], sessions::sign_out,
-            "Ends the session and everything it can be refreshed to.",
+            "Ends the session and everything it can be refreshed to. Made again with the session that has ended, it says so again.",
             r#"-X DELETE -H "Authorization: Bearer $SESSION""#),
         get("/api/user-solutions", &[Session], user_solutions::list,
             "What the customer may open, with tier and state.",

@@ -46,7 +46,7 @@ pub(crate) async fn rotate(
     let SolutionKey { solution_id, hash: old } = &caller;
 
     let rotated = key
-        .once(&market, solution_id, "POST /api/secret-keys/rotate", &request, async |tx| {
+        .once(&market, &caller, "POST /api/secret-keys/rotate", &request, async |tx| {
             let keys = tx.query(facts::keys_of_solution(solution_id, MAX_KEYS + 1)).await?;
             let (mut living, mut previous_expires_at) = (0, end);
             for (of_solution, KeyOfSolution { hash: other }) in keys {

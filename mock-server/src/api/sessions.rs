@@ -2,6 +2,10 @@
 //!
 //! A session is a token pair like those of solutions, for the marketplace itself; it is refreshed by
 //! the same call and under the same rules.
+//!
+//! Signing in takes no idempotency key: whoever signs in again because the answer was lost has a second
+//! session, the first is in nobody's hands and ends by itself, and nothing else has changed. Keeping the
+//! answer would mean keeping a pair for whoever knows the key.
 
 use std::sync::Arc;
 
@@ -10,7 +14,8 @@ use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{SignIn, TokenPair};
 
-use super::caller::Session;
+use super::caller::Leaving;
+use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::problem::Failure;
 use super::tokens;
@@ -34,7 +39,7 @@ pub(crate) async fn sign_in(
     let kept = account.as_ref().map(|account| account.password.clone());
     let is_right = market.passwords.matches(kept, &request.password).await;
     match account.filter(|_| is_right) {
-        Some(account) => begin(&market, &account.customer_id).await.map(Json),
+        Some(account) => tokens::issue(&market, &account.customer_id, &market.url).await.map(Json),
         None => Err(Code::SignInRefused.into()),
     }
 }
@@ -42,13 +47,13 @@ pub(crate) async fn sign_in(
 /// `DELETE /api/sessions`
 pub(crate) async fn sign_out(
     State(market): State<Arc<Market>>,
-    session: Session,
+    Leaving(session): Leaving,
+    key: IdempotencyKey,
 ) -> Result<NoContent, Failure> {
-    tokens::end(&market, &session.token_id).await?;
+    let now = market.world.now();
+    key.once(&market, &session, "DELETE /api/sessions", &(), async |tx| {
+        tokens::end_in(tx, &session.token_id, now).await
+    })
+    .await?;
     Ok(NoContent)
-}
-
-/// A session of a customer who has proved to be one.
-pub(crate) async fn begin(market: &Market, customer_id: &str) -> Result<TokenPair, Failure> {
-    tokens::issue(market, customer_id, &market.url).await
 }

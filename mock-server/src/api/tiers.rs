@@ -19,14 +19,14 @@ use crate::market::Market;
 /// `PUT /api/user-tier`
 pub(crate) async fn change(
     State(market): State<Arc<Market>>,
-    _: Admin,
+    admin: Admin,
     audit: Audit,
     key: IdempotencyKey,
     Json(request): Json<UserTier>,
 ) -> Result<Json<UserTier>, Failure> {
     let now = market.world.now();
     let UserTier { customer_id, solution_id, tier } = &request;
-    key.once(&market, "admin", "PUT /api/user-tier", &request, async |tx| {
+    key.once(&market, &admin, "PUT /api/user-tier", &request, async |tx| {
         let solution: Option<Solution> = tx.peek(&facts::solution(solution_id)).await?;
         let solution = solution.ok_or(Code::NotFound)?;
         if solution.plan(*tier).is_none() {

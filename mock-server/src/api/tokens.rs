@@ -10,7 +10,7 @@ use cloudnestle_marketplace::model::{
     TokenValidation, ValidateToken,
 };
 
-use super::caller::{Opener, Session, SolutionKey};
+use super::caller::{Opener, SolutionKey};
 use super::context::context_of;
 use super::idempotency::IdempotencyKey;
 use super::json::Json;
@@ -35,12 +35,13 @@ pub(crate) async fn generate(
     let solution = &request.solution_id;
     let draft = Draft::new(&market);
     let pair = match opener {
-        Opener::Customer(Session { customer_id, .. }) => {
+        Opener::Customer(session) => {
+            let customer_id = &session.customer_id;
             if !solution.starts_with("sol_") {
                 return Err(Failure::new(Code::NotFound, "There is no solution of that id."));
             }
-            key.once(&market, &customer_id, CALL, &request, async |tx| {
-                issue_in(tx, &market, &draft, &customer_id, solution).await
+            key.once(&market, &session, CALL, &request, async |tx| {
+                issue_in(tx, &market, &draft, customer_id, solution).await
             })
             .await?
         }
@@ -49,7 +50,7 @@ pub(crate) async fn generate(
                 return Err(Failure::new(Code::Forbidden, "The key is another solution's."));
             }
             let visitor = market.world.id("cus");
-            key.once(&market, &caller.name(), CALL, &request, async |tx| {
+            key.once(&market, &caller, CALL, &request, async |tx| {
                 welcome(tx, &visitor, solution, draft.now).await?;
                 issue_in(tx, &market, &draft, &visitor, solution).await
             })
@@ -114,26 +115,24 @@ pub(crate) async fn refresh(
 pub(crate) async fn revoke(
     State(market): State<Arc<Market>>,
     caller: SolutionKey,
+    key: IdempotencyKey,
     Json(request): Json<RevokeToken>,
 ) -> Result<NoContent, Failure> {
-    let token =
-        jwt::read_access(&market.keys, &market.url, request.token.expose(), market.world.now())
-            .map_err(|code| Failure::field("token", code.reason()))?;
+    let now = market.world.now();
+    let token = jwt::read_access(&market.keys, &market.url, request.token.expose(), now)
+        .map_err(|code| Failure::field("token", code.reason()))?;
     let claims = token.claims();
     if claims.aud != caller.solution_id {
         return Err(Failure::new(Code::Forbidden, "The token is for another solution."));
     }
-    end(&market, &claims.jti).await?;
+    key.once(&market, &caller, "DELETE /api/revoke-token", &request, async |tx| {
+        end_in(tx, &claims.jti, now).await
+    })
+    .await?;
     Ok(NoContent)
 }
 
 /// Ends a token, and everything it can be refreshed to.
-pub(crate) async fn end(market: &Market, token_id: &str) -> Result<(), Failure> {
-    let now = market.world.now();
-    transact(&*market.store, async |tx| end_in(tx, token_id, now).await).await
-}
-
-/// As [`end`], with whatever else is done in the transaction.
 pub(crate) async fn end_in(
     tx: &mut Transaction<'_>,
     token_id: &str,
@@ -148,13 +147,19 @@ pub(crate) async fn end_in(
     }
 }
 
-/// The claims of a session that is good now.
-pub(crate) async fn verify_session(market: &Market, session: &str) -> Result<Claims, Failure> {
+/// The claims of a session that may have been ended before its time.
+pub(crate) fn verify_signed_session(market: &Market, session: &str) -> Result<Claims, Failure> {
     let now = market.world.now();
     let session = jwt::verify_session(&market.keys, &market.url, session, now)
         .map_err(|reason| Failure::new(Code::CredentialInvalid, reason))?;
-    match is_alive(market, session.claims()).await? {
-        true => Ok(session.claims().clone()),
+    Ok(session.claims().clone())
+}
+
+/// The claims of a session that is good now.
+pub(crate) async fn verify_session(market: &Market, session: &str) -> Result<Claims, Failure> {
+    let claims = verify_signed_session(market, session)?;
+    match is_alive(market, &claims).await? {
+        true => Ok(claims),
         false => Err(Failure::new(Code::CredentialInvalid, "The session has ended.")),
     }
 }

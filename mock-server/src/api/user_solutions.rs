@@ -66,7 +66,7 @@ pub(crate) async fn add(
     let customer_id = &session.customer_id;
     let now = market.world.now();
     let added = key
-        .once(&market, customer_id, "POST /api/user-solutions", &request, async |tx| {
+        .once(&market, &session, "POST /api/user-solutions", &request, async |tx| {
             let solution: Option<Solution> =
                 tx.peek(&facts::solution(&request.solution_id)).await?;
             let solution = solution.ok_or(Code::NotFound)?;

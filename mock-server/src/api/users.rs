@@ -7,11 +7,11 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{self, RegisterUser, Tier, Timestamp};
 
 use super::caller::SolutionToken;
-use super::idempotency::IdempotencyKey;
+use super::idempotency::{IdempotencyKey, Registering};
 use super::json::{Created, Json};
 use super::problem::Failure;
 use super::revocations::publish_tier;
-use crate::domain::account::{Account, Email, MAX_NAME_BYTES};
+use crate::domain::account::{Account, Email, MAX_NAME_CHARS};
 use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::password::{self, PasswordHash};
 use crate::facts;
@@ -27,7 +27,7 @@ pub(crate) async fn register(
     let registration = Registration::of(&market, &request).await?;
     let id = market.world.id("cus");
     let customer = key
-        .once(&market, "anybody", "POST /api/users", &request, async |tx| {
+        .once(&market, &Registering(&registration.email), "POST /api/users", &request, async |tx| {
             registration.claim_address(tx, &id).await?;
             let customer = registration.customer(&id);
             tx.create(&facts::customer(&id), &customer)?;
@@ -50,7 +50,7 @@ pub(crate) async fn convert(
     let registration = Registration::of(&market, &request).await?;
     let id = &visitor.claims.sub;
     let customer = key
-        .once(&market, id, "POST /api/users/convert", &request, async |tx| {
+        .once(&market, &visitor, "POST /api/users/convert", &request, async |tx| {
             let known: Option<Customer> = tx.get(&facts::customer(id)).await?;
             if known.ok_or(Code::NotFound)?.registered_at.is_some() {
                 return Err(Code::AlreadyRegistered.into());
@@ -106,8 +106,9 @@ impl Registration {
             return Err(Failure::field("password", "A password has 8 to 256 characters."));
         }
         let name = request.name.clone();
-        if name.as_ref().is_some_and(|it| it.is_empty() || it.len() > MAX_NAME_BYTES) {
-            return Err(Failure::field("name", "A name has 1 to 200 bytes."));
+        let fits = |name: &String| (1..=MAX_NAME_CHARS).contains(&name.chars().count());
+        if !name.as_ref().is_none_or(fits) {
+            return Err(Failure::field("name", "A name has 1 to 200 characters."));
         }
         let password = market.passwords.hash(&request.password, market.world.random.bytes());
         let password = password.await.ok_or(Code::Internal)?;

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::api::Json;
 use crate::api::problem::Failure;
 use crate::api::routes;
-use crate::api::sessions;
+use crate::api::tokens;
 use crate::domain::catalogue::Customer;
 use crate::facts;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
@@ -63,7 +63,7 @@ pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<TokenP
     if known.is_none() {
         return Err(Failure::new(Code::NotFound, "There is no customer of that id."));
     }
-    sessions::begin(market, customer_id).await
+    tokens::issue(market, customer_id, &market.url).await
 }
 
 #[derive(Serialize, ToSchema)]

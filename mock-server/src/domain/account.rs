@@ -6,8 +6,8 @@ use super::password::PasswordHash;
 
 /// The longest address, in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const MAX_EMAIL_BYTES: usize = 254;
-/// The longest name, in bytes.
-pub(crate) const MAX_NAME_BYTES: usize = 200;
+/// The longest name, in characters.
+pub(crate) const MAX_NAME_CHARS: usize = 200;
 
 /// Whose an address is, and the password that goes with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ use super::credential::Hash;
 /// How long a code can be exchanged (`docs/guides/api.md`, Limits): a browser follows a redirect at
 /// once.
 pub(crate) const CODE_LIFE: Duration = Duration::from_secs(60);
-/// The longest `state`, in bytes: room for a signed URL to come back to.
-pub(crate) const MAX_STATE_BYTES: usize = 512;
+/// The longest `state`, in characters: room for a signed URL to come back to.
+pub(crate) const MAX_STATE_CHARS: usize = 512;
 /// The shortest and the longest verifier (RFC 7636, 4.1).
 const VERIFIER_BYTES: std::ops::RangeInclusive<usize> = 43..=128;
 

@@ -99,6 +99,10 @@ async fn what_is_no_registration_is_refused_by_its_field() {
         refused.is_problem(422, "request_invalid");
         assert_eq!(refused.body["field"], field);
     }
+    let mut longest = good;
+    longest["name"] = json!("ä".repeat(200)); // characters, as the document counts them
+    let registered = server.call_openly("POST /api/users", longest).await;
+    assert_eq!(registered.status, 201, "{registered:?}");
 }
 
 #[tokio::test]

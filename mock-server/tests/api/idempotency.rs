@@ -52,6 +52,49 @@ async fn a_key_stands_for_one_call_of_one_caller() {
 }
 
 #[tokio::test]
+async fn a_stranger_does_not_use_up_the_key_of_another() {
+    let server = in_memory().await;
+    let register = async |email: &str, password: &str| {
+        let request = server.request("POST /api/users").header("idempotency-key", "1");
+        let body = json!({"email": email, "password": password});
+        answer(request.json(&body)).await.expect("an answer")
+    };
+    let first = register("kavya@example.com", "correct horse").await;
+    assert_eq!(first.status, 201, "{first:?}");
+    assert_eq!(register("tara@example.com", "correct horse").await.status, 201);
+    assert_eq!(register("KAVYA@example.com", "correct horse").await.status, 422, "another body");
+    assert_eq!(register("kavya@example.com", "correct horse").await.body, first.body);
+}
+
+#[tokio::test]
+async fn what_was_ended_may_be_ended_again_by_whom_the_answer_was_lost() {
+    for server in both().await {
+        let end = async |call: &str, credential: &Secret, key: &str, body: Value| {
+            let request = server.request(call).bearer_auth(credential.expose());
+            answer(request.header("idempotency-key", key).json(&body)).await.expect("an answer")
+        };
+        let session = server.session("cus_asha").await.expect("a session");
+        for key in ["out-1", "out-1", "out-2"] {
+            let out = end("DELETE /api/sessions", &session, key, Value::Null).await;
+            assert_eq!(out.status, 204, "{key}: {out:?}");
+        }
+        let refused = server.call("GET /api/user-solutions", &session, Value::Null).await;
+        refused.is_problem(401, "credential_invalid");
+
+        let token = |pair: Secret| json!({"token": pair});
+        let one = token(server.pair("cus_ravi", FAISS).await.access_token);
+        let two = token(server.pair("cus_ravi", FAISS).await.access_token);
+        let secret_key = server.key(FAISS);
+        let end_token = async |body: &Value| {
+            end("DELETE /api/revoke-token", &secret_key, "end-1", body.clone()).await
+        };
+        assert_eq!(end_token(&one).await.status, 204);
+        assert_eq!(end_token(&one).await.status, 204);
+        end_token(&two).await.is_problem(422, "idempotency_mismatch");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_failed_leaves_its_key_unused() {
     let server = in_memory().await;
     let session = server.session("cus_ravi").await.expect("a session");

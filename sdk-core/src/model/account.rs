@@ -110,7 +110,7 @@ pub struct StartLaunch {
     #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     pub code_challenge: Option<String>,
     /// Given back to the solution with the code, so that it knows its own launch again; at most 512
-    /// bytes.
+    /// characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 512))]
     pub state: Option<String>,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attacks;
+pub mod coverage;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -14,7 +14,8 @@ fn files() -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("docs/errors.md", errors()),
         ("docs/openapi.json", openapi()?),
-        ("conformance/jwt/attacks.json", attacks()?),
+        ("conformance/jwt/attacks.json", printed_by("jwt-attacks")?),
+        ("conformance/README.md", printed_by("coverage")?),
     ])
 }
 
@@ -48,14 +49,16 @@ fn openapi() -> Result<String> {
     ]))
 }
 
-/// Tokens that every face must refuse.
-fn attacks() -> Result<String> {
+/// What a program of `conformance` prints: tokens that every face must refuse, or which promise is put to
+/// what.
+fn printed_by(program: &str) -> Result<String> {
     output(&mut cargo_command(&[
         "run",
         "--quiet",
         "--locked",
         "--package=cloudnestle-conformance",
-        "--bin=jwt-attacks",
+        "--bin",
+        program,
     ]))
 }
 

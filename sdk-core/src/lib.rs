@@ -31,12 +31,15 @@
 //! Every error has a stable [`Code`], says whether trying again can help, and what to do. When
 //! nothing works at all, [`diagnose`](MarketplaceSdk::diagnose) says what is wrong.
 //!
-//! Programs without async use [`blocking`], which has the same calls.
+#![cfg_attr(
+    feature = "native",
+    doc = "Programs without async use [`blocking`], which has the same calls."
+)]
 //!
 //! # Features
 //!
 //! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
-//! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it [`blocking`].
+//! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it `blocking`.
 //!
 //! `sim` adds `host::sim`: a host for tests in which time passes at once, the disk forgets, and a seed
 //! tells the whole story.

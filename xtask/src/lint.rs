@@ -31,10 +31,12 @@ pub(crate) fn run() -> Result<()> {
     generate::check()?;
 
     step("rustdoc");
-    shell::run(
-        cargo_command(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
-            .env("RUSTDOCFLAGS", "--deny=warnings"),
-    )?;
+    let doc = |which: &[&str]| {
+        let arguments = [&["doc", "--no-deps", "--locked", "--quiet"], which].concat();
+        shell::run(cargo_command(&arguments).env("RUSTDOCFLAGS", "--deny=warnings"))
+    };
+    doc(&["--workspace"])?;
+    doc(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
 
     step("the core without its native host");
     core_is_portable()?;

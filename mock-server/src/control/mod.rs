@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
     const AUTH: &str = r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#;
     vec![
         get("/mock/world", CONTROL, calls::world,
-            "The built-in world: the admin key, solutions with their secret keys, customers with their subscriptions.",
+            "The world as it was when the server began, the built-in one or the seed's: the admin key, solutions with their secret keys, customers with their subscriptions.",
             AUTH),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",

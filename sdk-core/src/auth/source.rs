@@ -65,6 +65,15 @@ impl TokenSource {
 
     /// An access token that is good now. Waits only if the one at hand has ended.
     ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let source = sdk.keep_fresh(pair);
+    /// let token = source.access_token().await?;
+    /// println!("Authorization: Bearer {}", token.expose());
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// Why the token, which has ended, can't be renewed.
     pub async fn access_token(&self) -> Result<Secret> {
@@ -89,6 +98,17 @@ impl TokenSource {
 
     /// The token in place of one that was refused although it should have been good, for one more
     /// attempt. If the refused one has been replaced already, nothing is renewed.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let source = sdk.keep_fresh(pair);
+    /// let refused = source.access_token().await?;
+    /// let other = source.replace(&refused).await?;
+    /// assert_ne!(other, refused);
+    /// assert_eq!(source.replace(&refused).await?, other); // that was done already
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// Why the token can't be renewed.
@@ -127,6 +147,14 @@ impl TokenSource {
 
     /// The newest pair: keep it where the first one came from, whenever
     /// [`Event::TokenRefreshed`](crate::Event::TokenRefreshed) says that there is another.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let source = sdk.keep_fresh(pair.clone());
+    /// assert_eq!(source.pair(), pair); // nothing was due yet
+    /// # Ok(()) });
+    /// ```
     pub fn pair(&self) -> TokenPair {
         self.source.kept().pair.clone()
     }

@@ -1,3 +1,5 @@
+//! The spool's files on this machine's disk. When it syncs, and what it keeps, is the log's affair.
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

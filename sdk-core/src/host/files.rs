@@ -1,3 +1,5 @@
+//! The file operations a platform brings for the spool, and nothing about what is in the files.
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

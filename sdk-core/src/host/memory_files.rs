@@ -1,3 +1,5 @@
+//! Files that are nowhere but in memory.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -23,6 +23,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, pending, select};
 
+use crate::model::Timestamp;
+
 pub use files::{AppendFile, Files, Lock};
 pub use memory_files::MemoryFiles;
 #[cfg(feature = "native")]
@@ -34,9 +36,65 @@ pub(crate) fn native(_url: &str) -> crate::Result<Arc<dyn Host>> {
     Err(crate::Error::because(crate::Code::ConfigInvalid, words))
 }
 
-use crate::model::Timestamp;
-
 /// What the SDK asks of the platform it runs on.
+///
+/// A host for a test, whose time stands still and whose marketplace is a function:
+///
+/// ```
+/// use std::path::PathBuf;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use cloudnestle_marketplace::host::{Algorithm, Files, Host, Request, Response, SendError};
+/// use cloudnestle_marketplace::model::Timestamp;
+/// use cloudnestle_marketplace::{Code, MarketplaceSdk};
+/// use futures_util::FutureExt;
+/// use futures_util::future::{BoxFuture, pending, ready};
+///
+/// struct Still;
+///
+/// impl Host for Still {
+///     fn wall(&self) -> Timestamp {
+///         Timestamp::from_secs(1_800_000_000)
+///     }
+///     fn monotonic(&self) -> Duration {
+///         Duration::from_secs(3600)
+///     }
+///     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+///         pending().boxed()
+///     }
+///     fn random(&self, bytes: &mut [u8]) {
+///         bytes.fill(7); // fit for this test alone
+///     }
+///     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, SendError>> {
+///         assert!(request.url.starts_with("https://m.test/api/quotas/cus_asha/"));
+///         let body = br#"{"code": "forbidden"}"#.to_vec();
+///         ready(Ok(Response { status: 403, headers: vec![], body })).boxed()
+///     }
+///     fn verify<'a>(
+///         &'a self,
+///         _: Algorithm,
+///         _key: &'a [u8],
+///         _data: &'a [u8],
+///         _signature: &'a [u8],
+///     ) -> BoxFuture<'a, bool> {
+///         ready(false).boxed() // a real one asks its cryptography
+///     }
+///     fn files(&self) -> Option<Arc<dyn Files>> {
+///         None // usage is kept in memory
+///     }
+///     fn state_dir(&self) -> Option<PathBuf> {
+///         None
+///     }
+///     fn spawn(&self, _: BoxFuture<'static, ()>) {} // a real one runs it
+/// }
+///
+/// let builder = MarketplaceSdk::builder().host(Arc::new(Still)).url("https://m.test");
+/// let sdk = builder.secret_key("cnsk_test_0123456789").solution("sol_a").build()?;
+/// let error = sdk.quotas("cus_asha").now_or_never().expect("at once").unwrap_err();
+/// assert_eq!(error.code(), Code::Forbidden);
+/// # Ok::<(), cloudnestle_marketplace::Error>(())
+/// ```
 pub trait Host: Send + Sync + 'static {
     /// The time of day, as this machine has it. May jump.
     fn wall(&self) -> Timestamp;

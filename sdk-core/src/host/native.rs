@@ -49,6 +49,8 @@ impl NativeHost {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls_config(tls)?)
             .redirect(reqwest::redirect::Policy::none())
+            // A proxy of the environment is for browsing: it may read plain http, hold connections back
+            // and answer in the marketplace's place. Who needs one brings a host that uses it.
             .no_proxy()
             .connector_layer(MapRequestLayer::new(|destination| {
                 // A connection may also be begun in the background, where there is no request.

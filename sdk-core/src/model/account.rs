@@ -1,3 +1,5 @@
+//! Customers, their sessions and how they open solutions.
+
 use serde::{Deserialize, Serialize};
 
 use super::{Secret, Tier, Timestamp};

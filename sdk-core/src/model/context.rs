@@ -1,3 +1,5 @@
+//! What a user may do: tier, entitlements, quotas.
+
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;

@@ -1,3 +1,5 @@
+//! The revocation feed.
+
 use serde::{Deserialize, Serialize};
 
 use super::{Tier, Timestamp};

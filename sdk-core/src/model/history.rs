@@ -1,3 +1,5 @@
+//! What was used, by time and event by event.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

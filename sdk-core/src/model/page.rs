@@ -1,3 +1,5 @@
+//! A page of a list.
+
 use serde::{Deserialize, Serialize};
 
 /// Part of a list. Ask again with its cursor for the next part.

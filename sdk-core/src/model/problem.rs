@@ -1,3 +1,5 @@
+//! An error on the wire (RFC 9457).
+
 use serde::{Deserialize, Serialize};
 
 use super::Code;

@@ -1,3 +1,5 @@
+//! Quotas that are spent and reset by calls of their own.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

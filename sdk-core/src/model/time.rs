@@ -1,3 +1,5 @@
+//! Moments.
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::str::FromStr;

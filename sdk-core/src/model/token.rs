@@ -1,3 +1,5 @@
+//! Tokens and what is asked about them.
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Secret, Timestamp, UserContext};

@@ -1,3 +1,5 @@
+//! Usage on the wire: events, the ranges they are sent in, and what becomes of each.
+
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};

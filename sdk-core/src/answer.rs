@@ -1,3 +1,5 @@
+//! What an answer knows about itself: who stands behind it, and how old it is.
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,8 @@ pub enum Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// Within the bound: at most 5 s old. With [`Verified::Local`] it says nothing of revocations.
+    /// Within the bound: at most 5 s old. With [`Verified::Local`] it says nothing of revocations, and the
+    /// [age](Answer::age) is the token's.
     Fresh,
     /// A context of at most 30 s ago, of a token that is still good. A newer one is on its way for
     /// whoever asks next.
@@ -82,9 +85,8 @@ impl<T> Answer<T> {
         self.freshness
     }
 
-    /// How long ago the marketplace was asked, about this token or for its revocation feed. Where
-    /// nobody was asked: in an outage, how long ago the token was issued; with
-    /// [`ValidationMode::Local`](crate::ValidationMode::Local), how long ago this machine checked it.
+    /// How long ago the marketplace said what it takes to say this: when it was asked about this token or
+    /// for its revocation feed, or, where nobody was asked, when it issued the token.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }

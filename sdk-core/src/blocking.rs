@@ -76,6 +76,9 @@ pub struct Receipt(crate::Receipt);
 /// sdk.validate_user(token.expose())?;
 /// assert_eq!(source.pair().access_token, token);
 ///
+/// let context = source.call(|token| sdk.get_user_context(token))?; // again with a new one if refused
+/// assert_eq!(context.customer_id, "cus_asha");
+///
 /// let other = source.replace(&token)?; // somebody has refused it
 /// assert_ne!(other, token);
 /// # Ok(()) });
@@ -274,6 +277,14 @@ impl TokenSource {
     /// As [`crate::TokenSource::replace`], and with its errors.
     pub fn replace(&self, refused: &Secret) -> Result<Secret> {
         wait(self.0.replace(refused))
+    }
+
+    /// As [`crate::TokenSource::call`], and with its errors.
+    pub fn call<T, F>(&self, call: F) -> Result<T>
+    where
+        F: FnOnce(&str) -> Result<T> + Clone,
+    {
+        wait(self.0.call(async move |token: &str| call(token)))
     }
 
     /// As [`crate::TokenSource::pair`].

@@ -1,3 +1,6 @@
+//! Setting the SDK up: what the program says, what the environment says in its place, and what can't be.
+//! It checks forms, and asks nobody.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +11,15 @@ use crate::auth::ValidationMode;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, MemoryFiles};
 use crate::http::{KeyProvider, SecretKey};
-use crate::model::{Code, Secret};
+use crate::model::{Code, Secret, is_id, is_name};
 use crate::sdk::MarketplaceSdk;
 use crate::usage::{Durability, Spool, SpoolLimits};
 
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
 const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
+
+/// The longest secret key behind its prefix, in bytes: the marketplace's own have 49.
+const MAX_KEY_BYTES: usize = 64;
 
 /// How long asking one thing may take, retries included. A page waits for it.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -27,6 +33,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// | `CLOUDNESTLE_URL` | the marketplace; a test key defaults to the local mock server |
 /// | `CLOUDNESTLE_ISSUER` | the `iss` of its tokens, if it is not that URL |
 /// | `CLOUDNESTLE_SPOOL_DIR` | where usage waits until it is delivered |
+///
+/// No proxy is used: the SDK's own host connects to the marketplace itself, whatever `HTTPS_PROXY` says.
+/// Who must go through one brings a [host](Self::host) that does.
 #[derive(Clone, Default)]
 pub struct Builder {
     secret_key: Option<Secret>,
@@ -215,7 +224,18 @@ impl Builder {
         self
     }
 
-    /// Runs the SDK on primitives of your own.
+    /// Runs the SDK on primitives of your own: elsewhere than on an operating system, through a proxy, or
+    /// on the time of a test. [`Host`] has an example of one.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use cloudnestle_marketplace::MarketplaceSdk;
+    /// use cloudnestle_marketplace::host::Host;
+    ///
+    /// fn on(host: Arc<dyn Host>) -> cloudnestle_marketplace::Result<MarketplaceSdk> {
+    ///     MarketplaceSdk::builder().host(host).build()
+    /// }
+    /// ```
     pub fn host(mut self, host: Arc<dyn Host>) -> Self {
         self.host = Some(host);
         self
@@ -316,7 +336,9 @@ impl std::fmt::Debug for Builder {
 
 /// Whether a text looks like a secret key of the test or the live environment.
 pub(crate) fn is_secret_key(key: &Secret, of_test: bool) -> bool {
-    is_id(key.expose(), if of_test { "cnsk_test_" } else { "cnsk_live_" })
+    let prefix = if of_test { "cnsk_test_" } else { "cnsk_live_" };
+    let rest = key.expose().strip_prefix(prefix).unwrap_or_default();
+    rest.len() <= MAX_KEY_BYTES && is_name(rest)
 }
 
 fn invalid(message: impl Into<String>) -> Error {
@@ -330,13 +352,6 @@ fn variable(name: &str) -> Result<String> {
             "{name} is not set, and the builder was given nothing in its place."
         ))),
     }
-}
-
-/// Whether a text looks like an id with that prefix. Nothing in one means anything in a path.
-pub(crate) fn is_id(text: &str, prefix: &str) -> bool {
-    let rest = text.strip_prefix(prefix).unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    (1..=64).contains(&rest.len()) && rest.chars().all(plain)
 }
 
 /// A secret key over plain http to another machine would be everybody's.

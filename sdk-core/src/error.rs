@@ -1,3 +1,6 @@
+//! Why a call failed, in the words of the catalogue. It decides nothing: whether to try again is said by
+//! the code, or by the answer.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,10 +12,9 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
-use crate::config::is_id;
 use crate::error::{Error, Result};
 use crate::http::{Call, HttpClient, SecretKey};
-use crate::model::{Bucket, Code, CountedEvent, Page, Timestamp, UsageBucket};
+use crate::model::{Bucket, Code, CountedEvent, Page, Timestamp, UsageBucket, is_id};
 
 /// Which usage is asked for.
 ///

@@ -135,7 +135,7 @@ impl<T: Remembered> Memory<T> {
         let moment = Moment { asked, epoch: identity.epoch };
         keep(&self.known, token, Known::yes(value.clone(), Verified::Local, moment, identity));
         let (verified, freshness) = (Verified::Local, Freshness::Fresh);
-        Answer { value, verified, freshness, age: Duration::ZERO }
+        Answer { value, verified, freshness, age: self.clock.now().since(identity.issued()) }
     }
 
     /// Remembers what a token says of itself, and that the feed, which is fresh, has nothing against
@@ -297,6 +297,10 @@ impl<T: Remembered> Memory<T> {
 
     /// How long ago the marketplace was asked for what it takes to say this.
     fn age(&self, known: &Known<T>, now: Duration) -> Duration {
+        // Nobody was asked: the token itself said it, when it was issued.
+        if let Said::Yes(_, Verified::Local) = known.said {
+            return self.clock.now().since(Timestamp::from_numeric_date(known.issued_at));
+        }
         let told = self.feed.as_ref().filter(|_| T::LASTS).and_then(|feed| feed.sent());
         now.saturating_sub(told.map_or(known.asked, |sent| sent.max(known.asked)))
     }

@@ -1,3 +1,5 @@
+//! The calls of the SDK, each a sentence over the parts that make it true.
+
 use std::sync::Arc;
 use std::time::Duration;
 

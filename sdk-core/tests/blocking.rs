@@ -49,12 +49,22 @@ impl Stage {
 
 #[test]
 fn every_call_that_can_be_awaited_can_be_waited_for() {
-    let awaited = include_str!("../src/sdk.rs").lines();
-    let awaited = awaited.filter_map(|line| line.trim().strip_prefix("pub async fn "));
-    let waited_for = include_str!("../src/blocking.rs");
-    for call in awaited {
-        let (name, _) = call.split_once(['(', '<']).unwrap();
-        assert!(waited_for.contains(&format!("pub fn {name}(")), "{name} is missing");
+    let blocking = include_str!("../src/blocking.rs");
+    for (of, source) in [
+        ("MarketplaceSdk", include_str!("../src/sdk.rs")),
+        ("TokenSource", include_str!("../src/auth/source.rs")),
+        ("Receipt", include_str!("../src/usage/receipt.rs")),
+    ] {
+        let (_, rest) = blocking.split_once(&format!("\nimpl {of} {{\n")).unwrap();
+        let (waited_for, _) = rest.split_once("\n}\n").unwrap();
+        let awaited = source.lines();
+        let awaited = awaited.filter_map(|line| line.trim().strip_prefix("pub async fn "));
+        for call in awaited {
+            let (name, _) = call.split_once(['(', '<']).unwrap();
+            let is_there =
+                ["(", "<"].map(|end| waited_for.contains(&format!("pub fn {name}{end}")));
+            assert!(is_there.contains(&true), "{of}::{name} is missing");
+        }
     }
 }
 

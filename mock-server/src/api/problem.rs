@@ -124,12 +124,9 @@ fn failure_of(response: &Response) -> Option<Failure> {
         return None;
     }
     let by_status = || {
-        Failure::from(match status {
-            StatusCode::NOT_FOUND => Code::NotFound,
-            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
-            _ if status.is_client_error() => Code::RequestInvalid,
-            _ => Code::Internal,
-        })
+        let in_general =
+            if status.is_client_error() { Code::RequestInvalid } else { Code::Internal };
+        Failure::from(Code::of_status(status.as_u16()).unwrap_or(in_general))
     };
     Some(response.extensions().get::<Failure>().cloned().unwrap_or_else(by_status))
 }

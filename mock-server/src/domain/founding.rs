@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cloudnestle_marketplace::model::UsageEvent;
+use cloudnestle_marketplace::model::is_id;
 use jiff::tz::TimeZone;
 
 use super::account::{Account, Email};
@@ -35,7 +35,7 @@ impl Founding {
         let customers = self.customers.iter().map(|customer| ("cus_", customer.id.as_str()));
         let mut ids = BTreeSet::new();
         for (prefix, id) in solutions.chain(customers) {
-            if !is_id(prefix, id) {
+            if !is_id(id, prefix) {
                 return Some(format!("an id looks like {prefix}name, not {id:?}"));
             }
             if !ids.insert(id) {
@@ -89,10 +89,4 @@ fn after_scheme(url: &str) -> Option<&str> {
 /// As browsers spell it: with a path, or only a slash, it would never be equal to any.
 fn is_origin(text: &str) -> bool {
     after_scheme(text).is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']))
-}
-
-fn is_id(prefix: &str, id: &str) -> bool {
-    let rest = id.strip_prefix(prefix).unwrap_or_default();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !rest.is_empty() && id.len() <= UsageEvent::MAX_ID_BYTES && rest.bytes().all(is_plain)
 }

@@ -128,7 +128,7 @@ impl Fault {
             (Some(reset), _) => Effect::Reset(reset),
             (None, Some(status)) => Effect::Answer {
                 status,
-                code: self.code.unwrap_or_else(|| code_of_status(status)),
+                code: self.code.or(Code::of_status(status)).unwrap_or(Code::Unknown),
                 headers: self.headers.clone(),
             },
             (None, None) => Effect::Nothing,
@@ -172,21 +172,6 @@ impl Fault {
             return Err("`headers` has what can't be a header");
         }
         Ok(())
-    }
-}
-
-fn code_of_status(status: u16) -> Code {
-    match status {
-        401 => Code::CredentialInvalid,
-        403 => Code::Forbidden,
-        404 => Code::NotFound,
-        409 => Code::Conflict,
-        413 => Code::RequestTooLarge,
-        422 => Code::RequestInvalid,
-        429 => Code::RateLimited,
-        502..=504 => Code::Unavailable,
-        500..=599 => Code::Internal,
-        _ => Code::Unknown,
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::auth::{AuthManager, ValidationMode};
-use crate::config::is_id;
 use crate::error::{Error, Result};
 use crate::http::{Call, HttpClient};
 use crate::memory::{Memory, Remembered};
-use crate::model::{Code, Quota, Quotas, Secret, Tier, UserContext};
+use crate::model::{Code, Quota, Quotas, Secret, Tier, UserContext, is_id};
 
 pub(crate) struct ContextManager {
     pub(crate) http: Arc<HttpClient>,

@@ -1,3 +1,5 @@
+//! What a diagnosis says, and how it is printed.
+
 use std::fmt;
 
 use crate::model::Code;

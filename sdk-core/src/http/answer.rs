@@ -49,15 +49,13 @@ fn worded(problem: Problem, status: u16) -> Error {
 
 /// What a status means when whatever lies between us and the marketplace has not said.
 fn unworded(status: u16) -> Error {
-    let code = match status {
-        401 => Code::CredentialInvalid,
-        403 => Code::Forbidden,
-        404 => Code::NotFound,
-        409 => Code::Conflict,
-        413 => Code::RequestTooLarge,
-        429 => Code::RateLimited,
-        408 | 500.. => Code::Unavailable,
-        _ => Code::AnswerInvalid,
+    let code = match Code::of_status(status) {
+        // The marketplace says what is wrong with a request, and what went wrong in itself.
+        Some(Code::RequestInvalid | Code::MethodNotAllowed) => Code::AnswerInvalid,
+        Some(Code::Internal) => Code::Unavailable,
+        Some(code) => code,
+        None if status >= 500 => Code::Unavailable,
+        None => Code::AnswerInvalid,
     };
     let words = format!("{} (status {status}, without an explanation)", code.reason());
     let error = match code {

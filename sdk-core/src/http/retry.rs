@@ -1,3 +1,6 @@
+//! How often and after how long a call is tried again. What is tried again, the client decides by the
+//! answer.
+
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};

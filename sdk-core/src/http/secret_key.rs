@@ -1,3 +1,5 @@
+//! The secret key, which may be replaced while the program runs.
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

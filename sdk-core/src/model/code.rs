@@ -1,3 +1,5 @@
+//! The catalogue: every error there is, with what it means and what to do about it.
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -147,6 +149,31 @@ catalogue! {
 }
 
 impl Code {
+    /// What a status says where nobody has said more: a proxy answered, or a fault was planned. `None` for
+    /// what is no error, and for those that say nothing of their own.
+    ///
+    /// ```
+    /// use cloudnestle_marketplace::Code;
+    ///
+    /// assert_eq!(Code::of_status(404), Some(Code::NotFound));
+    /// assert_eq!(Code::of_status(418), None);
+    /// ```
+    pub const fn of_status(status: u16) -> Option<Code> {
+        Some(match status {
+            401 => Code::CredentialInvalid,
+            403 => Code::Forbidden,
+            404 => Code::NotFound,
+            405 => Code::MethodNotAllowed,
+            409 => Code::Conflict,
+            413 => Code::RequestTooLarge,
+            422 => Code::RequestInvalid,
+            429 => Code::RateLimited,
+            408 | 502..=504 => Code::Unavailable,
+            500..=599 => Code::Internal,
+            _ => return None,
+        })
+    }
+
     /// Whether it says that the user of a token must not be let in. Others say that the request was
     /// wrong, or that nobody knows.
     pub const fn refuses_user(self) -> bool {

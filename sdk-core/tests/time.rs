@@ -1,5 +1,5 @@
-//! A call keeps its deadline, whatever is slow. On a clock that stands still until everybody waits, so
-//! that a busy machine changes nothing.
+//! What depends on time: a call keeps its deadline, whatever is slow, and an answer says its age. On a
+//! clock that stands still until everybody waits, so that a busy machine changes nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use cloudnestle_marketplace::host::{
     Algorithm, Files, Host, MemoryFiles, Request, Response, SendError,
 };
 use cloudnestle_marketplace::model::Timestamp;
-use cloudnestle_marketplace::{Builder, Code, Freshness, MarketplaceSdk, ValidationMode};
+use cloudnestle_marketplace::{Builder, Code, Freshness, MarketplaceSdk, ValidationMode, Verified};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -154,6 +154,20 @@ async fn the_keys_and_the_question_share_one_deadline() {
     let (error, took) = timed(online.validate_user(&token())).await;
     assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
     assert_in_time(took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_was_asked_about_is_as_old_as_its_token() {
+    let keys_at_once = stage(|_, _| (Duration::ZERO, keys()));
+    let local = keys_at_once.1.validation(ValidationMode::Local).build().unwrap();
+    for seconds in [1, 61] {
+        let user = local.validate_user(&token()).await.unwrap();
+        assert_eq!((user.verified(), user.freshness()), (Verified::Local, Freshness::Fresh));
+        assert_eq!(user.age().as_secs(), seconds, "the token was a second old when this began");
+        // Remembered for the moment, and of the same age.
+        assert_eq!(local.validate_user(&token()).await.unwrap().age(), user.age());
+        sleep(Duration::from_secs(60)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,4 +172,10 @@ mod tests {
             "missing field `token` at line 1"
         );
     }
+
+    #[test]
+    fn who_sent_too_much_is_told_how_much_may_be_sent() {
+        let bound = format!("at most {} MiB", MAX_BODY_BYTES / (1024 * 1024));
+        assert!(Code::RequestTooLarge.advice().contains(&bound), "{bound}");
+    }
 }

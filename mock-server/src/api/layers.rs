@@ -224,4 +224,10 @@ mod tests {
         assert_eq!(ask("/hangs").await.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(begin.elapsed(), CALL_LIMIT);
     }
+
+    #[test]
+    fn who_asked_at_too_great_length_is_told_how_long_a_path_may_be() {
+        let bound = format!("within {} KiB", MAX_URI_BYTES / 1024);
+        assert!(Code::UriTooLong.advice().contains(&bound), "{bound}");
+    }
 }

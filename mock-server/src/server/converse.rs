@@ -109,3 +109,15 @@ async fn say(mut stream: TcpStream, response: Response) -> std::io::Result<()> {
     tokio::io::copy(&mut stream.take(MAX_DRAINED_BYTES), &mut tokio::io::sink()).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sent_too_many_headers_is_told_how_much_is_read() {
+        let bound = format!("within {} KiB", MAX_HEADER_BYTES / 1024);
+        let advice = cloudnestle_marketplace::Code::HeadersTooLarge.advice();
+        assert!(advice.contains(&bound), "{bound}");
+    }
+}

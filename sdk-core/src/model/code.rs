@@ -211,3 +211,14 @@ impl<'de> Deserialize<'de> for Code {
         Ok(Code::from_name(&name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_about_metadata_names_the_bound_of_the_model() {
+        let bound = format!("within {} short entries", crate::model::UsageEvent::MAX_METADATA);
+        assert!(Code::MetadataInvalid.advice().contains(&bound), "{bound}");
+    }
+}

@@ -43,6 +43,7 @@
 //! [`KeySeeds`]: crate::domain::keys::KeySeeds
 //! [`Family`]: crate::domain::refresh::Family
 //! [`KeptRefreshToken`]: crate::domain::refresh::KeptRefreshToken
+//! [`NotBefore`]: crate::domain::revocation::NotBefore
 //! [`FeedHead`]: crate::domain::feed::FeedHead
 //! [`FeedEntry`]: cloudnestle_marketplace::model::FeedEntry
 //! [`Fence`]: crate::domain::fence::Fence
@@ -123,6 +124,7 @@ pub(crate) struct IssuedToken {
     pub customer_id: String,
     pub solution_id: String,
     pub family_id: String,
+    /// When it was issued, by the marketplace's clock: its `iat` may lie a little later.
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -133,12 +135,6 @@ pub(crate) struct FamilyToken {
     pub token_id: String,
     pub expires_at: Timestamp,
 }
-
-/// From when on a customer's tokens for a solution must have been issued to be good, in seconds since
-/// 1970. No token is issued with an earlier `iat` once this is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct NotBefore(pub u64);
 
 /// A page of a producer's ledger: consecutive numbers, and what became of each.
 #[derive(Clone, Debug, Serialize, Deserialize)]

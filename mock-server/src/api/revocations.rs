@@ -21,7 +21,8 @@ use crate::domain::catalogue::{Customer, Subscription};
 use crate::domain::feed::{FeedCursor, FeedHead, ReadOn};
 use crate::domain::jwt::ACCESS_SECS;
 use crate::domain::refresh::Family;
-use crate::facts::{self, FamilyToken, NotBefore};
+use crate::domain::revocation::NotBefore;
+use crate::facts::{self, FamilyToken};
 use crate::market::Market;
 use crate::store::{Transaction, transact};
 
@@ -160,13 +161,21 @@ async fn end_user(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let key = facts::not_before(customer_id, solution_id);
-    let NotBefore(earlier) = tx.get(&key).await?.unwrap_or_default();
-    // Tokens may have been issued in this very second, and end, too.
-    let not_before = earlier.max(now.numeric_date()) + 1;
-    tx.put(&key, &NotBefore(not_before))?;
-    let change = FeedChange::UserRevoked { customer_id: customer_id.to_owned(), not_before };
-    let last = Timestamp::from_numeric_date(not_before);
-    publish(tx, solution_id, change, last + ACCESS_LIFE, now).await
+    let mut end: NotBefore = tx.get(&key).await?.unwrap_or_default();
+    let earlier = end.secs;
+    let token_ids = end.revoke(now.numeric_date());
+    tx.put(&key, &end)?;
+    let not_before = end.secs;
+    let expires_at = Timestamp::from_numeric_date(not_before) + ACCESS_LIFE;
+    if not_before != earlier {
+        let change = FeedChange::UserRevoked { customer_id: customer_id.to_owned(), not_before };
+        publish(tx, solution_id, change, expires_at, now).await?;
+    }
+    if !token_ids.is_empty() {
+        let change = FeedChange::TokensRevoked { token_ids };
+        publish(tx, solution_id, change, expires_at, now).await?;
+    }
+    Ok(())
 }
 
 /// Tells that a customer has another tier.

@@ -20,7 +20,8 @@ use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::credential::{Hash, Kind};
 use crate::domain::jwt::{self, ACCESS_SECS};
 use crate::domain::refresh::{FAMILY_LIFE, Family, KeptRefreshToken, Renewal, renewal};
-use crate::facts::{self, FamilyToken, IssuedToken, NotBefore};
+use crate::domain::revocation::NotBefore;
+use crate::facts::{self, FamilyToken, IssuedToken};
 use crate::market::Market;
 use crate::store::{Transaction, transact};
 
@@ -184,10 +185,12 @@ async fn is_alive(market: &Market, claims: &Claims) -> Result<bool, Failure> {
     transact(&*market.store, async |tx| {
         // A token of ours that we don't know was issued before the database was replaced.
         let family = family_of(tx, &claims.jti).await?;
-        let is_good = family.is_some_and(|family| family.revoked_at.is_none());
+        let Some(family) = family.filter(|family| family.revoked_at.is_none()) else {
+            return Ok(false);
+        };
         let key = facts::not_before(&claims.sub, &claims.aud);
-        let NotBefore(not_before) = tx.peek(&key).await?.unwrap_or_default();
-        Ok(is_good && claims.iat >= not_before)
+        let not_before: NotBefore = tx.peek(&key).await?.unwrap_or_default();
+        Ok(!not_before.ends(&family, claims.iat))
     })
     .await
 }
@@ -245,15 +248,18 @@ pub(crate) async fn issue_in(
 ) -> Result<TokenPair, Failure> {
     let tier = tier_of(tx, market, customer_id, audience).await?;
     let Draft { family_id, token_id, refresh_token, now } = draft;
+    let key_of_end = facts::not_before(customer_id, audience);
+    let not_before: NotBefore = tx.get(&key_of_end).await?.unwrap_or_default();
     let family = Family {
         customer_id: customer_id.to_owned(),
         solution_id: audience.to_owned(),
         newest: 0,
         ends_at: *now + FAMILY_LIFE,
         revoked_at: None,
+        after_revocations: Some(not_before.times),
     };
     let access = claims(tx, market, &family, token_id, tier, *now).await?;
-    keep_access(tx, family_id, &access)?;
+    keep_access(tx, family_id, &access, *now)?;
     keep_refresh(tx, family_id, 0, refresh_token, &access)?;
     tx.create(&facts::family(family_id), &family)?;
     Ok(pair(market, &access, refresh_token.clone()))
@@ -288,16 +294,17 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
         let successor = market.keys.successor(&kept.family_id, generation, &presented);
 
         let key_of_end = facts::not_before(&family.customer_id, &family.solution_id);
-        let NotBefore(not_before) = tx.get(&key_of_end).await?.unwrap_or_default();
-        match renewal(&family, &kept, not_before, now) {
+        let not_before: NotBefore = tx.get(&key_of_end).await?.unwrap_or_default();
+        match renewal(&family, &kept, &not_before, now) {
             Renewal::New => {
                 let tier = tier_of(tx, market, &family.customer_id, &family.solution_id).await?;
                 let access = claims(tx, market, &family, &token_id, tier, now).await?;
-                keep_access(tx, &kept.family_id, &access)?;
+                keep_access(tx, &kept.family_id, &access, now)?;
                 keep_refresh(tx, &kept.family_id, generation, &successor, &access)?;
                 kept.renewed_at = Some(now);
                 tx.put(&key, &kept)?;
                 family.newest = generation;
+                family.after_revocations = Some(not_before.times);
                 tx.put(&family_key, &family)?;
                 Ok(Renewed::Pair { access, refresh_token: successor })
             }
@@ -362,27 +369,35 @@ async fn claims(
     now: Timestamp,
 ) -> Result<Claims, Failure> {
     let key = facts::not_before(&family.customer_id, &family.solution_id);
-    let NotBefore(not_before) = tx.get(&key).await?.unwrap_or_default();
+    let mut not_before: NotBefore = tx.get(&key).await?.unwrap_or_default();
     // All tokens of this very second may have been revoked a moment ago; this one is of the next.
-    let issued_at = now.numeric_date().max(not_before);
+    let issued_at = not_before.issue(now.numeric_date(), id);
+    if issued_at > now.numeric_date() {
+        tx.put(&key, &not_before)?;
+    }
     Ok(Claims {
         iss: market.url.clone(),
         aud: family.solution_id.clone(),
         sub: family.customer_id.clone(),
         jti: id.to_owned(),
         iat: issued_at,
-        exp: issued_at + ACCESS_SECS,
+        exp: now.numeric_date() + ACCESS_SECS,
         nbf: None,
         tier,
     })
 }
 
-fn keep_access(tx: &mut Transaction<'_>, family_id: &str, claims: &Claims) -> Result<(), Failure> {
+fn keep_access(
+    tx: &mut Transaction<'_>,
+    family_id: &str,
+    claims: &Claims,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let issued = IssuedToken {
         customer_id: claims.sub.clone(),
         solution_id: claims.aud.clone(),
         family_id: family_id.to_owned(),
-        issued_at: Timestamp::from_numeric_date(claims.iat),
+        issued_at: now,
         expires_at: Timestamp::from_numeric_date(claims.exp),
     };
     tx.create(&facts::issued_token(&claims.jti), &issued)?;

@@ -19,6 +19,7 @@ pub(crate) mod limit;
 pub(crate) mod password;
 pub(crate) mod quota;
 pub(crate) mod refresh;
+pub(crate) mod revocation;
 pub(crate) mod sealed;
 pub(crate) mod signing;
 pub(crate) mod usage;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Hash;
 use super::jwt::ACCESS_SECS;
+use super::revocation::NotBefore;
 
 /// How long a family can be renewed. Afterwards the customer opens the solution anew.
 pub(crate) const FAMILY_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -38,6 +39,10 @@ pub(crate) struct Family {
     /// Set once; no token of the family is good from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// How often all tokens of the customer had been revoked when it began or was last renewed; the
+    /// first release didn't count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_revocations: Option<u64>,
 }
 
 impl Family {
@@ -77,15 +82,15 @@ pub(crate) enum Renewal {
     Ended,
 }
 
-/// What to do with `presented`, a token of `family`, at `now`. Of this customer and solution tokens
-/// issued before `not_before` (in seconds since 1970) have ended.
+/// What to do with `presented`, a token of `family`, at `now`; `not_before` says which tokens of this
+/// customer and solution have ended.
 pub(crate) fn renewal(
     family: &Family,
     presented: &KeptRefreshToken,
-    not_before: u64,
+    not_before: &NotBefore,
     now: Timestamp,
 ) -> Renewal {
-    let user_revoked = presented.access.iat < not_before;
+    let user_revoked = not_before.ends(family, presented.access.iat);
     if family.revoked_at.is_some() || family.ends_at <= now || user_revoked {
         return Renewal::Ended;
     }
@@ -118,6 +123,7 @@ mod tests {
             newest: 7,
             ends_at: START + FAMILY_LIFE,
             revoked_at: None,
+            after_revocations: Some(0),
         }
     }
 
@@ -159,7 +165,11 @@ mod tests {
             (&older, 10, Again, "a straggler of the renewal"),
             (&older, 11, Reused, "a copy"),
         ] {
-            assert_eq!(renewal(&family(), presented, 0, at(after_secs)), expected, "{story}");
+            assert_eq!(
+                renewal(&family(), presented, &NotBefore::default(), at(after_secs)),
+                expected,
+                "{story}"
+            );
         }
     }
 
@@ -170,7 +180,7 @@ mod tests {
         assert!(!family.revoke(at(9)));
         assert_eq!(family.revoked_at, Some(at(5)), "the first time counts");
         for presented in [token(7), token(6), token(5)] {
-            assert_eq!(renewal(&family, &presented, 0, at(6)), Renewal::Ended);
+            assert_eq!(renewal(&family, &presented, &NotBefore::default(), at(6)), Renewal::Ended);
         }
     }
 
@@ -178,14 +188,19 @@ mod tests {
     fn a_token_from_before_its_user_was_revoked_renews_nothing() {
         let mut presented = token(7);
         presented.access.iat = 1_000_000;
-        assert_eq!(renewal(&family(), &presented, 1_000_000, at(6)), Renewal::New);
-        assert_eq!(renewal(&family(), &presented, 1_000_001, at(6)), Renewal::Ended);
+        let mut not_before = NotBefore { secs: 1_000_000, ..NotBefore::default() };
+        let uncounted = Family { after_revocations: None, ..family() };
+        assert_eq!(renewal(&uncounted, &presented, &not_before, at(6)), Renewal::New);
+        assert_eq!(renewal(&family(), &presented, &not_before, at(6)), Renewal::New);
+        not_before.revoke(1_000_000);
+        assert_eq!(renewal(&uncounted, &presented, &not_before, at(6)), Renewal::Ended);
+        assert_eq!(renewal(&family(), &presented, &not_before, at(6)), Renewal::Ended);
     }
 
     #[test]
     fn a_clock_that_goes_back_makes_no_thief() {
-        assert_eq!(renewal(&family(), &token(5), 0, at(0)), Renewal::Again);
+        assert_eq!(renewal(&family(), &token(5), &NotBefore::default(), at(0)), Renewal::Again);
         let before = START - Duration::from_secs(3_600);
-        assert_eq!(renewal(&family(), &token(5), 0, before), Renewal::Again);
+        assert_eq!(renewal(&family(), &token(5), &NotBefore::default(), before), Renewal::Again);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{Answer, FAISS, NOTES, TestServer, answer, both, claims, in_memory};
-use cloudnestle_marketplace::model::{FeedChange, Revocations, Secret, Tier, TokenPair};
+use crate::common::{
+    Answer, FAISS, NOTES, TestServer, answer, both, claims, in_memory, search, statuses,
+};
+use cloudnestle_marketplace::model::{Claims, FeedChange, Revocations, Secret, Tier, TokenPair};
 use cloudnestle_mock_server::MockServer;
 use serde_json::{Value, json};
 
@@ -243,4 +245,54 @@ async fn a_server_that_starts_again_begins_another_generation() {
     assert_ne!(after.generation, before.generation);
     assert!(after.began_at >= before.began_at);
     assert_eq!((after.snapshot, after.changes), (true, before.changes));
+}
+
+#[tokio::test]
+async fn a_user_who_is_revoked_many_times_at_once_has_good_tokens_that_count_afterwards() {
+    for server in both().await {
+        let begin = feed(&server, FAISS, "").await;
+        let mut ended = Vec::new();
+        for _ in 0..70 {
+            ended.push(server.pair("cus_ravi", FAISS).await);
+            assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
+        }
+        let pair = server.pair("cus_ravi", FAISS).await;
+        let now = server.now().numeric_date();
+        let (iat, exp) = (claims(&pair.access_token).iat, claims(&pair.access_token).exp);
+        assert!(iat <= now + 1 && exp <= now + 900, "{iat} {exp} {now}");
+        assert_eq!(server.validate(&pair.access_token).await["valid"], true);
+        let event = json!({"event": search(&server, &pair, 1)});
+        assert_eq!(statuses(&server.track(event).await), ["accepted"]);
+
+        // All others have ended, here and for who reads the feed.
+        let told = feed(&server, FAISS, &begin.cursor).await.changes;
+        let ends = |token: &Claims| {
+            told.iter().any(|entry| match &entry.change {
+                FeedChange::UserRevoked { not_before, .. } => token.iat < *not_before,
+                FeedChange::TokensRevoked { token_ids } => token_ids.contains(&token.jti),
+                _ => false,
+            })
+        };
+        for pair in &ended {
+            assert_eq!(server.validate(&pair.access_token).await["code"], "token_revoked");
+            assert!(ends(&claims(&pair.access_token)));
+        }
+        assert!(!ends(&claims(&pair.access_token)));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_went_back_makes_no_token_that_outlives_its_quarter_of_an_hour() {
+    let server = in_memory().await;
+    let now = server.now();
+    server.set_clock("2030-01-01T00:00:00Z".parse().expect("RFC 3339")).expect("in range");
+    let ahead = server.pair("cus_ravi", FAISS).await;
+    assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
+    server.set_clock(now).expect("in range");
+    let pair = server.pair("cus_ravi", FAISS).await;
+    assert!(claims(&pair.access_token).exp <= server.now().numeric_date() + 900);
+    assert_eq!(server.validate(&pair.access_token).await["valid"], true);
+    assert_eq!(server.validate(&ahead.access_token).await["code"], "token_revoked");
+    let event = json!({"event": search(&server, &pair, 1)});
+    assert_eq!(statuses(&server.track(event).await), ["accepted"]);
 }

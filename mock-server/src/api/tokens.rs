@@ -51,6 +51,9 @@ pub(crate) async fn generate(
                 return Err(Failure::new(Code::Forbidden, "The key is another solution's."));
             }
             let visitor = market.world.id("cus");
+            // Visitors of a page have no name to keep keys under: they all show its key. One who asks
+            // twice because an answer was lost leaves a visitor behind who never comes.
+            let key = if caller.is_page() { IdempotencyKey::default() } else { key };
             key.once(&market, &caller, CALL, &request, async |tx| {
                 welcome(tx, &visitor, solution, draft.now).await?;
                 issue_in(tx, &market, &draft, &visitor, solution).await

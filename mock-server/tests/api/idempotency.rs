@@ -148,3 +148,30 @@ fn kid(token: &Secret) -> String {
     let header: Value = serde_json::from_slice(&header).expect("JSON");
     header["kid"].as_str().expect("a kid").to_owned()
 }
+
+#[tokio::test]
+async fn two_visitors_of_a_page_that_names_their_calls_alike_are_two() {
+    let server = in_memory().await;
+    let solution = server.solutions().into_iter().find(|it| it.id == FAISS).expect("it");
+    let page = solution.publishable_key;
+    let one = generate(&server, &page, "visit-1", FAISS).await;
+    let other = generate(&server, &page, "visit-1", FAISS).await;
+    assert_eq!((one.status, other.status), (200, 200));
+    let who =
+        |answer: &Answer| claims(&answer.body["access_token"].as_str().expect("it").into()).sub;
+    assert_ne!(who(&one), who(&other));
+}
+
+#[tokio::test]
+async fn a_strangers_key_does_not_stand_in_the_way_of_a_registration() {
+    let server = in_memory().await;
+    let register = async |email: &str| {
+        let body = json!({"email": email, "password": "cloudnestle-test"});
+        let request = server.request("POST /api/users").header("idempotency-key", "reg-1");
+        answer(request.json(&body)).await.expect("an answer")
+    };
+    assert_eq!(register("stranger@example.com").await.status, 201);
+    let mine = register("me@example.com").await;
+    assert_eq!(mine.status, 201, "{mine:?}");
+    assert_eq!(register("me@example.com").await.body, mine.body, "the same again");
+}

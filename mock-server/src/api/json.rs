@@ -1,4 +1,10 @@
 //! JSON bodies, compressed or not, bounded, with errors that name the field.
+//!
+//! A body is bounded, and so are all together that are not whole yet: whoever sends half of one and waits
+//! takes memory, and needs no credential for it. Usage, which is read for good credentials alone, has a
+//! budget of its own, so that nobody without one keeps it out.
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -9,15 +15,43 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::encoding::Encoding;
 use super::problem::Failure;
+use crate::market::Market;
 
-/// The most bytes of a body, compressed or not: 500 events of ordinary size, twice.
+/// The most bytes of a body of usage, compressed or not: 500 events of ordinary size, twice.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The most bytes of any other body: five times the largest there is, an event to be consumed with
+/// all the metadata it may have.
+const MAX_SMALL_BODY_BYTES: usize = 64 * 1024;
+/// What the bodies that are being read take together, of each kind: 64 full ones of usage, a thousand
+/// of the others.
+const BUDGET_BYTES: usize = 64 * 1024 * 1024;
+/// What the budget is counted in: a connection that sends one byte takes as much.
+const BLOCK_BYTES: usize = 4 * 1024;
 /// How much of a body that is too large is read and thrown away. A connection that is closed while
 /// its client still sends loses the answer, and this answer tells the client to send less.
 const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
+
+/// The memory for bodies that are being read, in blocks.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    usage: Semaphore,
+    other: Semaphore,
+}
+
+impl Default for Bodies {
+    fn default() -> Bodies {
+        let budget = || Semaphore::new(BUDGET_BYTES / BLOCK_BYTES);
+        Bodies { usage: budget(), other: budget() }
+    }
+}
+
+/// A body of usage, or of a token that somebody made up, which is judged and not refused: it may be
+/// larger than others. For calls that ask for a credential before.
+pub(crate) struct Large<T>(pub T);
 
 /// A body of JSON, in or out.
 #[derive(Clone, Copy, Debug)]
@@ -39,33 +73,46 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Market>> for Json<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Code::MediaTypeUnsupported.into());
-        }
-        let encoding = Encoding::of(&parts.headers)?;
-        let mut body = read(body).await?;
-        if let Some(encoding) = encoding {
-            body = encoding.unpack(&body, MAX_BODY_BYTES)?;
-        }
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            // Where the text is no JSON, it is nobody's field that is wrong.
-            match error.inner().is_data() {
-                true => explain(error),
-                false => {
-                    Failure::new(Code::RequestInvalid, without_value(&error.inner().to_string()))
-                }
-            }
-        })?;
-        json.end()
-            .map_err(|_| Failure::new(Code::RequestInvalid, "Something follows the JSON."))?;
-        Ok(Json(value))
+    async fn from_request(request: Request, market: &Arc<Market>) -> Result<Self, Failure> {
+        parse(request, MAX_SMALL_BODY_BYTES, &market.bodies.other).await.map(Json)
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Market>> for Large<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, market: &Arc<Market>) -> Result<Self, Failure> {
+        parse(request, MAX_BODY_BYTES, &market.bodies.usage).await.map(Large)
+    }
+}
+
+async fn parse<T: DeserializeOwned>(
+    request: Request,
+    most: usize,
+    budget: &Semaphore,
+) -> Result<T, Failure> {
+    let (parts, body) = request.into_parts();
+    if !is_json(&parts.headers) {
+        return Err(Code::MediaTypeUnsupported.into());
+    }
+    let encoding = Encoding::of(&parts.headers)?;
+    let (mut body, _held) = read(body, most, budget).await?;
+    if let Some(encoding) = encoding {
+        body = encoding.unpack(&body, most)?;
+    }
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // Where the text is no JSON, it is nobody's field that is wrong.
+        match error.inner().is_data() {
+            true => explain(error),
+            false => Failure::new(Code::RequestInvalid, without_value(&error.inner().to_string())),
+        }
+    })?;
+    json.end().map_err(|_| Failure::new(Code::RequestInvalid, "Something follows the JSON."))?;
+    Ok(value)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -76,24 +123,58 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+/// The whole body, and its share of the budget.
+async fn read<'b>(
+    body: Body,
+    most: usize,
+    budget: &'b Semaphore,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'b>>), Failure> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
+    let mut held: Option<SemaphorePermit<'b>> = None;
     let mut length = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk =
             chunk.map_err(|_| Failure::new(Code::RequestInvalid, "The body ended early."))?;
         length += chunk.len();
-        if length <= MAX_BODY_BYTES {
+        if length <= most {
+            // Twice as much each time it grows: so much is paid for, and no more is taken.
+            let room = length.next_power_of_two().clamp(BLOCK_BYTES, most);
+            if room > bytes.capacity() {
+                pay(budget, &mut held, room)?;
+                bytes.reserve_exact(room - bytes.len());
+            }
             bytes.extend_from_slice(&chunk);
         } else if length > MAX_DRAINED_BYTES {
             break;
+        } else {
+            (bytes, held) = (Vec::new(), None);
         }
     }
-    if length > MAX_BODY_BYTES {
-        return Err(Failure::from(Code::RequestTooLarge));
+    if length > most {
+        let detail = format!("A body of this call has at most {} KiB.", most / 1024);
+        return Err(Failure::new(Code::RequestTooLarge, detail));
     }
-    Ok(bytes)
+    Ok((bytes, held))
+}
+
+/// Holds as many blocks as so many bytes take.
+fn pay<'b>(
+    budget: &'b Semaphore,
+    held: &mut Option<SemaphorePermit<'b>>,
+    bytes: usize,
+) -> Result<(), Failure> {
+    let already = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+    let missing = bytes.div_ceil(BLOCK_BYTES).saturating_sub(already);
+    // At most as many as a body has blocks: 256.
+    let more = budget.try_acquire_many(missing as u32).map_err(|_| {
+        Failure::new(Code::Unavailable, "Too much is being sent at once. Try again in a moment.")
+    })?;
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+    Ok(())
 }
 
 /// What is wrong with which field.
@@ -150,6 +231,36 @@ fn without_value(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A body of that length that does not end.
+    fn unfinished(length: usize) -> Body {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b'['; length])]);
+        Body::from_stream(begun.chain(futures_util::stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn bodies_that_never_end_take_no_more_than_there_is_for_all() {
+        let budget = Semaphore::new(32);
+        let read = |body| read(body, MAX_SMALL_BODY_BYTES, &budget);
+        // What is sent takes the next power of two: 16 blocks of 4 KiB each time.
+        let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(read(unfinished(40_000)))).collect();
+        for body in &mut waiting {
+            assert!(futures_util::poll!(body).is_pending());
+        }
+        assert_eq!(budget.available_permits(), 0);
+        let refused = read(Body::from("{}")).await.expect_err("nothing is left");
+        assert_eq!(refused.code, Code::Unavailable);
+
+        // Who goes away, or sends too much, gives back what they had.
+        waiting.pop();
+        assert_eq!(budget.available_permits(), 16);
+        let (body, held) = read(Body::from("{}")).await.expect("room");
+        assert_eq!((body.as_slice(), budget.available_permits()), (&b"{}"[..], 15));
+        drop(held);
+        let too_much = read(Body::from(vec![b' '; MAX_SMALL_BODY_BYTES + 1])).await;
+        assert_eq!(too_much.expect_err("too large").code, Code::RequestTooLarge);
+        assert_eq!(budget.available_permits(), 16);
+    }
 
     #[test]
     fn a_message_says_what_was_expected_and_nothing_of_what_was_found() {

@@ -7,7 +7,7 @@ mod context;
 pub(crate) mod cursor;
 mod encoding;
 mod idempotency;
-mod json;
+pub(crate) mod json;
 pub(crate) mod launches;
 pub(crate) mod layers;
 pub(crate) mod limits;

@@ -13,7 +13,7 @@ use cloudnestle_marketplace::model::{
 use super::caller::{Opener, SolutionKey};
 use super::context::context_of;
 use super::idempotency::IdempotencyKey;
-use super::json::Json;
+use super::json::{Json, Large};
 use super::problem::Failure;
 use super::revocations::end_family;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
@@ -92,7 +92,7 @@ async fn welcome(
 pub(crate) async fn validate(
     State(market): State<Arc<Market>>,
     caller: SolutionKey,
-    Json(request): Json<ValidateToken>,
+    Large(request): Large<ValidateToken>,
 ) -> Result<Json<TokenValidation>, Failure> {
     let invalid = |code| Json(TokenValidation { valid: false, code: Some(code), user: None });
     let claims = match verify(&market, Some(&caller.solution_id), request.token.expose()).await? {

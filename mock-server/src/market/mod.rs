@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::StartError;
+use crate::api::json::Bodies;
 use crate::api::passwords::Passwords;
 use crate::domain::builtin::built_in;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
@@ -46,6 +47,8 @@ pub(crate) struct Market {
     pub world: World,
     pub keys: Keys,
     pub passwords: Passwords,
+    /// What the bodies of calls may take of the memory.
+    pub bodies: Bodies,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
     pub generation: Generation,
@@ -94,6 +97,7 @@ impl Market {
             world,
             keys,
             passwords: Passwords::default(),
+            bodies: Bodies::default(),
             url,
             solutions,
             customers,

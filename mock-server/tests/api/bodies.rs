@@ -116,3 +116,12 @@ async fn a_path_that_is_too_long_is_refused() {
         refused.expect("an answer").is_problem(414, "uri_too_long");
     }
 }
+
+#[tokio::test]
+async fn what_brings_no_usage_has_a_small_body() {
+    let server = in_memory().await;
+    let body = json!({"refresh_token": "x".repeat(100_000)});
+    server.call_openly("POST /api/refresh-token", body).await.is_problem(413, "request_too_large");
+    let usage = json!({"padding": "x".repeat(100_000)}).to_string();
+    track(&server, "identity", usage.into()).await.is_problem(422, "request_invalid");
+}

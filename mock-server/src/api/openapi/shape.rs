@@ -13,7 +13,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::json::{Created, Json};
+use crate::api::json::{Created, Json, Large};
 use crate::api::problem::Failure;
 use crate::api::query::Query;
 
@@ -97,6 +97,12 @@ impl<T: ToSchema> Argument for Json<T> {
             Code::EncodingUnsupported,
             Code::RequestInvalid,
         ]);
+    }
+}
+
+impl<T: ToSchema> Argument for Large<T> {
+    fn describe(shape: &mut Shape) {
+        <Json<T> as Argument>::describe(shape);
     }
 }
 

@@ -22,7 +22,7 @@ use cloudnestle_marketplace::model::{
 };
 
 use super::caller::UsageSender;
-use super::json::Json;
+use super::json::{Json, Large};
 use super::problem::Failure;
 use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
@@ -38,7 +38,7 @@ pub(crate) use consume::consume;
 pub(crate) async fn track(
     State(market): State<Arc<Market>>,
     sender: UsageSender,
-    Json(request): Json<TrackUsage>,
+    Large(request): Large<TrackUsage>,
 ) -> Result<Json<TrackUsageResult>, Failure> {
     let principal = sender.principal();
     let solution = market.solution(principal.solution_id()).await?.ok_or(Code::NotFound)?;

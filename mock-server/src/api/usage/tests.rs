@@ -99,7 +99,7 @@ async fn send(market: &Arc<Market>, usage: &TrackUsage) -> Result<TrackUsageResu
         solution_id: SOLUTION.to_owned(),
         hash: Hash::of(&Secret::new("any")),
     });
-    track(State(market.clone()), sender, Json(usage.clone())).await.map(|Json(result)| result)
+    track(State(market.clone()), sender, Large(usage.clone())).await.map(|Json(result)| result)
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ fn numbered(producer: String, first: u64, events: Vec<UsageEvent>) -> TrackUsage
 async fn spend(market: &Arc<Market>, usage: &TrackUsage) -> Vec<bool> {
     let sender = UsageSender::Solution(backend());
     let Json(answer) =
-        track(State(market.clone()), sender, Json(usage.clone())).await.expect("an answer");
+        track(State(market.clone()), sender, Large(usage.clone())).await.expect("an answer");
     let counts = |result: EventResult| match (result.status, result.code) {
         (EventStatus::Accepted | EventStatus::Duplicate, None) => true,
         (EventStatus::Rejected, Some(Code::QuotaExceeded)) => false,
@@ -307,7 +307,7 @@ async fn a_range_of_more_limits_than_a_commit_takes_counts_once_wherever_the_pro
             let dying = Dying { store: store.clone(), commits_left, last_one_happens };
             let dying = market(Arc::new(dying)).await;
             let sender = UsageSender::Solution(backend());
-            survived = track(State(dying.clone()), sender, Json(usage.clone())).await.is_ok();
+            survived = track(State(dying.clone()), sender, Large(usage.clone())).await.is_ok();
 
             let after = market(store).await;
             let counted = spend(&after, &usage).await;

@@ -25,12 +25,25 @@ impl DiskFiles {
 
 impl Files for DiskFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        let made: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+        let named = |dir: &&Path| !dir.as_os_str().is_empty();
+        let missing: Vec<&Path> =
+            dir.ancestors().filter(named).take_while(|dir| !dir.exists()).collect();
+        // Whoever made the folder above may have died before its name was synced.
+        if let Some(above) = missing.last().and_then(|highest| highest.parent()) {
+            sync_name(above).or_else(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => Ok(()), // then it was made by somebody else
+                _ => Err(error),
+            })?;
+        }
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(dir)?;
-        made.into_iter().try_for_each(sync_name)
+        builder.recursive(true); // another process may make it at the same time
+        for dir in missing.into_iter().rev() {
+            builder.create(dir)?;
+            sync_name(dir)?;
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

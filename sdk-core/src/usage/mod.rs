@@ -15,6 +15,8 @@ mod event;
 mod limits;
 mod log;
 mod pipelines;
+#[cfg(all(test, feature = "native"))]
+mod proof;
 mod range;
 mod receipt;
 mod rejected;

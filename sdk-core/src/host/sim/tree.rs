@@ -156,12 +156,17 @@ impl Tree {
     pub(super) fn create_dir(&mut self, user: u64, dir: &Path) -> io::Result<()> {
         let missing: Vec<&Path> =
             dir.ancestors().take_while(|dir| self.find(dir).is_none()).collect();
-        for dir in missing.iter().rev() {
+        let above = missing.last().and_then(|highest| highest.parent());
+        if let Some(above) = above.filter(|above| !above.as_os_str().is_empty()) {
+            self.sync_folder_of(user, above)?;
+        }
+        for dir in missing.into_iter().rev() {
             self.call(user)?;
             self.folders.push(Folder::default());
             self.set_name(dir, Some(Node::Folder(self.folders.len() - 1)))?;
+            self.sync_folder_of(user, dir)?;
         }
-        missing.into_iter().try_for_each(|made| self.sync_folder_of(user, made))
+        Ok(())
     }
 
     pub(super) fn list(&self, user: u64, dir: &Path) -> io::Result<Vec<String>> {

@@ -319,6 +319,9 @@ impl State {
     /// Takes a record, or decides what to lose in a log that is full.
     fn append(&mut self, log: &SegmentLog, record: &[u8]) -> Result<Taken> {
         let mut dropped = 0;
+        // No more than there are now: a write that fails may leave a segment behind, too, and on a disk
+        // on which nothing helps that would go on for ever.
+        let mut older = self.segments.len().saturating_sub(1);
         loop {
             let error = match self.write(log, record) {
                 Ok(number) => {
@@ -329,7 +332,10 @@ impl State {
             match log.limits.overflow {
                 _ if error.code() != Code::SpoolFull => return Err(error),
                 Overflow::Reject => return Err(error),
-                Overflow::DropOldest if self.segments.len() > 1 => dropped += self.drop_oldest(log),
+                Overflow::DropOldest if older > 0 => {
+                    older -= 1;
+                    dropped += self.drop_oldest(log);
+                }
                 Overflow::DropOldest | Overflow::DropNewest => {
                     self.last = self.lose_next(LossReason::Overflow);
                     let ticket = Ticket(self.last);

@@ -1,16 +1,18 @@
-//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench`, `crash` and `generate`.
+//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench`, `crash`, `sim` and `generate`.
 //!
 //! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
 
 mod bench;
 mod crash;
 mod demo;
+mod evidence;
 mod fuzz;
 mod generate;
 mod interop;
 mod lint;
 mod server;
 mod shell;
+mod sim;
 
 use clap::{Parser, Subcommand};
 
@@ -65,6 +67,16 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         campaign: Vec<String>,
     },
+    /// Tells stories of processes, disks and networks that fail, in virtual time, each made of its
+    /// seed, and notes the totals.
+    Sim {
+        /// How many of each kind
+        #[arg(long, default_value_t = 100_000)]
+        seeds: u64,
+        /// `power`, `flips`, `model`, `fuzz`, `handover`, `outage` or `storm`; all of them if left out
+        #[arg(default_value = "")]
+        which: String,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -87,6 +99,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { spool: true, .. } => bench::campaign("spool"),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
+        Command::Sim { seeds, which } => sim::run(seeds, &which),
         Command::Generate { check: true } => generate::check(),
         Command::Generate { check: false } => generate::write(),
     }

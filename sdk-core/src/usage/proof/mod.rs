@@ -2,9 +2,15 @@
 //! that breaks a promise names its seed. `SIM_SEED=7` tells that one story again; `SIM_SEEDS=100000`
 //! makes a campaign of it, whose totals `cargo xtask sim` notes in `docs/evidence`.
 
+mod fleet;
 mod flips;
+mod fuzz;
+mod handover;
 mod ledger;
+mod model;
+mod outage;
 mod power;
+mod storm;
 
 use std::fs::OpenOptions;
 use std::io::Write;

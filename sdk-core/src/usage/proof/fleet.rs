@@ -1,0 +1,174 @@
+//! Trackers with all that is between them and a marketplace, in virtual time.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use serde::Deserialize;
+
+use crate::auth::User;
+use crate::events::Announcer;
+use crate::host::sim::{Network, SimDisk, SimHost, Simulation};
+use crate::host::{Host, Request, Response, SendError, SendStage};
+use crate::http::{Clock, HttpClient, RetryPolicy, SecretKey};
+use crate::model::{EventResult, EventStatus, Secret, Tier, TrackUsageResult};
+use crate::reach::Reach;
+use crate::usage::limits::{Durability, SpoolLimits};
+use crate::usage::{Receipt, Spool, Uplink, Usage, UsageTracker};
+
+/// How long a request is on its way, there and back.
+const WAY: Duration = Duration::from_millis(20);
+
+/// One SDK of many.
+pub(super) struct Member {
+    pub(super) host: Arc<SimHost>,
+    pub(super) disk: SimDisk,
+    pub(super) tracker: UsageTracker,
+}
+
+impl Member {
+    pub(super) fn new(
+        simulation: &Simulation,
+        seed: u64,
+        limits: SpoolLimits,
+        marketplace: &Marketplace,
+    ) -> Member {
+        let disk = SimDisk::new(seed);
+        let network = marketplace.network(simulation);
+        let host = SimHost::new(simulation, Some(disk.clone()), network);
+        let any: Arc<dyn Host> = host.clone();
+        let clock = Arc::new(Clock::new(any.clone(), None));
+        let announcer = Arc::new(Announcer::default());
+        let (url, solution) = ("http://sim".to_owned(), "sol_x".to_owned());
+        let (told, policy) = (announcer.clone(), RetryPolicy::CALL);
+        let http = HttpClient::new(any.clone(), clock.clone(), told, url, solution, policy);
+        let uplink = Uplink {
+            host: any.clone(),
+            clock,
+            http: Arc::new(http),
+            reach: Arc::new(Reach::new(any.clone(), announcer.clone())),
+            announcer,
+            secret_key: SecretKey::new(any.clone(), Secret::new("cnsk_test_x"), None),
+        };
+        let files = any.files().expect("it has a disk");
+        let spool =
+            Spool { host: any, files, dir: PathBuf::from("spool"), limits, in_memory: false };
+        let tracker = UsageTracker::new(Arc::new(uplink), spool, Durability::Fast);
+        Member { host, disk, tracker }
+    }
+
+    pub(super) async fn track(&self) -> crate::Result<Receipt> {
+        let user = User {
+            customer_id: "cus_asha".to_owned(),
+            tier: Tier::Pro,
+            solution_id: "sol_x".to_owned(),
+            token_id: "tok_x".to_owned(),
+            expires_at: self.host.wall() + Duration::from_secs(60),
+        };
+        self.tracker.track(&user, Usage::of("search")).await
+    }
+}
+
+/// A marketplace that keeps a fence for each producer, and an account of every second.
+#[derive(Clone, Default)]
+pub(super) struct Marketplace(Arc<Mutex<Books>>);
+
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) down: bool,
+    fences: BTreeMap<String, u64>,
+    pub(super) counted: u64,
+    pub(super) lost: u64,
+    /// How many requests came in each second.
+    pub(super) requests: BTreeMap<u64, u64>,
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    producer: String,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    number: u64,
+    #[serde(default)]
+    event: Option<serde::de::IgnoredAny>,
+}
+
+impl Marketplace {
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap()
+    }
+
+    fn network(&self, simulation: &Simulation) -> Network {
+        // A host of its own tells the marketplace the time.
+        let here = SimHost::new(simulation, None, Arc::new(|_| ready(Err(nobody())).boxed()));
+        let marketplace = self.clone();
+        Arc::new(move |request| {
+            let (marketplace, here) = (marketplace.clone(), here.clone());
+            async move {
+                here.sleep(WAY / 2).await;
+                let answer = marketplace.answer(&request, here.monotonic());
+                here.sleep(WAY / 2).await;
+                answer
+            }
+            .boxed()
+        })
+    }
+
+    fn answer(&self, request: &Request, now: Duration) -> Result<Response, SendError> {
+        let mut books = self.books();
+        *books.requests.entry(now.as_secs()).or_default() += 1;
+        if books.down {
+            return Err(nobody());
+        }
+        let Sent { producer, items } = serde_json::from_slice(&request.body).expect("a range");
+        let mut fence = books.fences.get(&producer).copied().unwrap_or(0);
+        let mut results = Vec::new();
+        for Item { number, event } in items {
+            let status = match (number > fence, event) {
+                (false, _) => EventStatus::Duplicate,
+                (true, Some(_)) => EventStatus::Accepted,
+                (true, None) => EventStatus::Lost,
+            };
+            if number > fence {
+                assert_eq!(number, fence + 1, "a gap that is not declared");
+                fence = number;
+                books.counted += u64::from(status == EventStatus::Accepted);
+                books.lost += u64::from(status == EventStatus::Lost);
+            }
+            results.push(EventResult { number: Some(number), status, code: None });
+        }
+        books.fences.insert(producer, fence);
+        let result = TrackUsageResult { fence: Some(fence), results, quotas: Vec::new() };
+        let body = serde_json::to_vec(&result).expect("it has a form in JSON");
+        Ok(Response { status: 200, headers: Vec::new(), body })
+    }
+}
+
+impl Books {
+    /// The most requests of a second, of those from `first` to before `end`.
+    pub(super) fn peak(&self, first: u64, end: u64) -> u64 {
+        self.requests.range(first..end).map(|(_, requests)| *requests).max().unwrap_or(0)
+    }
+
+    /// The requests of a second, in the mean.
+    pub(super) fn mean(&self, first: u64, end: u64) -> f64 {
+        let requests: u64 = self.requests.range(first..end).map(|(_, requests)| requests).sum();
+        requests as f64 / (end - first) as f64
+    }
+}
+
+fn nobody() -> SendError {
+    SendError::new(SendStage::Connect, "nobody answers")
+}
+
+/// How long it is to the next of events that come at `rate` a second, independently of each other.
+pub(super) fn next_event(chance: &mut Rng, rate: f64) -> Duration {
+    Duration::from_secs_f64(-(1.0 - chance.f64()).ln() / rate)
+}

@@ -31,6 +31,8 @@ pub(super) struct Acknowledged {
     pub(super) producer: String,
     pub(super) number: u64,
     pub(super) at: Duration,
+    /// In which of the processes, one after another.
+    pub(super) life: usize,
     /// As one that survives the loss of power.
     pub(super) persisted: bool,
 }
@@ -86,16 +88,8 @@ impl Ledger {
         (id, text)
     }
 
-    pub(super) fn acknowledge(
-        &mut self,
-        event: EventId,
-        producer: &str,
-        number: u64,
-        at: Duration,
-    ) {
-        let producer = producer.to_owned();
-        self.events[event].acknowledged =
-            Some(Acknowledged { producer, number, at, persisted: false });
+    pub(super) fn acknowledge(&mut self, event: EventId, acknowledged: Acknowledged) {
+        self.events[event].acknowledged = Some(acknowledged);
     }
 
     pub(super) fn persisted(&mut self, event: EventId) {

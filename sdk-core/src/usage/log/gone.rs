@@ -81,6 +81,13 @@ impl Gone {
         self.gaps.get(place).filter(|gap| gap.first <= number).map(|gap| gap.lost)
     }
 
+    /// What is gone of the numbers from `first` to `last`.
+    pub(super) fn within(&self, first: u64, last: u64) -> impl Iterator<Item = Gap> {
+        let begins = self.gaps.partition_point(|gap| gap.last < first);
+        let gaps = self.gaps.range(begins..).take_while(move |gap| gap.first <= last);
+        gaps.map(move |gap| Gap { first: gap.first.max(first), last: gap.last.min(last), ..*gap })
+    }
+
     /// How many are gone for that reason, of those after `number`; a gap that begins behind `last` does
     /// not count yet.
     pub(super) fn count_after(&self, number: u64, last: u64, reason: LossReason) -> u64 {

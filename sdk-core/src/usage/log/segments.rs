@@ -432,9 +432,10 @@ impl State {
                 dropped += 1;
             }
         }
-        // Whatever the segment told of what was gone has to be told again.
-        self.unnoted.retain(|gap| gap.first >= next);
-        self.unnoted.insert(0, Gap { first, last: next - 1, lost });
+        // Whatever the segment told of what was gone has to be told again, and as what it was.
+        self.unnoted.retain(|gap| gap.last >= next);
+        self.unnoted.iter_mut().for_each(|gap| gap.first = gap.first.max(next));
+        self.unnoted.splice(0..0, self.gone.within(first, next - 1));
         dropped
     }
 }

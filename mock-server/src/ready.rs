@@ -25,6 +25,10 @@ pub(crate) struct Ready {
 struct ReadySolution {
     #[serde(flatten)]
     solution: SolutionInfo,
+    /// Whose the token pair is.
+    #[cfg(feature = "control")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
     /// What a customer has just been handed for it, to try it with.
     #[cfg(feature = "control")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,16 +43,18 @@ impl Ready {
         let customers = server.customers();
         let mut solutions = Vec::new();
         for solution in server.solutions() {
-            // Somebody who is registered, if there is one, because that has limits.
+            // Somebody who is registered, if there is one, because that has limits; rather anybody
+            // with a name than a visitor.
             let subscribers = customers.iter().filter_map(|customer| {
                 let tier = customer.subscriptions.get(&solution.id)?;
-                Some((*tier != Tier::Registered, &customer.id))
+                Some((*tier == Tier::Anonymous, *tier != Tier::Registered, &customer.id))
             });
-            let token_pair = match subscribers.min() {
-                Some((_, customer)) => Some(server.token_pair(customer, &solution.id).await?),
+            let holder = subscribers.min().map(|(.., customer)| customer.clone());
+            let token_pair = match &holder {
+                Some(customer) => Some(server.token_pair(customer, &solution.id).await?),
                 None => None,
             };
-            solutions.push(ReadySolution { solution, token_pair });
+            solutions.push(ReadySolution { solution, holder, token_pair });
         }
         let control_token = Some(server.control_token().clone());
         let (url, admin_key) = (server.url().to_owned(), server.admin_key());
@@ -106,11 +112,13 @@ impl Ready {
     /// What a program finds the first solution by, and a token of one of its customers.
     #[cfg(feature = "control")]
     fn write_exports(&self, text: &mut String) -> std::fmt::Result {
-        let Some(ReadySolution { solution, token_pair: Some(pair) }) = self.solutions.first()
+        let Some(ReadySolution { solution, holder: Some(holder), token_pair: Some(pair) }) =
+            self.solutions.first()
         else {
             return Ok(());
         };
-        writeln!(text, "\nTo try {} from another shell, within 15 minutes", solution.name)?;
+        let name = &solution.name;
+        writeln!(text, "\nTo try {name} as {holder} from another shell, within 15 minutes")?;
         let pair_json = serde_json::to_string(pair).unwrap_or_default();
         for (name, value) in [
             ("URL", self.url.as_str()),

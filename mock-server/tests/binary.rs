@@ -50,7 +50,16 @@ fn it_says_where_it_is_and_keeps_its_keys_with_its_database() {
     let key = first["solutions"][0]["secret_key"].as_str().expect("a key");
     let token = first["control_token"].as_str().expect("a token");
     let admin_key = first["admin_key"].as_str().expect("a key");
-    for word in [url, key, admin_key, token, "cus_ravi", "sol_faiss_search", "cloudnestle.db"] {
+    assert_eq!(first["solutions"][0]["holder"], "cus_ravi");
+    for word in [
+        url,
+        key,
+        admin_key,
+        token,
+        "as cus_ravi from another shell",
+        "sol_faiss_search",
+        "cloudnestle.db",
+    ] {
         assert!(banner.contains(word), "{word} is not in {banner}");
     }
 

@@ -16,7 +16,7 @@ use crate::sdk::MarketplaceSdk;
 use crate::usage::{Durability, Spool, SpoolLimits};
 
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
-const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
+pub(crate) const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
 
 /// The longest secret key behind its prefix, in bytes: the marketplace's own have 49.
 const MAX_KEY_BYTES: usize = 64;
@@ -265,10 +265,11 @@ impl Builder {
         };
         let is_test = is_secret_key(&secret_key, true);
         if !is_test && !is_secret_key(&secret_key, false) {
-            return Err(invalid(
+            return Err(invalid(format!(
                 "The secret key (CLOUDNESTLE_SECRET_KEY) is cnsk_test_… or cnsk_live_…, letters and \
-                 digits.",
-            ));
+                 digits.{}",
+                what_it_is(secret_key.expose())
+            )));
         }
         let solution = match self.solution {
             Some(id) => id,
@@ -341,6 +342,23 @@ pub(crate) fn is_secret_key(key: &Secret, of_test: bool) -> bool {
     rest.len() <= MAX_KEY_BYTES && is_name(rest)
 }
 
+/// What a text is that is no secret key, where that can be told without showing it.
+fn what_it_is(text: &str) -> &'static str {
+    if text.ends_with(['\n', '\r']) {
+        return " This ends with a line break: trim what is read from a file.";
+    }
+    if text != text.trim() {
+        return " There is space around this.";
+    }
+    let kinds = [
+        ("cnak_", " This is an admin key."),
+        ("cnpk_", " This is a publishable key."),
+        ("cnct_", " This is a control token."),
+        ("cnrt_", " This is a refresh token."),
+    ];
+    kinds.iter().find(|(prefix, _)| text.starts_with(prefix)).map_or("", |(_, words)| words)
+}
+
 fn invalid(message: impl Into<String>) -> Error {
     Error::because(Code::ConfigInvalid, message)
 }
@@ -381,6 +399,21 @@ fn in_memory() -> (Arc<dyn Files>, PathBuf, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_taken_for_a_secret_key_is_named_and_not_shown() {
+        for (key, words) in [
+            ("cnsk_test_0123456789\n", "ends with a line break"),
+            (" cnsk_test_0123456789", "space around"),
+            ("cnak_test_0123456789", "an admin key"),
+            ("cnpk_test_0123456789", "a publishable key"),
+            ("0123456789 ", "space around"),
+        ] {
+            let error = Builder::default().secret_key(key).build().expect_err("no secret key");
+            let said = error.to_string();
+            assert!(said.contains(words) && !said.contains("0123456789"), "{said}");
+        }
+    }
 
     #[test]
     fn a_secret_key_does_not_travel_in_the_clear() {

@@ -321,7 +321,9 @@ impl MarketplaceSdk {
     /// # Errors
     /// The list's: [`Code::RequestInvalid`](crate::Code::RequestInvalid) for what is no customer's id or
     /// a time that ends before it begins, [`Code::CursorInvalid`](crate::Code::CursorInvalid) for the
-    /// cursor of another list.
+    /// cursor of another list, [`Code::Forbidden`](crate::Code::Forbidden) for a customer without a
+    /// subscription, [`Code::ActionUnknown`](crate::Code::ActionUnknown) for an action the solution does
+    /// not have.
     pub fn usage_history(
         &self,
         customer_id: &str,

@@ -110,6 +110,7 @@ async fn what_can_not_be_asked_is_not_and_what_makes_no_sense_is_refused() {
     assert_eq!(refused(UsageFilter::all().since(noon).until(noon)).await, Code::RequestInvalid);
     assert_eq!(refused(by(101)).await, Code::RequestInvalid);
     assert_eq!(refused(UsageFilter::all().after("made&up=1")).await, Code::CursorInvalid);
-    let nothing = sdk.usage_events("cus_ravi", UsageFilter::all().action("a&b=c#d e")).next().await;
-    assert!(nothing.is_none());
+    assert_eq!(refused(UsageFilter::all().action("a&b=c#d e")).await, Code::ActionUnknown);
+    let nobody = sdk.usage_events("cus_nobody", UsageFilter::all()).next().await.unwrap();
+    assert_eq!(nobody.unwrap_err().code(), Code::Forbidden, "which is no empty history");
 }

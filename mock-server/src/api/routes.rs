@@ -233,11 +233,11 @@ pub(crate) fn api() -> Vec<Route> {
         get("/api/usage/{customer_id}", &[SecretKey, Session, SolutionToken], usage::history::read,
             "What a customer has used of a solution, by hour, day or month in the solution's time zone.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
-            .fails(&[Code::NotFound]),
+            .fails(&[Code::NotFound, Code::ActionUnknown]),
         get("/api/usage/{customer_id}/events", &[SecretKey, Session, SolutionToken], usage::events::list,
             "The events of which that is the sum, newest first: by the hour they count in, and in it as they came.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
-            .fails(&[Code::NotFound]),
+            .fails(&[Code::NotFound, Code::ActionUnknown]),
         get("/.well-known/jwks.json", &[], jwks,
             "The keys that solution tokens are signed with.",
             ""),

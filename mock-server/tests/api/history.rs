@@ -214,3 +214,18 @@ async fn a_history_is_told_to_the_solution_and_to_the_customer() {
     let answer = server.call(&elsewhere, &server.key(FAISS), Value::Null).await;
     answer.is_problem(422, "cursor_invalid");
 }
+
+#[tokio::test]
+async fn a_mistyped_name_is_no_empty_history() {
+    let server = in_memory().await;
+    let key = server.key(FAISS);
+    for events in ["", "/events"] {
+        let ask = async |path: &str| {
+            server.call(&format!("GET /api/usage/{path}"), &key, Value::Null).await
+        };
+        let nobody = ask(&format!("cus_nobody{events}")).await;
+        nobody.is_problem(403, "forbidden"); // as their quotas are
+        ask(&format!("cus_ravi{events}?action=serach")).await.is_problem(422, "action_unknown");
+        assert_eq!(ask(&format!("cus_ravi{events}?action=search")).await.status, 200);
+    }
+}

@@ -25,6 +25,7 @@ pub(crate) use clock::Clock;
 pub(crate) use retry::{RetryPolicy, full_jitter};
 pub(crate) use secret_key::{KeyProvider, SecretKey};
 
+use crate::config::LOCAL_SERVER;
 use crate::error::{Error, Result};
 use crate::events::Announcer;
 use crate::host::{Host, Response, SendStage, timeout};
@@ -159,7 +160,7 @@ impl HttpClient {
                 return Err(NoAnswer { error, stage: SendStage::Answer });
             }
             Some(Err(error)) => {
-                let words = format!("No answer from {}: {error}.", self.base_url);
+                let words = no_answer(&self.base_url, &error.to_string());
                 let stage = error.stage;
                 let error = Error::without_answer(Code::Unavailable, words);
                 return Err(NoAnswer { error, stage });
@@ -181,9 +182,37 @@ impl HttpClient {
     }
 }
 
+/// That there is no answer, and what of the settings may be the reason.
+fn no_answer(base_url: &str, error: &str) -> String {
+    let place = match base_url == LOCAL_SERVER {
+        true => " (where programs with a test key ask unless CLOUDNESTLE_URL names another place)",
+        false => "",
+    };
+    // What rustls says of an answer in the clear.
+    let scheme = match error.contains("InvalidContentType") {
+        true => " What answers there does not speak TLS: its URL may begin with http://.",
+        false => "",
+    };
+    format!("No answer from {base_url}{place}: {error}.{scheme}")
+}
+
 /// Why there is no answer.
 pub(crate) struct NoAnswer {
     pub(crate) error: Error,
     /// How far the call came.
     pub(crate) stage: SendStage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_set_no_url_is_told_which_one_was_asked_and_why() {
+        assert!(
+            no_answer(LOCAL_SERVER, "refused").contains("unless CLOUDNESTLE_URL names another")
+        );
+        let elsewhere = no_answer("https://marketplace.example", "refused");
+        assert_eq!(elsewhere, "No answer from https://marketplace.example: refused.");
+    }
 }

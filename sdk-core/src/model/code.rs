@@ -79,7 +79,7 @@ catalogue! {
     // The user's token.
     TokenExpired = "token_expired", 401, final, "The token has expired.", "Refresh the pair and use the new access token.";
     TokenRevoked = "token_revoked", 401, final, "The token was revoked.", "Ask the user to open the solution from the marketplace again.";
-    TokenMalformed = "token_malformed", 401, final, "This is not a token of the marketplace.", "Pass the access token exactly as the marketplace gave it.";
+    TokenMalformed = "token_malformed", 401, final, "This is not a token of the marketplace.", "Pass the access token exactly as the marketplace gave it, without `Bearer`; a refresh token (`cnrt_…`) is for `refresh`.";
     TokenSignatureInvalid = "token_signature_invalid", 401, final, "The token's signature does not match.", "Refuse the user. If every token fails so, check that the SDK and the token come from the same marketplace.";
     TokenKeyUnknown = "token_key_unknown", 401, final, "The token names a key that the marketplace does not publish.", "Refuse the user. If every token fails so, check that the SDK and the token come from the same marketplace.";
     TokenNotYetValid = "token_not_yet_valid", 401, final, "The token is not valid yet.", "Check this machine's clock.";
@@ -97,7 +97,7 @@ catalogue! {
     Forbidden = "forbidden", 403, final, "The credential does not allow this.", "Use a credential that may do this; the API page lists who may call what.";
 
     // The request.
-    RequestInvalid = "request_invalid", 422, final, "The request does not have the form the API asks for.", "Correct the field that `field` and `detail` name.";
+    RequestInvalid = "request_invalid", 422, final, "The request does not have the form the API asks for.", "Correct what the message names; `field` tells where it is, if it is in a field.";
     RequestTooLarge = "request_too_large", 413, final, "The request is larger than the marketplace takes.", "Send less at once: a body has at most 1 MiB, before and after it was compressed.";
     UriTooLong = "uri_too_long", 414, final, "The path and the query are longer than the marketplace reads.", "Keep them within 8 KiB.";
     HeadersTooLarge = "headers_too_large", 431, final, "The headers are larger than the marketplace reads.", "Keep them within 64 KiB, and 100 in number.";
@@ -139,7 +139,7 @@ catalogue! {
     RateLimited = "rate_limited", 429, retry, "The marketplace asks to slow down.", "Wait as long as it says; the SDK does so by itself.";
     Conflict = "conflict", 409, retry, "Others changed the same thing at the same time.", "Try again.";
     Internal = "internal", 500, retry, "The marketplace failed.", "Try again; if it lasts, report the request id.";
-    Unavailable = "unavailable", 503, retry, "The marketplace can't be reached or does not answer.", "Try again later; usage that was acknowledged is kept and sent.";
+    Unavailable = "unavailable", 503, retry, "The marketplace can't be reached or does not answer.", "Try again later; usage that was acknowledged is kept and sent. If it never worked, `diagnose()` tells what is in the way.";
     DeadlineExceeded = "deadline_exceeded", 0, retry, "The call did not finish within its time.", "Try again, or allow more time.";
     AnswerInvalid = "answer_invalid", 0, retry, "The answer is not one the marketplace gives.", "Check that the URL is the marketplace's, and what lies between.";
     ConfigInvalid = "config_invalid", 0, final, "The SDK is set up wrongly.", "Correct the setting that the message names.";

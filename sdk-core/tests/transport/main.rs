@@ -46,6 +46,21 @@ async fn an_error_keeps_its_code_request_id_and_advice() {
 }
 
 #[tokio::test]
+async fn who_asks_for_tls_where_there_is_none_is_told_so() {
+    let server = cloudnestle_mock_server::MockServer::start().await.expect("a server");
+    let sdk = MarketplaceSdk::builder()
+        .url(server.url().replace("http://", "https://"))
+        .solution("sol_faiss_search")
+        .secret_key("cnsk_test_0123456789")
+        .deadline(Duration::from_millis(300))
+        .spool_in_memory()
+        .build();
+    let error = sdk.expect("an SDK").quotas("cus_ravi").await.expect_err("no TLS");
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+}
+
+#[tokio::test]
 async fn an_error_links_to_the_page_of_whoever_answered() {
     let stage = Stage::set().await;
     let body = json!({ "code": "forbidden", "doc_url": "https://m.example/#forbidden" });

@@ -9,12 +9,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{CountedEvent, EventRef, Page, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::history::{actions, allowed};
+use super::history::{actions, allowed, known};
 use super::index::{Item, Newest};
 use super::projection;
 use crate::api::caller::Reader;
@@ -78,7 +77,7 @@ pub(crate) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<CountedEvent>>, Failure> {
     let solution_id = allowed(&reader, &customer_id, asked.solution_id.as_deref())?;
-    let solution = market.solution(solution_id).await?.ok_or(Code::NotFound)?;
+    let solution = known(&market, &customer_id, solution_id, asked.action.as_deref()).await?;
     let Asked { action, from, to, limit, cursor, .. } = asked;
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         return Err(Failure::field("to", "`to` lies behind `from`."));

@@ -19,6 +19,7 @@ use crate::api::json::Json;
 use crate::api::problem::Failure;
 use crate::api::query::Query;
 use crate::api::quotas::time_zone;
+use crate::api::tokens::subscribed_tier;
 use crate::domain::calendar::{extent, name, prefix};
 use crate::domain::catalogue::Solution;
 use crate::facts;
@@ -61,7 +62,7 @@ pub(crate) async fn read(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Page<UsageBucket>>, Failure> {
     let solution_id = allowed(&reader, &customer_id, asked.solution_id.as_deref())?;
-    let solution = market.solution(solution_id).await?.ok_or(Code::NotFound)?;
+    let solution = known(&market, &customer_id, solution_id, asked.action.as_deref()).await?;
     let zone = time_zone(&solution)?;
     let names = names(&asked, &zone)?;
 
@@ -114,6 +115,23 @@ pub(super) fn allowed<'a>(
     })?;
     reader.check(customer_id, solution_id)?;
     Ok(solution_id)
+}
+
+/// The solution, if the customer has subscribed to it and it has the action. A mistyped name would
+/// otherwise be told from one that has used nothing by nobody.
+pub(super) async fn known(
+    market: &Market,
+    customer_id: &str,
+    solution_id: &str,
+    action: Option<&str>,
+) -> Result<Arc<Solution>, Failure> {
+    transact(&*market.store, async |tx| subscribed_tier(tx, customer_id, solution_id).await)
+        .await?;
+    let solution = market.solution(solution_id).await?.ok_or(Code::NotFound)?;
+    match action.is_none_or(|action| solution.action(action).is_some()) {
+        true => Ok(solution),
+        false => Err(Code::ActionUnknown.into()),
+    }
 }
 
 /// The names of the first and the last bucket that were asked for.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shell;
 
@@ -37,6 +38,7 @@ pub(crate) struct Ready {
 pub(crate) struct Solution {
     pub(crate) id: String,
     pub(crate) secret_key: String,
+    publishable_key: String,
     /// A pair that a customer of this solution has just been given.
     pub(crate) token_pair: TokenPair,
 }
@@ -79,10 +81,22 @@ impl Server {
         self.process.id()
     }
 
-    /// Waits until somebody ends the server.
+    /// Waits until somebody ends the server, or this program: a terminal tells both, and a supervisor
+    /// this one alone. When this value is dropped, the server is ended in any case.
     pub(crate) fn wait(&mut self) -> Result<()> {
-        self.process.wait()?;
-        Ok(())
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut terminated = signal(SignalKind::terminate())?;
+            let mut interrupted = signal(SignalKind::interrupt())?;
+            while self.process.try_wait()?.is_none() {
+                tokio::select! {
+                    _ = terminated.recv() => break,
+                    _ = interrupted.recv() => break,
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                }
+            }
+            Ok(())
+        })
     }
 }
 
@@ -134,6 +148,7 @@ impl Ready {
             ("CLOUDNESTLE_URL", self.url.clone()),
             ("CLOUDNESTLE_SOLUTION", solution.id.clone()),
             ("CLOUDNESTLE_SECRET_KEY", solution.secret_key.clone()),
+            ("CLOUDNESTLE_PUBLISHABLE_KEY", solution.publishable_key.clone()),
             ("CLOUDNESTLE_TOKEN", solution.token_pair.access_token.clone()),
             ("CLOUDNESTLE_TOKEN_PAIR", serde_json::to_string(&solution.token_pair)?),
             ("CLOUDNESTLE_ADMIN_KEY", self.admin_key.clone()),

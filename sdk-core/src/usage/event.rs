@@ -25,6 +25,15 @@ pub struct Usage {
 
 impl Usage {
     /// One unit of an action, by the name the solution declared.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// sdk.track_usage(token, Usage::of("search")).await?;
+    /// # Ok(()) });
+    /// ```
     pub fn of(action: impl Into<String>) -> Self {
         Usage {
             action: action.into(),
@@ -37,6 +46,18 @@ impl Usage {
     }
 
     /// How much of it, in the unit the solution declared for the action: 1 to 1,000,000,000.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::{Code, Usage};
+    ///
+    /// sdk.track_usage(token, Usage::of("index").quantity(512)).await?;
+    ///
+    /// let error = sdk.track_usage(token, Usage::of("index").quantity(0)).await.unwrap_err();
+    /// assert_eq!(error.code(), Code::QuantityInvalid);
+    /// # Ok(()) });
+    /// ```
     pub fn quantity(mut self, quantity: u64) -> Self {
         self.quantity = quantity;
         self
@@ -44,6 +65,19 @@ impl Usage {
 
     /// Your own name for this event, such as a job's id: a second event with the same key is not
     /// counted, whichever process sends it.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// for _ in 0..2 {
+    ///     sdk.track_usage(token, Usage::of("search").idempotency_key("job-17")).await?;
+    /// }
+    /// sdk.flush().await?;
+    /// assert_eq!(sdk.get_user_context(token).await?.quotas[0].used, 1);
+    /// # Ok(()) });
+    /// ```
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -51,6 +85,16 @@ impl Usage {
 
     /// A fact to keep with the event: at most 20, each a short text, a number or a truth value.
     /// No personal data, no free text.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// let usage = Usage::of("index").metadata("format", "pdf").metadata("pages", 12);
+    /// sdk.track_usage(token, usage).await?;
+    /// # Ok(()) });
+    /// ```
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.get_or_insert_default().insert(name.into(), value.into());
         self
@@ -84,6 +128,21 @@ impl Usage {
 
     /// Takes back an earlier event of this user and action, as [`amends`](Self::amends) does to
     /// nothing. It can be done once.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::Usage;
+    ///
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// receipt.delivered().await?;
+    ///
+    /// let mistake = receipt.reference().await?;
+    /// sdk.track_usage(token, Usage::of("search").voids(mistake)).await?;
+    /// sdk.flush().await?;
+    /// assert_eq!(sdk.get_user_context(token).await?.quotas[0].used, 0);
+    /// # Ok(()) });
+    /// ```
     pub fn voids(mut self, event: EventRef) -> Self {
         self.voids = Some(Box::new(event));
         self

@@ -71,6 +71,17 @@ impl Receipt {
     /// What the event is called when it is to be corrected: see [`Usage::amends`](crate::Usage::amends).
     /// Completes when the event is [`persisted`](Self::persisted), since it has no number before.
     ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::EventRef;
+    ///
+    /// let receipt = sdk.track_usage(token, "search").await?;
+    /// let EventRef::Numbered { producer, number } = receipt.reference().await? else { unreachable!() };
+    /// println!("event {number} of {producer}");
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// As [`persisted`](Self::persisted).
     pub async fn reference(&self) -> Result<EventRef> {

@@ -171,8 +171,8 @@ impl Pipelines {
         // All of them, whatever becomes of one: `close` gives each its chance.
         let delivered = join_all(running.iter().map(|pipeline| pipeline.delivered()));
         match select(delivered, leaving).await {
-            Either::Left((results, _)) => results.into_iter().collect(),
-            Either::Right(_) => Err(Error::new(Code::Closed)),
+            Either::Left((results, _)) if !self.has_left() => results.into_iter().collect(),
+            _ => Err(Error::new(Code::Closed)),
         }
     }
 

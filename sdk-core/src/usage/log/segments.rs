@@ -227,13 +227,17 @@ impl SegmentLog {
     /// Somebody may have removed the folder: what is written to a file without a name is gone with the
     /// process. Then the log takes no more.
     fn look_for_the_last_segment(&self) -> io::Result<()> {
-        let last =
-            self.state().segments.back().map(|segment| segment_path(&self.dir, segment.first));
+        // Held while it is looked for: a segment that is delivered in between is gone by right.
+        let mut state = self.state();
+        if state.read_only {
+            return Ok(()); // given up, and perhaps removed by whoever did
+        }
+        let last = state.segments.back().map(|segment| segment_path(&self.dir, segment.first));
         let Some(name) = last.as_deref().and_then(Path::file_name) else { return Ok(()) };
         if self.files.list(&self.dir)?.iter().any(|there| **there == *name) {
             return Ok(());
         }
-        self.state().read_only = true;
+        state.read_only = true;
         self.cut_off.store(true, Ordering::Release);
         Err(io::Error::new(io::ErrorKind::NotFound, "the spool's folder was removed"))
     }

@@ -77,6 +77,8 @@ struct Accounts {
     delivered: u64,
     rejected: u64,
     lost: Losses,
+    /// What is not answered for is on another process's books.
+    given_away: bool,
     failure: Option<Failure>,
     /// What became of events that were not counted, by their numbers: the latest.
     refused: BTreeMap<u64, Outcome>,
@@ -207,7 +209,11 @@ impl Pipeline {
     pub(super) fn stats(&self) -> UsageStats {
         let log = &self.producer.log;
         let accounts = self.accounts();
-        let Accounts { opened_after, delivered, rejected, mut lost, .. } = *accounts;
+        let Accounts { opened_after, delivered, rejected, mut lost, given_away, .. } = *accounts;
+        if given_away {
+            let tracked = delivered + rejected + lost.total();
+            return UsageStats { tracked, delivered, rejected, lost, ..UsageStats::default() };
+        }
         for reason in [LossReason::Overflow, LossReason::Unacknowledged] {
             lost = lost + Losses::many(log.lost_after(self.answered(), reason), reason);
         }
@@ -379,11 +385,7 @@ impl Pipeline {
     fn make_way(&self, uplink: &Uplink, error: Error) {
         uplink.announcer.announce(Event::UsageWaiting { error });
         self.producer.abandon();
-        {
-            let mut accounts = self.accounts();
-            accounts.opened_after = self.producer.log.last();
-            accounts.opened_after -= accounts.delivered + accounts.rejected + accounts.lost.total();
-        }
+        self.accounts().given_away = true;
         self.left.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
     }

@@ -11,6 +11,8 @@
 //! declared to the marketplace as lost, and costs no other; what was found in its place is kept in
 //! quarantine. What the marketplace rejects is kept too, and can be replayed.
 
+#[cfg(all(test, feature = "native"))]
+mod alone;
 mod event;
 mod limits;
 mod log;

@@ -1,4 +1,4 @@
-use std::ops::{Add, Sub};
+use std::ops::Add;
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -78,10 +78,9 @@ impl Add for Losses {
     }
 }
 
-impl Sub for Losses {
-    type Output = Losses;
-
-    fn sub(self, other: Losses) -> Losses {
+impl Losses {
+    /// What is left of them when some are open again.
+    pub(super) fn without(self, other: Losses) -> Losses {
         Losses {
             damaged: self.damaged.saturating_sub(other.damaged),
             overflow: self.overflow.saturating_sub(other.overflow),

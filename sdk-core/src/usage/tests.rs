@@ -9,12 +9,9 @@ use futures_util::future::BoxFuture;
 
 use super::log::tests::Disk;
 use super::*;
-use crate::auth::User;
-use crate::events::{Announcer, Event, Events};
+use crate::events::{Event, Events};
 use crate::host::{Algorithm, Files, Host, MemoryFiles, Request, Response, SendError, native};
-use crate::http::{Clock, HttpClient, RetryPolicy, SecretKey};
-use crate::model::{Code, Secret, Tier, Timestamp};
-use crate::reach::Reach;
+use crate::model::{Code, Timestamp};
 
 const NOBODY: &str = "http://127.0.0.1:9"; // discard
 
@@ -78,35 +75,12 @@ impl Stage {
         let native = native(NOBODY).unwrap();
         let forking = Arc::new(Forking { native, process: AtomicU32::new(1) });
         let host: Arc<dyn Host> = forking.clone();
-        let clock = Arc::new(Clock::new(host.clone(), None));
-        let announcer = Arc::new(Announcer::default());
-        let events = announcer.subscribe();
-        let (url, solution) = (NOBODY.to_owned(), "sol_x".to_owned());
-        let (told, policy) = (announcer.clone(), RetryPolicy::CALL);
-        let http = HttpClient::new(host.clone(), clock.clone(), told, url, solution, policy);
-        let uplink = Uplink {
-            host: host.clone(),
-            clock,
-            http: Arc::new(http),
-            reach: Arc::new(Reach::new(host.clone(), announcer.clone())),
-            announcer,
-            secret_key: SecretKey::new(host.clone(), Secret::new("cnsk_test_x"), None),
-        };
-        let dir = PathBuf::from("spool");
-        let spool = Spool { host, files, dir, limits, in_memory: false };
-        let tracker = UsageTracker::new(Arc::new(uplink), spool, durability);
+        let (tracker, events) = alone::tracker(host, files, NOBODY, durability, limits);
         Stage { host: forking, events, tracker }
     }
 
     async fn track(&self) -> crate::Result<Receipt> {
-        let user = User {
-            customer_id: "cus_asha".to_owned(),
-            tier: Tier::Pro,
-            solution_id: "sol_x".to_owned(),
-            token_id: "tok_x".to_owned(),
-            expires_at: self.host.wall() + Duration::from_secs(60),
-        };
-        self.tracker.track(&user, Usage::of("search")).await
+        alone::track(&self.tracker, &*self.host).await
     }
 }
 

@@ -402,7 +402,7 @@ impl Pipeline {
             match outcome {
                 Outcome::Counted => {}
                 Outcome::Rejected(_) => accounts.rejected = accounts.rejected.saturating_sub(1),
-                Outcome::Lost(reason) => accounts.lost = accounts.lost - Losses::of(reason),
+                Outcome::Lost(reason) => accounts.lost = accounts.lost.without(Losses::of(reason)),
             }
         }
         accounts.delivered = accounts.delivered.saturating_sub(counted);

@@ -1,7 +1,6 @@
 //! Trackers with all that is between them and a marketplace, in virtual time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,15 +9,12 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 use serde::Deserialize;
 
-use crate::auth::User;
-use crate::events::Announcer;
 use crate::host::sim::{Network, SimDisk, SimHost, Simulation};
 use crate::host::{Host, Request, Response, SendError, SendStage};
-use crate::http::{Clock, HttpClient, RetryPolicy, SecretKey};
-use crate::model::{EventResult, EventStatus, Secret, Tier, TrackUsageResult};
-use crate::reach::Reach;
+use crate::model::{EventResult, EventStatus, TrackUsageResult};
+use crate::usage::alone;
 use crate::usage::limits::{Durability, SpoolLimits};
-use crate::usage::{Receipt, Spool, Uplink, Usage, UsageTracker};
+use crate::usage::{Receipt, UsageTracker};
 
 /// How long a request is on its way, there and back.
 const WAY: Duration = Duration::from_millis(20);
@@ -41,35 +37,13 @@ impl Member {
         let network = marketplace.network(simulation);
         let host = SimHost::new(simulation, Some(disk.clone()), network);
         let any: Arc<dyn Host> = host.clone();
-        let clock = Arc::new(Clock::new(any.clone(), None));
-        let announcer = Arc::new(Announcer::default());
-        let (url, solution) = ("http://sim".to_owned(), "sol_x".to_owned());
-        let (told, policy) = (announcer.clone(), RetryPolicy::CALL);
-        let http = HttpClient::new(any.clone(), clock.clone(), told, url, solution, policy);
-        let uplink = Uplink {
-            host: any.clone(),
-            clock,
-            http: Arc::new(http),
-            reach: Arc::new(Reach::new(any.clone(), announcer.clone())),
-            announcer,
-            secret_key: SecretKey::new(any.clone(), Secret::new("cnsk_test_x"), None),
-        };
         let files = any.files().expect("it has a disk");
-        let spool =
-            Spool { host: any, files, dir: PathBuf::from("spool"), limits, in_memory: false };
-        let tracker = UsageTracker::new(Arc::new(uplink), spool, Durability::Fast);
+        let (tracker, _) = alone::tracker(any, files, "http://sim", Durability::Fast, limits);
         Member { host, disk, tracker }
     }
 
     pub(super) async fn track(&self) -> crate::Result<Receipt> {
-        let user = User {
-            customer_id: "cus_asha".to_owned(),
-            tier: Tier::Pro,
-            solution_id: "sol_x".to_owned(),
-            token_id: "tok_x".to_owned(),
-            expires_at: self.host.wall() + Duration::from_secs(60),
-        };
-        self.tracker.track(&user, Usage::of("search")).await
+        alone::track(&self.tracker, &*self.host).await
     }
 }
 

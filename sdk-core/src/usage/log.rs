@@ -4,12 +4,14 @@ mod frame;
 mod gone;
 mod reader;
 mod segments;
+mod state;
 #[cfg(all(test, feature = "native"))]
 pub(super) mod tests;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use segments::{SEGMENT, SegmentLog, code_of};
+pub(crate) use segments::SegmentLog;
+pub(crate) use state::{SEGMENT, code_of};
 
 use crate::error::Result;
 use crate::model::UsageRange;

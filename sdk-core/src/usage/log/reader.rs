@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::frame::{self, FILE_HEADER, HEADER_BYTES, MAX_RECORD_BYTES, Step};
 use super::gone::Gap;
-use super::segments::{Segment, failed, segment_path};
+use super::state::{Segment, failed, segment_path};
 use super::{Most, Record};
 use crate::error::Result;
 use crate::host::Files;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
-use super::segments::SEGMENT_BYTES;
+use super::state::SEGMENT_BYTES;
 use super::*;
 use crate::host::{AppendFile, Files, Host, Lock, MemoryFiles, native};
 use crate::model::{Code, LossReason};

@@ -141,6 +141,8 @@ impl Server {
             metadata: None,
             amends: None,
             voids: None,
+            lease: None,
+            overage: false,
         };
         let send = self.http.post(format!("{url}/api/track-usage")).bearer_auth(token.expose());
         let answer = send.json(&TrackUsage::Event(event)).send().await?.error_for_status()?;

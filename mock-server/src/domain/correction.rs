@@ -129,6 +129,8 @@ mod tests {
             metadata: None,
             amends: None,
             voids: None,
+            lease: None,
+            overage: false,
         }
     }
 

@@ -11,6 +11,7 @@ mod feed;
 mod history;
 mod id;
 mod jwt;
+mod lease;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod page;
@@ -32,6 +33,9 @@ pub use history::{Bucket, CountedEvent, UsageBucket};
 pub(crate) use id::is_name;
 pub use id::{is_id, new_id};
 pub use jwt::UnverifiedToken;
+pub use lease::{
+    EndProducer, EndedProducer, Lease, LeaseAnswer, ReturnedLease, TakeLease, WhenOffline,
+};
 pub use page::Page;
 pub use problem::Problem;
 pub use quota::{Consume, Consumption, ResetQuota};

@@ -51,6 +51,19 @@ pub struct UsageEvent {
     /// counts any more. This event's quantity says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voids: Option<Box<EventRef>>,
+    /// The lease it was allowed by, `lse_…`, of the producer that sends it: it was charged when the lease
+    /// was granted. A lease that is unknown or has too little left is passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
+    pub lease: Option<String>,
+    /// It was allowed while the marketplace could not be reached and no lease was left. It counts beyond
+    /// the limit, too, if the solution allows that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overage: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl UsageEvent {
@@ -72,7 +85,7 @@ impl UsageEvent {
     pub fn malformed(&self) -> Option<(Code, &'static str)> {
         let fits = |text: &str, most: usize| (1..=most).contains(&text.len());
         let ids = [&self.id, &self.customer_id, &self.token_id, &self.action];
-        if !ids.into_iter().all(|id| fits(id, Self::MAX_ID_BYTES)) {
+        if !ids.into_iter().chain(&self.lease).all(|id| fits(id, Self::MAX_ID_BYTES)) {
             return Some((Code::RequestInvalid, "Ids and actions have 1 to 64 bytes."));
         }
         if self.idempotency_key.as_ref().is_some_and(|key| !fits(key, Self::MAX_KEY_BYTES)) {

@@ -160,6 +160,8 @@ impl Usage {
             metadata: self.metadata,
             amends: self.amends,
             voids: self.voids,
+            lease: None,
+            overage: false,
         };
         if let Some((code, words)) = event.malformed() {
             return Err(Error::because(code, words));

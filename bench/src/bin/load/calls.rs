@@ -143,6 +143,8 @@ impl Client {
             metadata: None,
             amends: None,
             voids: None,
+            lease: None,
+            overage: false,
         }
     }
 }

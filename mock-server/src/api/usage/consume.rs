@@ -49,6 +49,8 @@ pub(crate) async fn consume(
         metadata,
         amends: None,
         voids: None,
+        lease: None,
+        overage: false,
     };
     let principal = Principal::SecretKey { solution_id };
     let solution = market.solution(principal.solution_id()).await?.ok_or(Code::NotFound)?;

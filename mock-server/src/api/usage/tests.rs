@@ -88,6 +88,8 @@ async fn range(market: &Market) -> TrackUsage {
             metadata: None,
             amends: None,
             voids: None,
+            lease: None,
+            overage: false,
         },
     };
     let items = (1..=3).map(entry).collect();
@@ -249,6 +251,8 @@ fn page_of_many(now: Timestamp) -> LedgerPage {
             metadata: None,
             amends: None,
             voids: None,
+            lease: None,
+            overage: false,
         }),
         lost: None,
         late: false,

@@ -103,6 +103,8 @@ fn event(id: String, customer: usize, quantity: i64, occurred_at: Timestamp) -> 
         metadata: None,
         amends: None,
         voids: None,
+        lease: None,
+        overage: false,
     }
 }
 

@@ -47,6 +47,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod assembly;
 mod auth;
 #[cfg(feature = "native")]
 pub mod blocking;

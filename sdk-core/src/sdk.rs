@@ -4,25 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::auth::{
-    AuthManager, Expected, Keys, Opening, Refresher, Revocations, Seen, TokenSource, User,
-    ValidationMode,
-};
+use crate::assembly::Parts;
+use crate::auth::{TokenSource, User};
 use crate::config::{Builder, Config};
-use crate::context::ContextManager;
 use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
-use crate::events::{Announcer, Events};
-use crate::history::{History, Pages, UsageFilter};
-use crate::http::{Clock, HttpClient, RetryPolicy};
-use crate::memory::Memory;
+use crate::events::Events;
+use crate::history::{Pages, UsageFilter};
 use crate::model::{Bucket, CountedEvent, Quota, TokenPair, UsageBucket, UserContext};
-use crate::reach::Reach;
-use crate::usage::{CloseReport, Receipt, RejectedUsage, Uplink, Usage, UsageStats, UsageTracker};
-
-/// The most the server's clock corrects ours by where real money is counted. Clocks of machines
-/// that are not broken differ by less.
-const CLOCK_CAP: Duration = Duration::from_secs(10 * 60);
+use crate::usage::{CloseReport, Receipt, RejectedUsage, Usage, UsageStats};
 
 /// The SDK: who is this user, may they do this, and note that they did it.
 ///
@@ -30,18 +20,6 @@ const CLOCK_CAP: Duration = Duration::from_secs(10 * 60);
 #[derive(Clone)]
 pub struct MarketplaceSdk {
     parts: Arc<Parts>,
-}
-
-struct Parts {
-    http: Arc<HttpClient>,
-    clock: Arc<Clock>,
-    announcer: Arc<Announcer>,
-    auth: Arc<AuthManager>,
-    refresher: Arc<Refresher>,
-    opening: Opening,
-    history: History,
-    context: ContextManager,
-    usage: UsageTracker,
 }
 
 /// What the SDK has done since it was built.
@@ -539,67 +517,7 @@ impl MarketplaceSdk {
     }
 
     pub(crate) fn over(config: Config) -> Self {
-        let Config { host, deadline, .. } = config;
-        let cap = (!config.is_test).then_some(CLOCK_CAP);
-        let clock = Arc::new(Clock::new(host.clone(), cap));
-        let solution = config.solution.clone();
-        let announcer = Arc::new(Announcer::default());
-        let http = Arc::new(HttpClient::new(
-            host.clone(),
-            clock.clone(),
-            announcer.clone(),
-            config.url,
-            solution,
-            RetryPolicy::CALL,
-        ));
-        let opening = Opening {
-            http: http.clone(),
-            solution: config.solution.clone(),
-            secret_key: config.secret_key.clone(),
-            deadline,
-        };
-        let history = History {
-            http: http.clone(),
-            solution: config.solution.clone(),
-            secret_key: config.secret_key.clone(),
-            deadline,
-        };
-        let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
-        let keys = Keys::new(host.clone(), http.clone(), deadline);
-        let feed = (config.validation == ValidationMode::Connected).then(|| {
-            let (host, http, clock) = (host.clone(), http.clone(), clock.clone());
-            let (reach, keys) = (reach.clone(), keys.clone());
-            Revocations::new(host, http, clock, reach, keys, config.secret_key.clone(), deadline)
-        });
-        let auth = Arc::new(AuthManager {
-            host: host.clone(),
-            http: http.clone(),
-            clock: clock.clone(),
-            keys,
-            feed: feed.clone(),
-            expected: Expected { issuer: config.issuer, solution_id: config.solution },
-            secret_key: config.secret_key.clone(),
-            mode: config.validation,
-            deadline,
-            memory: Memory::new(host.clone(), clock.clone(), reach.clone(), feed.clone()),
-            seen: Seen::default(),
-        });
-        let memory = Memory::new(host.clone(), clock.clone(), reach.clone(), feed);
-        let context = ContextManager { http: http.clone(), auth: auth.clone(), memory, deadline };
-        let uplink = Arc::new(Uplink {
-            host: host.clone(),
-            clock: clock.clone(),
-            http: http.clone(),
-            reach,
-            announcer: announcer.clone(),
-            secret_key: config.secret_key,
-        });
-        let usage = UsageTracker::new(uplink, config.spool, config.durability);
-        let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
-        let refresher = Arc::new(refresher);
-        let parts =
-            Parts { http, clock, announcer, auth, refresher, opening, history, context, usage };
-        MarketplaceSdk { parts: Arc::new(parts) }
+        MarketplaceSdk { parts: Arc::new(Parts::over(config)) }
     }
 }
 

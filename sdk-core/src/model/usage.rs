@@ -185,6 +185,7 @@ impl UsageRange {
 /// One number of a producer's log: the event it stands for, or word that the event is lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "EntryWire", into = "EntryWire")]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are events")]
 pub enum Entry {
     /// `{"number": 7, "event": {…}}`
     Event {

@@ -37,7 +37,7 @@ impl RetryPolicy {
         retries: usize::MAX,
     };
 
-    pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+    pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + Sync + use<> {
         let builder =
             ExponentialBuilder::new().with_min_delay(self.first).with_max_delay(self.longest);
         match self.retries {

@@ -11,11 +11,13 @@
 //! declared to the marketplace as lost, and costs no other; what was found in its place is kept in
 //! quarantine. What the marketplace rejects is kept too, and can be replayed.
 
+mod accounts;
 #[cfg(all(test, feature = "native"))]
 mod alone;
 mod event;
 mod limits;
 mod log;
+mod pace;
 mod pipelines;
 #[cfg(all(test, feature = "native"))]
 mod proof;

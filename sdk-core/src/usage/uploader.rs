@@ -1,6 +1,5 @@
 //! Sends a producer's log, range by range, until the marketplace has answered for all of it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +7,9 @@ use std::time::Duration;
 use event_listener::Event as Signal;
 use futures_util::future::select;
 
+use super::accounts::{Accounts, Failure};
 use super::log::{Most, RecordLog, SegmentLog, Taken};
+use super::pace::{BLOCKED_RECHECK, Mark, Pace};
 use super::range::{Losses as NotSent, Outcome, Range};
 use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
@@ -16,29 +17,16 @@ use super::stats::{Losses, UsageStats};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
-use crate::http::{Call, Clock, HttpClient, RetryPolicy, SecretKey, full_jitter};
-use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent, UsageRange};
+use crate::http::{Call, Clock, HttpClient, SecretKey};
+use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent};
 use crate::reach::Reach;
-
-/// How long an event waits for others to travel with.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// How long one request may take: twice what a call has that somebody waits for.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often the uploader looks whether what blocks it was mended, such as a rotated key.
-const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
-
 /// The wait after a failure that nobody's hurry shortens: who flushes in a loop must not make every
 /// client hammer a marketplace that is down.
 const HURRIED_WAIT: Duration = Duration::from_millis(500);
-
-/// The longest wait that is granted to whoever asks for one: a proxy's `Retry-After: 86400` must
-/// not stop usage for a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
-
-/// How many events are remembered that were rejected or lost, for those who ask by their receipts.
-const MAX_REMEMBERED: usize = 10_000;
 
 /// What uploading needs of the rest of the SDK.
 pub(crate) struct Uplink {
@@ -70,29 +58,6 @@ pub(super) struct Pipeline {
     progress: Signal,
 }
 
-#[derive(Default)]
-struct Accounts {
-    /// The number before the first one of this log that is on our books.
-    opened_after: u64,
-    delivered: u64,
-    rejected: u64,
-    lost: Losses,
-    /// What is not answered for is on another process's books.
-    given_away: bool,
-    failure: Option<Failure>,
-    /// What became of events that were not counted, by their numbers: the latest.
-    refused: BTreeMap<u64, Outcome>,
-    /// Up to which number that is forgotten.
-    forgotten: u64,
-}
-
-/// Why the last attempt failed.
-struct Failure {
-    error: Error,
-    /// How often somebody had been in a hurry when it began.
-    hurries: u64,
-}
-
 impl Pipeline {
     pub(super) fn new(
         producer: Producer,
@@ -106,7 +71,7 @@ impl Pipeline {
             dead_letters,
             producer,
             answered: AtomicU64::new(opened_after),
-            accounts: Mutex::new(Accounts { opened_after, ..Accounts::default() }),
+            accounts: Mutex::new(Accounts::opened_after(opened_after)),
             hurried: AtomicU64::new(0),
             hurries: AtomicU64::new(0),
             hurry: Signal::new(),
@@ -129,12 +94,7 @@ impl Pipeline {
         loop {
             let progress = self.progress.listen();
             if self.answered() >= number {
-                let accounts = self.accounts();
-                return match accounts.refused.get(&number) {
-                    Some(outcome) => outcome.result(),
-                    None if number <= accounts.forgotten => Err(Error::new(Code::Unknown)),
-                    None => Ok(()),
-                };
+                return self.accounts().answer(number);
             }
             if self.has_left() {
                 return Err(Error::new(Code::Closed));
@@ -209,15 +169,14 @@ impl Pipeline {
     pub(super) fn stats(&self) -> UsageStats {
         let log = &self.producer.log;
         let accounts = self.accounts();
-        let Accounts { opened_after, delivered, rejected, mut lost, given_away, .. } = *accounts;
-        if given_away {
-            let tracked = delivered + rejected + lost.total();
-            return UsageStats { tracked, delivered, rejected, lost, ..UsageStats::default() };
+        let UsageStats { delivered, rejected, mut lost, .. } = accounts.stats();
+        if accounts.given_away {
+            return accounts.stats();
         }
         for reason in [LossReason::Overflow, LossReason::Unacknowledged] {
             lost = lost + Losses::many(log.lost_after(self.answered(), reason), reason);
         }
-        let tracked = log.last().saturating_sub(opened_after);
+        let tracked = log.last().saturating_sub(accounts.opened_after);
         let pending = tracked.saturating_sub(delivered + rejected + lost.total());
         let in_memory = if self.producer.in_memory { pending } else { 0 };
         UsageStats { tracked, delivered, pending, in_memory, rejected, lost }
@@ -233,11 +192,13 @@ impl Pipeline {
 
     /// Ends when a log that was left behind is empty; may be stopped at any await.
     pub(super) async fn upload(&self, uplink: &Uplink) {
+        let mut pace = Pace::default();
         while !self.has_left() {
-            if !self.was_left_behind() {
-                self.gather(uplink).await;
-            } else if self.answered() == self.producer.log.last() {
+            if self.was_left_behind() && self.answered() == self.producer.log.last() {
                 return self.leave();
+            }
+            if !pace.is_retrying() {
+                self.gather(uplink, &pace).await;
             }
             // Read before the records are: a number that is appended meanwhile is not missing.
             let (answered, last) = (self.answered(), self.producer.log.last());
@@ -248,34 +209,42 @@ impl Pipeline {
                     let now = uplink.clock.now();
                     let losses =
                         NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
-                    self.deliver(uplink, Range::after(answered, records, last, &losses)).await;
+                    let range = Range::after(answered, records, last, &losses);
+                    self.deliver(uplink, range, &mut pace).await;
                 }
                 Err(error) => self.wait(uplink, error, BLOCKED_RECHECK, hurries).await,
             }
         }
     }
 
-    /// Waits for an event, and for those that come soon after it.
-    async fn gather(&self, uplink: &Uplink) {
+    /// Waits for an event, and for those that come soon after it or for its turn.
+    async fn gather(&self, uplink: &Uplink, pace: &Pace) {
         let appended = self.appended.listen();
-        if self.producer.log.last() == self.answered() {
+        if self.waiting() == 0 {
             appended.await;
         }
         let hurry = self.hurry.listen();
-        let waiting = self.producer.log.last() - self.answered();
         let hurried = self.hurried.load(Ordering::Relaxed) > self.answered();
-        if waiting < UsageRange::MAX_ITEMS as u64 && !hurried {
-            select(hurry, uplink.host.sleep(LINGER)).await;
+        // Nothing comes soon in a log that was left behind.
+        let waiting = if self.was_left_behind() { u64::MAX } else { self.waiting() };
+        let pause = pace.pause(self.mark(uplink), waiting);
+        if !hurried && !pause.is_zero() {
+            select(hurry, uplink.host.sleep(pause)).await;
         }
     }
 
-    /// Sends a range until it is answered for, however long that takes.
-    async fn deliver(&self, uplink: &Uplink, mut range: Range) {
-        let mut delays = RetryPolicy::UPLOAD.delays();
+    /// Sends a range, or waits where that fails. The next one is read anew: what has come meanwhile
+    /// goes along with it.
+    async fn deliver(&self, uplink: &Uplink, mut range: Range, pace: &mut Pace) {
         loop {
             let hurries = self.hurries();
+            pace.send(uplink.host.monotonic());
             let error = match uplink.reach.note(self.send(uplink, &range).await) {
-                Ok(result) => return self.absorb(uplink, &range, result),
+                Ok(result) => {
+                    let taken = range.last() - self.answered();
+                    self.absorb(uplink, &range, result);
+                    return pace.answered(self.mark(uplink), taken, self.waiting());
+                }
                 Err(error) => error,
             };
             if matches!(error.code(), Code::RequestTooLarge | Code::RequestInvalid) {
@@ -294,12 +263,8 @@ impl Pipeline {
             if error.code() == Code::EpochSuperseded {
                 return self.make_way(uplink, error);
             }
-            let delay = match error.is_retryable() {
-                true => full_jitter(&*uplink.host, delays.next().unwrap_or_default()),
-                false => BLOCKED_RECHECK,
-            };
-            let asked = error.retry_after().unwrap_or_default().min(LONGEST_WAIT);
-            self.wait(uplink, error, delay.max(asked), hurries).await;
+            let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
+            return self.wait(uplink, error, delay, hurries).await;
         }
     }
 
@@ -332,28 +297,11 @@ impl Pipeline {
             })
             .collect();
         self.keep_rejected(uplink, range, &rejected);
-        let mut delivered = 0;
-        {
+        let delivered = {
             let mut accounts = self.accounts();
-            for (number, outcome) in numbered() {
-                match outcome {
-                    Outcome::Counted => delivered += 1,
-                    Outcome::Rejected(_) => accounts.rejected += 1,
-                    Outcome::Lost(reason) => accounts.lost = accounts.lost + Losses::of(*reason),
-                }
-                if *outcome != Outcome::Counted {
-                    accounts.refused.insert(number, *outcome);
-                }
-            }
-            accounts.delivered += delivered;
-            while accounts.refused.len() > MAX_REMEMBERED
-                && let Some((number, _)) = accounts.refused.pop_first()
-            {
-                accounts.forgotten = number;
-            }
-            accounts.failure = None;
             self.answered.store(range.last(), Ordering::Release);
-        }
+            accounts.note(numbered().map(|(number, outcome)| (number, *outcome)))
+        };
         self.producer.trim(range.last());
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });
@@ -394,19 +342,7 @@ impl Pipeline {
     /// was found. What is still in the log is sent again; what is not is declared lost.
     fn go_back_to(&self, uplink: &Uplink, fence: u64, error: Error) {
         let mut accounts = self.accounts();
-        // What was answered for is open again, as what it was answered with.
-        let ours = fence.max(accounts.opened_after);
-        let mut counted = self.answered().saturating_sub(ours);
-        for outcome in accounts.refused.split_off(&(ours + 1)).into_values() {
-            counted = counted.saturating_sub(1);
-            match outcome {
-                Outcome::Counted => {}
-                Outcome::Rejected(_) => accounts.rejected = accounts.rejected.saturating_sub(1),
-                Outcome::Lost(reason) => accounts.lost = accounts.lost.without(Losses::of(reason)),
-            }
-        }
-        accounts.delivered = accounts.delivered.saturating_sub(counted);
-        accounts.opened_after = accounts.opened_after.min(fence);
+        accounts.reopen(fence, self.answered());
         self.answered.store(fence, Ordering::Release);
         drop(accounts);
         uplink.announcer.announce(Event::UsageWaiting { error });
@@ -430,6 +366,15 @@ impl Pipeline {
 
     fn was_left_behind(&self) -> bool {
         self.producer.epoch > 0
+    }
+
+    /// How many numbers are not answered for.
+    fn waiting(&self) -> u64 {
+        self.producer.log.last().saturating_sub(self.answered())
+    }
+
+    fn mark(&self, uplink: &Uplink) -> Mark {
+        Mark { at: uplink.host.monotonic(), last: self.producer.log.last() }
     }
 
     fn hurries(&self) -> u64 {

@@ -21,6 +21,8 @@
 //! | api_tokens | half its hash | `launch` | [`KeptCode`] |
 //! | idempotency_keys | a caller | hash of the key | [`Deed`] |
 //! | usage_tracking | `producer/…` | `fence` | [`Fence`] |
+//! | usage_tracking | `producer/…` | `leases` | how many it holds |
+//! | usage_tracking | `leases/…` | `lse_…` | a [`Lease`], until it is used or given back |
 //! | usage_tracking | `producer/…` | `ledger/` last number | [`LedgerPage`] |
 //! | usage_tracking | `producer/…` | `corrected/` number | [`Corrected`] |
 //! | usage_tracking | `event/…` | `event` | [`SingleEvent`] |
@@ -31,6 +33,7 @@
 //! | usage_tracking | `counters/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `forgiven/cus_…/sol_…` | action `/` period | a number |
 //! | usage_tracking | `spent/cus_…/sol_…` | action `/` period | a number |
+//! | usage_tracking | `leased/cus_…/sol_…` | action `/` period | a number: what of `spent` is leased |
 //! | usage_tracking | `reset/cus_…/sol_…` | action `/` period | a [`Reset`] |
 //!
 //! [`Account`]: crate::domain::account::Account
@@ -47,6 +50,7 @@
 //! [`FeedHead`]: crate::domain::feed::FeedHead
 //! [`FeedEntry`]: cloudnestle_marketplace::model::FeedEntry
 //! [`Fence`]: crate::domain::fence::Fence
+//! [`Lease`]: crate::domain::lease::Lease
 //! [`Corrected`]: crate::domain::correction::Corrected
 
 use std::collections::BTreeMap;
@@ -159,6 +163,10 @@ pub(crate) struct LedgerLine {
     /// What the event counts as, if it corrects another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// A moment of the windows it was charged in, if they are others than those it occurred in: those of
+    /// its lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_at: Option<Timestamp>,
 }
 
 impl LedgerLine {
@@ -189,7 +197,8 @@ impl SingleEvent {
     pub(crate) fn into_line(self) -> LedgerLine {
         let SingleEvent { event, late, difference, .. } = self;
         let result = EventResult { number: None, status: EventStatus::Accepted, code: None };
-        LedgerLine { result, event: Some(event), lost: None, late, difference }
+        let (lost, charged_at) = (None, None);
+        LedgerLine { result, event: Some(event), lost, late, difference, charged_at }
     }
 }
 
@@ -423,6 +432,26 @@ pub(crate) fn fence(principal: &Principal, producer: &str) -> Key {
     Key::new(Table::UsageTracking, format!("producer/{principal}/{producer}"), "fence")
 }
 
+/// How many leases a producer holds.
+pub(crate) fn leases_held(principal: &Principal, producer: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("producer/{principal}/{producer}"), "leases")
+}
+
+pub(crate) fn lease(principal: &Principal, producer: &str, id: &str) -> Key {
+    Key::new(Table::UsageTracking, format!("leases/{principal}/{producer}"), id)
+}
+
+/// Some of the leases a producer holds.
+pub(crate) fn leases(principal: &Principal, producer: &str, limit: usize) -> Query {
+    Query {
+        table: Table::UsageTracking,
+        partition: format!("leases/{principal}/{producer}"),
+        sort: "lse_".to_owned()..="lse_~".to_owned(),
+        limit,
+        descending: false,
+    }
+}
+
 /// The page whose last number is `last`.
 pub(crate) fn ledger_page(principal: &Principal, producer: &str, last: u64) -> Key {
     let partition = format!("producer/{principal}/{producer}");
@@ -550,6 +579,11 @@ pub(crate) fn counters(
 /// What was used of an action with a hard limit: added to in the commit that takes the event.
 pub(crate) fn spent(counter: &Counter) -> Key {
     count("spent", counter)
+}
+
+/// What of `spent` is leased, and no event has drawn yet.
+pub(crate) fn leased(counter: &Counter) -> Key {
+    count("leased", counter)
 }
 
 /// What resets took off a counter before a limit is compared with it. The counter itself tells what

@@ -10,6 +10,7 @@ mod idempotency;
 pub(crate) mod json;
 pub(crate) mod launches;
 pub(crate) mod layers;
+mod leases;
 pub(crate) mod limits;
 mod metrics;
 pub(crate) mod openapi;

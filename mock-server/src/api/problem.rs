@@ -46,6 +46,11 @@ impl Failure {
         Failure { fence: Some(fence), ..Failure::new(Code::SequenceGap, detail) }
     }
 
+    /// The producer's usage has not come as far as the caller says.
+    pub(crate) fn unsettled(fence: u64, detail: impl Into<String>) -> Failure {
+        Failure { fence: Some(fence), ..Failure::new(Code::LeaseUnsettled, detail) }
+    }
+
     /// What went wrong this time, or else in general.
     pub(crate) fn explanation(&self) -> &str {
         if self.detail.is_empty() { self.code.reason() } else { &self.detail }

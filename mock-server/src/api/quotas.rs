@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{Quota, Quotas, ResetQuota, Tier, Timestamp};
 use jiff::tz::TimeZone;
 
 use super::audit::Audit;
@@ -20,7 +20,7 @@ use crate::domain::quota::{Period, period, quota};
 use crate::domain::usage::Counter;
 use crate::facts::{self, Actor, AuditedDeed, Reset};
 use crate::market::Market;
-use crate::store::{Key, Transaction, transact};
+use crate::store::{StoreError, Transaction, transact};
 
 /// `GET /api/quotas/{customer_id}/{solution_id}`
 pub(crate) async fn read(
@@ -68,14 +68,21 @@ pub(crate) async fn reset(
             }
             let period = period(window, &zone, now).map_err(|_| Code::Internal)?;
             let counter = counter(&solution, customer_id, limited, &period);
-            let UsedOf { counted, forgiven } = used_of(&solution, limited, window, &counter);
-            let mut used: i64 = tx.get(&counted).await?.unwrap_or(0);
-            let (key, change) = match forgiven {
-                Some(forgiven) => {
+            let mut used: i64;
+            let (key, change) = match solution.is_hard(limited, window) {
+                true => {
+                    // What is leased may still be used, and stays charged.
+                    let spent = facts::spent(&counter);
+                    used = tx.get(&spent).await?.unwrap_or(0);
+                    used -= tx.get::<i64>(&facts::leased(&counter)).await?.unwrap_or(0);
+                    (spent, -used)
+                }
+                false => {
+                    let forgiven = facts::forgiven(&counter);
+                    used = tx.get(&facts::counter(&counter)).await?.unwrap_or(0);
                     used -= tx.get::<i64>(&forgiven).await?.unwrap_or(0);
                     (forgiven, used)
                 }
-                None => (counted, -used),
             };
             if used > 0 {
                 tx.add(&key, change)?;
@@ -112,30 +119,45 @@ pub(crate) async fn quotas_of(
     for allowance in solution.plan(tier).iter().flat_map(|plan| &plan.allowances) {
         let period = period(allowance.window, &zone, now).map_err(|_| Code::Internal)?;
         let counter = counter(solution, customer_id, &allowance.action, &period);
-        let UsedOf { counted, forgiven } =
-            used_of(solution, &allowance.action, allowance.window, &counter);
-        let mut used = tx.number(&counted).await?;
-        if let Some(forgiven) = forgiven {
-            used -= tx.number(&forgiven).await?;
-        }
-        quotas.push(quota(allowance, u64::try_from(used).unwrap_or(0), &period));
+        let is_hard = solution.is_hard(&allowance.action, allowance.window);
+        let Spent { spent, leased } = Spent::of(tx, is_hard, &counter).await?;
+        quotas.push(quota(allowance, spent, leased, &period));
     }
     Ok(quotas)
 }
 
-/// What a limit is compared with: what was counted, less what resets took off it. A reset takes from the
-/// counter itself where the limit is hard: what is spent there tells nothing else.
-struct UsedOf {
-    counted: Key,
-    forgiven: Option<Key>,
+/// What a limit is compared with, and what of that is leased.
+struct Spent {
+    spent: u64,
+    leased: u64,
 }
 
-fn used_of(solution: &Solution, action: &str, window: Window, counter: &Counter) -> UsedOf {
-    if solution.is_hard(action, window) {
-        return UsedOf { counted: facts::spent(counter), forgiven: None };
+impl Spent {
+    /// Where the limit is hard, of a counter that tells nothing else, so that a reset takes from it; where
+    /// it is soft, what was counted, less what resets took off it.
+    async fn of(
+        tx: &Transaction<'_>,
+        is_hard: bool,
+        counter: &Counter,
+    ) -> Result<Spent, StoreError> {
+        let as_count = |number: i64| u64::try_from(number).unwrap_or(0);
+        if !is_hard {
+            let counted = tx.number(&facts::counter(counter)).await?;
+            let forgiven = tx.number(&facts::forgiven(counter)).await?;
+            return Ok(Spent { spent: as_count(counted - forgiven), leased: 0 });
+        }
+        let (spent, leased) = (facts::spent(counter), facts::leased(counter));
+        let mut before = tx.number(&leased).await?;
+        loop {
+            let spent = tx.number(&spent).await?;
+            // Leases that come and go between two reads would be told as used, or not at all.
+            let after = tx.number(&leased).await?;
+            if after == before {
+                return Ok(Spent { spent: as_count(spent), leased: as_count(after) });
+            }
+            before = after;
+        }
     }
-    let (counted, forgiven) = (facts::counter(counter), Some(facts::forgiven(counter)));
-    UsedOf { counted, forgiven }
 }
 
 fn counter(solution: &Solution, customer_id: &str, action: &str, period: &Period) -> Counter {

@@ -21,8 +21,8 @@ use utoipa::ToSchema;
 use super::json::Json;
 use super::openapi::{self, Described, Shape};
 use super::{
-    context, encoding, launches, layers, limits, metrics, page, quotas, revocations, secret_keys,
-    sessions, tiers, tokens, usage, user_solutions, users, version,
+    context, encoding, launches, layers, leases, limits, metrics, page, quotas, revocations,
+    secret_keys, sessions, tiers, tokens, usage, user_solutions, users, version,
 };
 use crate::market::Market;
 
@@ -222,6 +222,18 @@ pub(crate) fn api() -> Vec<Route> {
             "May they do this, and if so note that they did it: checks and counts in one call. That they may not is a 200 with `allowed: false`.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" -H "Idempotency-Key: $(date +%s)" --json '{"token_id": "'$TOKEN_ID'", "action": "export"}'"#)
             .fails(&[Code::Forbidden, Code::NotFound, Code::ActionUnknown, Code::QuantityInvalid, Code::OccurredOutOfRange, Code::MetadataInvalid, Code::IdempotencyMismatch]),
+        post("/api/quotas/{customer_id}/{solution_id}/leases", &[SecretKey], leases::take,
+            "Sets a block of a customer's quota aside for a producer, which then allows and counts without asking. That there is too little left is a 200 without a lease.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"id": "lse_example", "producer": "prd_example", "token_id": "'$TOKEN_ID'", "action": "export", "least": 1, "wanted": 20}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound, Code::ActionUnknown, Code::EpochSuperseded, Code::LeasesTooMany, Code::IdempotencyMismatch]),
+        delete("/api/quotas/{customer_id}/{solution_id}/leases/{lease_id}", &[SecretKey], leases::give_back,
+            "Gives back what was not used of a lease, when the usage that it allowed has been reported.",
+            r#"-X DELETE -G -d producer=prd_example -d through=0 -H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY""#)
+            .fails(&[Code::Forbidden, Code::LeaseUnsettled]),
+        post("/api/producers/{producer_id}/end", &[SecretKey], leases::end,
+            "Nothing more comes of a producer whose log is delivered: gives back what was not used of all its leases.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_SECRET_KEY" --json '{"through": 0}'"#)
+            .fails(&[Code::LeaseUnsettled, Code::EpochSuperseded]),
         post("/api/reset-quota", &[AdminKey], quotas::reset,
             "Nothing is used of a customer's quotas any more, in the windows of now. The ledger stays as it is.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_ADMIN_KEY" --json '{"customer_id": "cus_ravi", "solution_id": "sol_faiss_search", "action": "export"}'"#)
@@ -356,6 +368,7 @@ mod tests {
         let ask = async |route: &Route, authorization: &str| {
             let path = route.path.replace("{customer_id}", CUSTOMER);
             let path = path.replace("{solution_id}", SOLUTION);
+            let path = path.replace("{lease_id}", "lse_a").replace("{producer_id}", "prd_a");
             let request = Request::builder().method(route.method).uri(path);
             let request = request.header("content-type", "application/json");
             let request = request.header("authorization", authorization).body(Body::from("{}"));

@@ -1,7 +1,7 @@
 //! The world a new database begins with: three solutions of different shape and a customer in every
 //! tier. The ids are fixed, so that documentation and tests can name them.
 
-use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, WhenOffline, Window};
 
 use super::account::{Account, Email};
 use super::catalogue::{Action, Allowance, Customer, Plan, Solution, Source, Subscription};
@@ -77,24 +77,36 @@ fn faiss_search() -> Solution {
             plan(Tier::Enterprise, &["search", "index", "private_index"], daily(None, None)),
         ],
         launch_url: Some("http://localhost:3000/launch".to_owned()),
+        upgrade_url: Some("https://faiss-search.example/plans".to_owned()),
         allowed_origins: vec!["http://localhost:3000".to_owned()],
     }
 }
 
-/// A monthly quota, and no plan for those who have not registered.
+/// A monthly quota that is soft and one that is hard unless nobody can be asked, and no plan for those
+/// who have not registered.
 fn invoice_ocr() -> Solution {
-    let pages = |limit| vec![allowance("page", limit, Window::Month)];
+    let monthly = |pages, translations| {
+        let translations = allowance("translation", translations, Window::Month);
+        vec![
+            allowance("page", pages, Window::Month),
+            Allowance { policy: QuotaPolicy::Hard, ..translations },
+        ]
+    };
     Solution {
         id: "sol_invoice_ocr".to_owned(),
         name: "Invoice OCR".to_owned(),
         time_zone: "Asia/Kolkata".to_owned(),
-        actions: vec![action("page", "page")],
+        actions: vec![
+            action("page", "page"),
+            Action { when_offline: WhenOffline::Overage, ..action("translation", "page") },
+        ],
         plans: vec![
-            plan(Tier::Registered, &["scan"], pages(Some(50))),
-            plan(Tier::Pro, &["scan", "export"], pages(Some(5_000))),
-            plan(Tier::Enterprise, &["scan", "export", "custom_fields"], pages(None)),
+            plan(Tier::Registered, &["scan"], monthly(Some(50), Some(20))),
+            plan(Tier::Pro, &["scan", "export"], monthly(Some(5_000), Some(1_000))),
+            plan(Tier::Enterprise, &["scan", "export", "custom_fields"], monthly(None, None)),
         ],
         launch_url: Some("http://localhost:3001/launch".to_owned()),
+        upgrade_url: None,
         allowed_origins: vec!["http://localhost:3001".to_owned()],
     }
 }
@@ -118,6 +130,7 @@ fn chat_notes() -> Solution {
             plan(Tier::Enterprise, &["notes", "search", "retention"], notes(None, None)),
         ],
         launch_url: Some("http://localhost:3002/launch".to_owned()),
+        upgrade_url: None,
         allowed_origins: vec!["http://localhost:3002".to_owned()],
     }
 }
@@ -141,7 +154,7 @@ fn account(customer: &Customer) -> Option<(Email, Account)> {
 }
 
 fn action(name: &str, unit: &str) -> Action {
-    Action { name: name.to_owned(), unit: unit.to_owned(), source: Source::Server }
+    Action { name: name.to_owned(), unit: unit.to_owned(), ..Action::default() }
 }
 
 fn plan(tier: Tier, entitlements: &[&str], allowances: Vec<Allowance>) -> Plan {

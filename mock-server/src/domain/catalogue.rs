@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{QuotaPolicy, Tier, Timestamp, WhenOffline, Window};
 use serde::{Deserialize, Serialize};
 
 use super::account::Email;
@@ -23,18 +23,24 @@ pub(crate) struct Solution {
     /// Where a customer's browser is sent when the customer opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch_url: Option<String>,
+    /// Where a customer gets a higher tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_url: Option<String>,
     /// Where its pages are: the origins from which its publishable key may be used.
     #[serde(default)]
     pub allowed_origins: Vec<String>,
 }
 
 /// Something that can be done with a solution, and the unit it is counted in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Action {
     pub name: String,
     pub unit: String,
     #[serde(default)]
     pub source: Source,
+    /// What becomes of it at the solution's backend when its quota can't be asked for.
+    #[serde(default)]
+    pub when_offline: WhenOffline,
 }
 
 /// Whose word is taken for it that an action was done.
@@ -192,7 +198,12 @@ mod tests {
             let allowance = Allowance { action, limit: Some(1), window: Window::Day, policy };
             Plan { tier, entitlements: Vec::new(), allowances: vec![allowance] }
         };
-        let action = |name: &str| Action { name: name.to_owned(), unit: "one".to_owned(), source };
+        let action = |name: &str| Action {
+            name: name.to_owned(),
+            unit: "one".to_owned(),
+            source,
+            ..Action::default()
+        };
         Solution {
             id: "sol_a".to_owned(),
             name: "A".to_owned(),

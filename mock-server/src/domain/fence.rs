@@ -12,6 +12,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Fence {
     pub epoch: u64,
     pub number: u64,
+    /// Nothing more comes of the producer, said its last owner.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What of a range is new, and the fence behind it.
@@ -27,7 +34,7 @@ pub(crate) struct Admission {
 pub(crate) enum Refusal {
     /// Numbers between the fence and the range are missing.
     Gap,
-    /// The producer belongs to a process with a higher epoch.
+    /// The producer belongs to a process with a higher epoch, or has ended.
     Superseded,
 }
 
@@ -44,7 +51,27 @@ impl Fence {
         let already = self.number.saturating_add(1).saturating_sub(first);
         let seen = usize::try_from(already).map_or(count, |already| already.min(count));
         let number = self.number.max(first.saturating_add(count as u64).saturating_sub(1));
-        Ok(Admission { seen, fence: Fence { epoch, number } })
+        if self.ended && number > self.number {
+            return Err(Refusal::Superseded);
+        }
+        Ok(Admission { seen, fence: Fence { epoch, number, ended: self.ended } })
+    }
+
+    /// Ends the producer, whose log has come to `through`. What was taken may be sent once more, and
+    /// nothing else: an owner who died between this and the removal of its log has a successor.
+    pub(crate) fn end(self, epoch: u64, through: u64) -> Result<Fence, Refusal> {
+        if epoch < self.epoch {
+            return Err(Refusal::Superseded);
+        }
+        if through > self.number {
+            return Err(Refusal::Gap);
+        }
+        Ok(Fence { epoch, number: self.number, ended: true })
+    }
+
+    /// Whether the process of `epoch` may take leases.
+    pub(crate) fn may_lease(self, epoch: u64) -> bool {
+        epoch >= self.epoch && !self.ended
     }
 }
 
@@ -69,12 +96,12 @@ mod tests {
     use super::*;
 
     fn admitted(seen: usize, epoch: u64, number: u64) -> Result<Admission, Refusal> {
-        Ok(Admission { seen, fence: Fence { epoch, number } })
+        Ok(Admission { seen, fence: Fence { epoch, number, ended: false } })
     }
 
     #[test]
     fn the_table_of_decisions() {
-        let fence = Fence { epoch: 2, number: 10 };
+        let fence = Fence { epoch: 2, number: 10, ended: false };
         for (epoch, first, count, expected, story) in [
             (2, 11, 5, admitted(0, 2, 15), "what follows is new"),
             (2, 6, 5, admitted(5, 2, 10), "what was sent before is old"),
@@ -104,6 +131,22 @@ mod tests {
         assert_eq!(unknown.admit(0, 1, 3), admitted(0, 0, 3));
         assert_eq!(unknown.admit(7, 1, 1), admitted(0, 7, 1));
         assert_eq!(unknown.admit(0, 2, 1), Err(Refusal::Gap));
+    }
+
+    #[test]
+    fn of_a_producer_that_has_ended_nothing_new_is_taken() {
+        let fence = Fence { epoch: 2, number: 10, ended: false };
+        assert_eq!(fence.end(1, 10), Err(Refusal::Superseded));
+        assert_eq!(fence.end(2, 11), Err(Refusal::Gap), "something is on its way");
+        assert!(fence.may_lease(2) && !fence.may_lease(1));
+        let ended = fence.end(2, 10).expect("the log is here");
+        assert_eq!(ended.end(3, 10).map(|it| it.epoch), Ok(3), "said again by who takes over");
+        assert!(!ended.may_lease(2) && !ended.may_lease(3));
+        for epoch in [2, 3] {
+            assert_eq!(ended.admit(epoch, 11, 1), Err(Refusal::Superseded));
+            let again = ended.admit(epoch, 9, 2).expect("known");
+            assert_eq!((again.seen, again.fence.ended), (2, true));
+        }
     }
 
     #[test]

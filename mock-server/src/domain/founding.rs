@@ -17,6 +17,8 @@ pub(crate) struct Founding {
     pub subscriptions: Vec<Subscription>,
 }
 
+/// The longest URL that is handed on to customers: what every browser takes.
+const MAX_URL_BYTES: usize = 2_000;
 /// The most of each. The lists of solutions and customers are kept in one item.
 const MAX_ENTRIES: usize = 2_000;
 /// The most subscriptions.
@@ -74,6 +76,11 @@ fn flaw_of_solution(solution: &Solution) -> Option<String> {
     if !solution.launch_url.iter().all(|url| after_scheme(url).is_some()) {
         return Some(format!("{id}: launch_url begins with http(s)://"));
     }
+    if !solution.upgrade_url.iter().all(|url| is_upgrade_url(url)) {
+        return Some(format!(
+            "{id}: upgrade_url is https://…, or http:// on this machine, of at most {MAX_URL_BYTES} bytes"
+        ));
+    }
     if let Some(origin) = solution.allowed_origins.iter().find(|origin| !is_origin(origin)) {
         return Some(format!(
             "{id}: an origin is http(s)://host[:port], no slash at the end, not {origin:?}"
@@ -84,6 +91,19 @@ fn flaw_of_solution(solution: &Solution) -> Option<String> {
 
 fn after_scheme(url: &str) -> Option<&str> {
     url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))
+}
+
+/// A page that customers are sent to: it must be what the solution meant when it arrives.
+fn is_upgrade_url(text: &str) -> bool {
+    let host = |rest: &str| rest.split(['/', '?', '#', ':']).next().unwrap_or_default().to_owned();
+    let is_sound = text.len() <= MAX_URL_BYTES
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>'));
+    let leads_there = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => !host(rest).is_empty() && !host(rest).contains('@'),
+        (_, Some(rest)) => matches!(host(rest).as_str(), "localhost" | "127.0.0.1"),
+        _ => false,
+    };
+    is_sound && leads_there
 }
 
 /// As browsers spell it: with a path, or only a slash, it would never be equal to any.

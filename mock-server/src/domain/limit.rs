@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::calendar::OutsideCalendar;
 use super::catalogue::Solution;
-use super::quota::period;
+use super::quota::{Period, period};
 use super::usage::Counter;
 
 /// A counter that is kept under a limit.
@@ -17,12 +17,19 @@ pub(crate) struct Limit {
     pub counter: Counter,
     /// What the counter must not exceed; `None` is without limit.
     pub most: Option<u64>,
+    /// When the window ends that it counts.
+    pub ends_at: Timestamp,
 }
 
 impl Limit {
     /// Whether `amount` more of it may be used when `used` is. Giving back is always allowed.
     pub(crate) fn allows(&self, used: i64, amount: i64) -> bool {
         amount <= 0 || self.most.is_none_or(|most| used.saturating_add(amount) <= as_count(most))
+    }
+
+    /// How much more of it may be used when `used` is; `None` is without limit.
+    pub(crate) fn left(&self, used: i64) -> Option<u64> {
+        self.most.map(|most| u64::try_from(as_count(most).saturating_sub(used)).unwrap_or(0))
     }
 
     /// The highest number the counter may reach.
@@ -57,13 +64,14 @@ pub(crate) fn limits(
                 .filter(|own| own.policy == QuotaPolicy::Hard)
                 .find_map(|own| own.limit),
         };
+        let Period { name, ends_at } = period(window, zone, occurred_at)?;
         let counter = Counter {
             customer_id: customer_id.to_owned(),
             solution_id: solution.id.clone(),
             action: action.to_owned(),
-            period: period(window, zone, occurred_at)?.name,
+            period: name,
         };
-        Ok(Limit { counter, most })
+        Ok(Limit { counter, most, ends_at })
     };
     solution.hard_windows(action).map(limit).collect()
 }
@@ -95,6 +103,7 @@ mod tests {
                 name: "export".to_owned(),
                 unit: "file".to_owned(),
                 source: Source::Server,
+                ..Action::default()
             }],
             plans: vec![
                 plan(
@@ -136,10 +145,11 @@ mod tests {
             action: "export".to_owned(),
             period: "day/2026-11-22".to_owned(),
         };
-        let mut limit = Limit { counter, most: Some(5) };
+        let mut limit = Limit { counter, most: Some(5), ends_at: Timestamp::from_secs(0) };
         assert!(limit.allows(4, 1));
         assert!(!limit.allows(5, 1));
         assert!(!limit.allows(4, 2));
+        assert_eq!((limit.left(4), limit.left(9)), (Some(1), Some(0)));
         assert!(limit.allows(9, -3), "after a downgrade, too, something can be given back");
         limit.most = Some(u64::MAX);
         assert!(limit.allows(i64::MAX - 1, 1));

@@ -15,6 +15,7 @@ pub(crate) mod founding;
 pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod launch;
+pub(crate) mod lease;
 pub(crate) mod limit;
 pub(crate) mod password;
 pub(crate) mod quota;

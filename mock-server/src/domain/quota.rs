@@ -34,14 +34,15 @@ pub(crate) fn period(
     Ok(Period { name, ends_at })
 }
 
-/// What a customer sees of an allowance of which `used` is used in `period`.
-pub(crate) fn quota(allowance: &Allowance, used: u64, period: &Period) -> Quota {
+/// What a customer sees of an allowance of which `spent` is used or leased in `period`, and `leased` of
+/// that is leased.
+pub(crate) fn quota(allowance: &Allowance, spent: u64, leased: u64, period: &Period) -> Quota {
     Quota {
         action: allowance.action.clone(),
         limit: allowance.limit,
-        used,
-        leased: 0,
-        remaining: allowance.limit.map(|limit| limit.saturating_sub(used)),
+        used: spent.saturating_sub(leased),
+        leased,
+        remaining: allowance.limit.map(|limit| limit.saturating_sub(spent)),
         window: allowance.window,
         resets_at: period.ends_at,
         policy: allowance.policy,
@@ -147,9 +148,11 @@ mod tests {
             window: Window::Day,
             policy: QuotaPolicy::Soft,
         };
-        assert_eq!(quota(&allowance, 40, &today).remaining, Some(60));
-        assert_eq!(quota(&allowance, 140, &today).remaining, Some(0));
+        assert_eq!(quota(&allowance, 40, 0, &today).remaining, Some(60));
+        assert_eq!(quota(&allowance, 140, 0, &today).remaining, Some(0));
+        let leased = quota(&allowance, 40, 30, &today);
+        assert_eq!((leased.used, leased.leased, leased.remaining), (10, 30, Some(60)));
         allowance.limit = None;
-        assert_eq!(quota(&allowance, 140, &today).remaining, None);
+        assert_eq!(quota(&allowance, 140, 0, &today).remaining, None);
     }
 }

@@ -21,7 +21,7 @@ const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// How far an event may lie outside its token's life. The client's clock is corrected by the
 /// `Date` of our answers, which counts whole seconds and travels for a while; a minute is what JWT
 /// libraries commonly grant (RFC 7519, 4.1.4: "no more than a few minutes").
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// How long after a token was revoked its user may have been let in in good faith: in an outage the
 /// SDK believes what it knows for 5 minutes, and clocks differ. What was done then is billed.
@@ -196,6 +196,7 @@ mod tests {
                     name: name.to_owned(),
                     unit: "request".to_owned(),
                     source,
+                    ..Action::default()
                 })
                 .into(),
             plans: vec![Plan { tier: Tier::Pro, entitlements: vec![], allowances: vec![] }],

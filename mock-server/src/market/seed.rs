@@ -1,6 +1,6 @@
 //! A world of one's own, from a YAML file: solutions, customers and who has subscribed to what.
 
-use cloudnestle_marketplace::model::{QuotaPolicy, Secret, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{QuotaPolicy, Secret, Tier, Timestamp, WhenOffline, Window};
 use serde::Deserialize;
 
 use crate::domain::account::{Account, Email};
@@ -29,6 +29,7 @@ struct SeedSolution {
     #[serde(default = "india")]
     time_zone: String,
     launch_url: Option<String>,
+    upgrade_url: Option<String>,
     #[serde(default)]
     allowed_origins: Vec<String>,
     actions: Vec<SeedAction>,
@@ -42,6 +43,8 @@ struct SeedAction {
     unit: String,
     #[serde(default)]
     source: Source,
+    #[serde(default, with = "KnownWhenOffline")]
+    when_offline: WhenOffline,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +112,13 @@ enum KnownWindow {
 enum KnownPolicy {
     Soft,
     Hard,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "WhenOffline", rename_all = "snake_case")]
+enum KnownWhenOffline {
+    Deny,
+    Overage,
 }
 
 /// As quotas and invoices have it unless a solution says otherwise.
@@ -191,7 +201,12 @@ fn hash(id: &str, password: &Secret, salt: [u8; 16]) -> Result<PasswordHash, Str
 }
 
 fn solution(seed: SeedSolution) -> Solution {
-    let action = |it: SeedAction| Action { name: it.name, unit: it.unit, source: it.source };
+    let action = |it: SeedAction| Action {
+        name: it.name,
+        unit: it.unit,
+        source: it.source,
+        when_offline: it.when_offline,
+    };
     let allowance = |it: SeedAllowance| Allowance {
         action: it.action,
         limit: it.limit,
@@ -210,6 +225,7 @@ fn solution(seed: SeedSolution) -> Solution {
         actions: seed.actions.into_iter().map(action).collect(),
         plans: seed.plans.into_iter().map(plan).collect(),
         launch_url: seed.launch_url,
+        upgrade_url: seed.upgrade_url,
         allowed_origins: seed.allowed_origins,
     }
 }

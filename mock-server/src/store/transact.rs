@@ -188,6 +188,15 @@ impl<'s> Transaction<'s> {
         Ok(())
     }
 
+    /// Adds to a counter beyond whatever bound other additions of this transaction have: what they must
+    /// stay within moves along. For what is more than 0.
+    pub fn add_beyond(&mut self, key: &Key, amount: i64) -> Result<(), StoreError> {
+        if let Some(Pending::Add { within, .. }) = self.writes.get_mut(key) {
+            *within = *within.start()..=within.end().saturating_add(amount);
+        }
+        self.add(key, amount)
+    }
+
     /// How many more items the commit has room for.
     pub fn room(&self) -> usize {
         let only_seen = self.seen.keys().filter(|key| !self.writes.contains_key(key)).count();

@@ -15,6 +15,7 @@ mod faults;
 mod history;
 mod idempotency;
 mod launches;
+mod leases;
 mod limits;
 mod metrics;
 mod page;

@@ -131,6 +131,7 @@ catalogue! {
     SequenceGap = "sequence_gap", 409, final, "Numbers are missing between what the marketplace has and what was sent.", "Send from the fence on, and declare what is lost.";
     EpochSuperseded = "epoch_superseded", 409, final, "Another process has taken this producer over.", "Stop sending for this producer; its new owner does.";
     LeaseUnsettled = "lease_unsettled", 409, retry, "Usage that the lease allowed has not been reported yet.", "Deliver the producer's log first, then give the lease back.";
+    LeasesTooMany = "leases_too_many", 422, final, "The producer holds as many leases as the marketplace keeps for one.", "Give back leases that are not in use any more.";
     IdempotencyMismatch = "idempotency_mismatch", 422, final, "This idempotency key was used with another body.", "Use a new key for a new event.";
     SpoolFull = "spool_full", 0, retry, "The spool or the disk is full, so the event was not taken.", "Check that the marketplace can be reached and the disk has room; `SpoolLimits` says how much may wait.";
     UsageLost = "usage_lost", 0, final, "The event was lost before the marketplace had it.", "`stats` says how many events were lost and why; the marketplace is told, too.";

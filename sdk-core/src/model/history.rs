@@ -80,6 +80,9 @@ pub struct CountedEvent {
     /// The day it occurred in had ended when it arrived.
     #[serde(default, skip_serializing_if = "is_false")]
     pub late: bool,
+    /// It was allowed while the marketplace could not be reached, and counts beyond the limit, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overage: bool,
     /// What amendments and voids have left of its quantity; absent if it was never put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<u64>,

@@ -15,6 +15,8 @@ use crate::api::version::VERSIONS;
 const PATH_PARAMETERS: &[(&str, &str, &str)] = &[
     ("customer_id", "The customer, `cus_…`.", "cus_ravi"),
     ("solution_id", "The solution, `sol_…`.", "sol_faiss_search"),
+    ("lease_id", "The lease, `lse_…`.", "lse_example"),
+    ("producer_id", "The producer, `prd_…`.", "prd_example"),
 ];
 
 /// What an answer hands to the next call: `(operation, next operation, field of its body, value)`.

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{EventRef, EventStatus, Tier, Timestamp, UsageEvent};
+use cloudnestle_marketplace::model::{
+    EventRef, EventStatus, Tier, Timestamp, UsageEvent, WhenOffline,
+};
 use jiff::tz::TimeZone;
 
+use super::draw::{Drawn, draw};
 use super::pardon::{Pardon, Pardoned, by_period};
 use crate::api::problem::Failure;
 use crate::domain::calendar::day_began;
@@ -25,12 +28,24 @@ pub(super) struct Verdict {
     pub code: Option<Code>,
     /// What a correction counts as.
     pub difference: Option<Difference>,
+    /// As that of a [`LedgerLine`].
+    pub charged_at: Option<Timestamp>,
 }
 
 /// An event that a correction names, and when it came.
 struct Original {
     event: UsageEvent,
     received_at: Timestamp,
+    /// As that of a [`LedgerLine`].
+    charged_at: Option<Timestamp>,
+}
+
+/// A place in what is counted under limits: which windows, and whether they may be full.
+struct Charge<'p> {
+    at: Timestamp,
+    /// What a correction counts where resets have forgiven some of it.
+    pardoned: &'p [Pardoned],
+    is_beyond: bool,
 }
 
 /// What of the event's own producer is judged, and not yet in the store.
@@ -98,7 +113,7 @@ impl<'a> Admission<'a> {
             match tx.get::<IdempotencyRecord>(key).await? {
                 None => {}
                 Some(before) if before.fingerprint == deed_fingerprint(event) => {
-                    return Ok(verdict(EventStatus::Duplicate, None));
+                    return Ok(verdict(EventStatus::Duplicate));
                 }
                 Some(_) => return Ok(rejected(Code::IdempotencyMismatch)),
             }
@@ -118,28 +133,48 @@ impl<'a> Admission<'a> {
                     Ok(corrected) => corrected,
                     Err(code) => return Ok(rejected(code)),
                 };
-                let received_at = original.map_or(now, |original| original.received_at);
-                let pardon = Pardon { before: before.as_ref(), after: &after, difference };
+                let (received_at, charged_at) =
+                    original.map_or((now, None), |it| (it.received_at, it.charged_at));
+                let charged_at = charged_at.unwrap_or(difference.occurred_at);
+                let pardon =
+                    Pardon { before: before.as_ref(), after: &after, difference, charged_at };
                 let pardoned = pardon.of(tx, self.rules, event, received_at).await?;
-                Some((key, after, difference, pardoned))
+                Some((key, after, difference, charged_at, pardoned))
             }
         };
-        let difference = correction.as_ref().map(|(_, _, difference, _)| *difference);
+        let difference = correction.as_ref().map(|(_, _, difference, ..)| *difference);
         let pardoned = correction.as_ref().map(|(.., pardoned)| pardoned.as_slice());
         let pardoned = pardoned.unwrap_or_default();
-        if !self.spend(tx, Effect::of(event, difference), pardoned).await? {
-            return Ok(rejected(Code::QuotaExceeded));
+        let drawn = match (earlier, &correction) {
+            (Some(Earlier { producer, .. }), None) => draw(tx, self.rules, producer, event).await?,
+            _ => None,
+        };
+        if let Some(Drawn { spent, .. }) = &drawn {
+            self.spent_beside(spent, event.quantity as i64);
+        } else {
+            let corrected_at = correction.as_ref().map(|(_, _, _, charged_at, _)| *charged_at);
+            let when_offline = solution.action(&event.action).map(|action| action.when_offline);
+            let is_beyond = event.overage && when_offline == Some(WhenOffline::Overage);
+            let charge = Charge {
+                at: corrected_at.unwrap_or(event.occurred_at),
+                pardoned,
+                is_beyond: is_beyond && correction.is_none(),
+            };
+            if !self.spend(tx, Effect::of(event, difference), charge).await? {
+                return Ok(rejected(Code::QuotaExceeded));
+            }
         }
         for it in pardoned.iter().filter(|it| !it.is_hard) {
             tx.add(&facts::forgiven(&it.counter), it.whole - it.counts)?;
         }
-        if let Some((key, after, _, pardoned)) = correction {
+        if let Some((key, after, .., pardoned)) = correction {
             tx.put(&key, &after.forgiven(by_period(pardoned)))?;
         }
         if let Some(key) = &named {
             tx.put(key, &IdempotencyRecord { fingerprint: deed_fingerprint(event) })?;
         }
-        Ok(verdict(EventStatus::Accepted, difference))
+        let charged_at = drawn.and_then(|drawn| drawn.charged_at);
+        Ok(Verdict { difference, charged_at, ..verdict(EventStatus::Accepted) })
     }
 
     /// The event that a correction names, if it counted.
@@ -158,6 +193,7 @@ impl<'a> Admission<'a> {
                 return Ok(kept.map(|SingleEvent { event, received_at, .. }| Original {
                     event,
                     received_at,
+                    charged_at: None,
                 }));
             }
             EventRef::Numbered { producer, number } => (producer, *number),
@@ -166,21 +202,23 @@ impl<'a> Admission<'a> {
             line.result.number == Some(number) && line.result.status == EventStatus::Accepted
         };
         let own = earlier.filter(|earlier| earlier.producer == producer);
+        let original = |line: &LedgerLine, received_at| {
+            let (event, charged_at) = (line.event.clone(), line.charged_at);
+            event.map(|event| Original { event, received_at, charged_at })
+        };
         if let Some(line) = own.and_then(|earlier| earlier.lines.iter().find(counted)) {
-            let received_at = self.rules.now;
-            return Ok(line.event.clone().map(|event| Original { event, received_at }));
+            return Ok(original(line, self.rules.now));
         }
         // The ledger only grows, so what it says needs to be no condition of the commit.
         let pages = tx.query::<LedgerPage>(facts::ledger_page_with(principal, producer, number));
         let Some((_, LedgerPage { received_at, lines })) = pages.await?.into_iter().next() else {
             return Ok(None);
         };
-        let line = lines.iter().find(counted).cloned();
-        Ok(line.and_then(|line| line.event).map(|event| Original { event, received_at }))
+        Ok(lines.iter().find(counted).and_then(|line| original(line, received_at)))
     }
 
     /// Takes what is used from each of the hard quotas it comes under, or nothing if one has too
-    /// little left. `pardoned` is what a correction counts where resets have forgiven some of it.
+    /// little left and must not be exceeded.
     ///
     /// What is left is read without a condition, because the addition has one: if others were faster
     /// and the limit would be exceeded, the commit is refused and the attempt made again.
@@ -188,16 +226,17 @@ impl<'a> Admission<'a> {
         &mut self,
         tx: &mut Transaction<'_>,
         effect: Effect<'a>,
-        pardoned: &[Pardoned],
+        charge: Charge<'_>,
     ) -> Result<bool, Failure> {
         let Rules { solution, zone, .. } = self.rules;
-        let Effect { customer_id, action, amount, occurred_at } = effect;
+        let Effect { customer_id, action, amount, .. } = effect;
+        let Charge { at, pardoned, is_beyond } = charge;
         if solution.hard_windows(action).next().is_none() {
             return Ok(true);
         }
         let tier = self.tier(tx, customer_id).await?;
-        let limits = limits(solution, tier, customer_id, action, occurred_at, zone)
-            .map_err(|_| Code::Internal)?;
+        let limits =
+            limits(solution, tier, customer_id, action, at, zone).map_err(|_| Code::Internal)?;
         let amount_of = |counter: &Counter| {
             pardoned.iter().find(|it| it.counter == *counter).map_or(amount, |it| it.counts)
         };
@@ -207,24 +246,37 @@ impl<'a> Admission<'a> {
                 None => tx.number(&facts::spent(&limit.counter)).await?,
             };
             self.spent.insert(limit.counter.clone(), used);
-            if !limit.allows(used, amount_of(&limit.counter)) {
+            if !is_beyond && !limit.allows(used, amount_of(&limit.counter)) {
                 return Ok(false);
             }
         }
         for limit in limits {
             let (key, ceiling) = (facts::spent(&limit.counter), limit.ceiling());
-            let amount = amount_of(&limit.counter);
+            let mut amount = amount_of(&limit.counter);
+            // No more is given back than was used, should clocks disagree about what came before a reset.
+            let leased = match amount < 0 {
+                true => tx.number(&facts::leased(&limit.counter)).await?,
+                false => 0,
+            };
             let spent = self.spent.entry(limit.counter).or_default();
-            // None goes below zero, should clocks disagree about what came before a reset.
-            let amount = amount.max(-*spent);
+            amount = amount.max((leased - *spent).min(0));
             match amount {
                 0 => {}
+                1.. if is_beyond => tx.add_beyond(&key, amount)?,
                 1.. => tx.add_within(&key, amount, i64::MIN..=ceiling)?,
                 _ => tx.add_within(&key, amount, 0..=i64::MAX)?,
             }
             *spent += amount;
         }
         Ok(true)
+    }
+
+    /// Takes note of what was added to counters by others than [`spend`](Self::spend).
+    fn spent_beside(&mut self, counters: &[Counter], amount: i64) {
+        for counter in counters {
+            // What is not known yet is read with what this attempt has added.
+            self.spent.entry(counter.clone()).and_modify(|spent| *spent += amount);
+        }
     }
 
     /// The tier the customer has; `None` for who has not subscribed.
@@ -243,12 +295,12 @@ impl<'a> Admission<'a> {
     }
 }
 
-fn verdict(status: EventStatus, difference: Option<Difference>) -> Verdict {
-    Verdict { status, code: None, difference }
+fn verdict(status: EventStatus) -> Verdict {
+    Verdict { status, code: None, difference: None, charged_at: None }
 }
 
 fn rejected(code: Code) -> Verdict {
-    Verdict { code: Some(code), ..verdict(EventStatus::Rejected, None) }
+    Verdict { code: Some(code), ..verdict(EventStatus::Rejected) }
 }
 
 /// The tokens that events name, as far as they were ever issued. Tokens do not change and a family

@@ -180,6 +180,7 @@ impl Told {
             occurred_at: event.occurred_at,
             received_at: events.page.received_at,
             late: line.late,
+            overage: event.overage,
             left: None,
             amends: event.amends.map(|event| *event),
             voids: event.voids.map(|event| *event),

@@ -3,8 +3,8 @@
 //! One commit: the fence, the range as pages of the ledger, the callers' idempotency keys, what it
 //! takes of hard quotas, what it adds to the counters, and its index by customer. So a range that is
 //! sent again, because its answer was lost or because it was cut differently, finds its fence and
-//! counts nothing twice. For the same reason a range that takes of more hard quotas than a commit has
-//! room for is taken in parts.
+//! counts nothing twice. For the same reason a range that takes of more hard quotas and leases than a
+//! commit has room for is taken in parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +29,10 @@ const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
 const MAX_KEYS: usize = UsageRange::MAX_KEYS;
 /// Room for what surrounds the lines of a page.
 const PAGE_BYTES: usize = MAX_ITEM_BYTES - 1_000;
-/// How many hard quotas and corrections one commit takes. A body has a megabyte and so at most four
-/// pages; with them, the fence and the idempotency keys that leaves 45 of a commit's 100 writes, of
-/// which notes of what there is no room to count take at least a few.
-const MAX_LIMITS: usize = 40;
+/// How many idempotency keys, hard quotas, leases and corrections one commit takes, of its 100 writes. A
+/// body has a megabyte and so at most four pages; beside them there is the fence, the number of leases
+/// that are held, and at least a few notes of what there is no room to count.
+const MAX_BESIDE: usize = 90;
 
 /// Takes what is new of a range. What is not new is answered as it was the first time, except that
 /// what was counted is a duplicate: a client that lost the answer still learns what was rejected.
@@ -57,12 +57,12 @@ pub(super) async fn take(
     Ok(taken)
 }
 
-/// How many of the entries one commit can take: all, unless they take of many hard quotas or are
-/// corrections, each of which has an item of its own.
+/// How many of the entries one commit can take: all, unless they take of many hard quotas or leases, or
+/// are corrections, each of which has an item of its own.
 fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
     let Rules { solution, zone, .. } = rules;
-    let mut counters = BTreeSet::new();
-    let mut corrections = 0;
+    let (mut counters, mut leases, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut of_leases, mut corrections) = (0, 0);
     for (place, entry) in entries.iter().enumerate() {
         let Entry::Event { event, .. } = entry else { continue };
         if event.amends.is_some() || event.voids.is_some() {
@@ -71,13 +71,18 @@ fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
             let limited = solution.limited().filter(|(action, _)| *action == event.action);
             corrections += 1 + 2 * limited.count();
         }
+        keys.extend(&event.idempotency_key);
+        if event.lease.as_ref().is_some_and(|lease| leases.insert(lease)) {
+            // Beside the quotas of now, which it comes under if the lease does not pay for it.
+            of_leases += 1 + solution.hard_windows(&event.action).count();
+        }
         for window in solution.hard_windows(&event.action) {
             // What lies outside of the calendar is rejected and takes of nothing.
             if let Ok(period) = period(window, zone, event.occurred_at) {
                 counters.insert((&event.customer_id, &event.action, period.name));
             }
         }
-        if counters.len() + corrections > MAX_LIMITS {
+        if keys.len() + counters.len() + of_leases + corrections > MAX_BESIDE {
             return Ok(place);
         }
     }
@@ -163,7 +168,7 @@ fn check(range: &UsageRange) -> Result<(), Failure> {
 }
 
 fn refused(refusal: Refusal, fence: Fence) -> Failure {
-    let Fence { epoch, number } = fence;
+    let Fence { epoch, number, .. } = fence;
     match refusal {
         Refusal::Gap => {
             let next = number.saturating_add(1);
@@ -172,8 +177,7 @@ fn refused(refusal: Refusal, fence: Fence) -> Failure {
             Failure::gap(number, detail)
         }
         Refusal::Superseded => {
-            let detail = format!("The producer is at epoch {epoch}.");
-            Failure::new(Code::EpochSuperseded, detail)
+            Failure::new(Code::EpochSuperseded, format!("The producer is at epoch {epoch}."))
         }
     }
 }
@@ -222,11 +226,12 @@ async fn judge_all(
                 lost: Some(*reason),
                 late: false,
                 difference: None,
+                charged_at: None,
             },
             Entry::Event { event, .. } => {
                 let earlier = Earlier { producer, lines: &lines };
                 let verdict = admission.admit(tx, event, Some(earlier)).await?;
-                let Verdict { status, code, difference } = verdict;
+                let Verdict { status, code, difference, charged_at } = verdict;
                 let is_kept = event.malformed().is_none();
                 LedgerLine {
                     result: EventResult { number, status, code },
@@ -234,6 +239,7 @@ async fn judge_all(
                     lost: None,
                     late: admission.is_late(event),
                     difference,
+                    charged_at,
                 }
             }
         });

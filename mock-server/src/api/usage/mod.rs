@@ -2,6 +2,7 @@
 
 mod admission;
 mod consume;
+mod draw;
 pub(crate) mod events;
 pub(crate) mod history;
 mod index;

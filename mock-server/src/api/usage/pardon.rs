@@ -21,6 +21,9 @@ pub(super) struct Pardon<'a> {
     pub before: Option<&'a Corrected>,
     pub after: &'a Corrected,
     pub difference: Difference,
+    /// A moment of the windows in which hard quotas have charged the original: those in which it
+    /// occurred, unless a lease paid for it.
+    pub charged_at: Timestamp,
 }
 
 /// A quota of which a reset has forgiven some of the event that is corrected.
@@ -50,7 +53,9 @@ impl Pardon<'_> {
         let before = after.saturating_add_signed(-whole);
         let mut pardoned = Vec::new();
         for (action, window) in solution.limited().filter(|(action, _)| *action == event.action) {
-            let period = period(window, zone, occurred_at).map_err(|_| Code::Internal)?.name;
+            let is_hard = solution.is_hard(action, window);
+            let at = if is_hard { self.charged_at } else { occurred_at };
+            let period = period(window, zone, at).map_err(|_| Code::Internal)?.name;
             let known = match self.before {
                 Some(Corrected::Forgiven { by_period, .. }) => by_period.get(&period).copied(),
                 _ => None,
@@ -67,7 +72,6 @@ impl Pardon<'_> {
             }
             let forgiven = Forgiven::by(at, before, known);
             let counts = forgiven.change(before, after);
-            let is_hard = solution.is_hard(action, window);
             pardoned.push(Pardoned { counter, is_hard, whole, counts, forgiven });
         }
         Ok(pardoned)

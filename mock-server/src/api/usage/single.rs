@@ -42,7 +42,7 @@ pub(super) async fn take(
         }
         let rules = Rules { principal, solution, zone: &zone, now };
         let mut admission = Admission::of(tx, rules, std::iter::once(event)).await?;
-        let Verdict { status, code, difference } = admission.admit(tx, event, None).await?;
+        let Verdict { status, code, difference, .. } = admission.admit(tx, event, None).await?;
         if status != EventStatus::Accepted {
             return Ok(taken(status, code));
         }

@@ -257,6 +257,7 @@ fn page_of_many(now: Timestamp) -> LedgerPage {
         lost: None,
         late: false,
         difference: None,
+        charged_at: None,
     };
     LedgerPage { received_at: now, lines: (1..=250).map(line).collect() }
 }

@@ -39,17 +39,17 @@ async fn stall(store: Arc<dyn Store>, customers: usize) -> Arc<Market> {
         id: RACE.to_owned(),
         name: "Race".to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
-        launch_url: None,
-        allowed_origins: Vec::new(),
         actions: vec![Action {
             name: "export".to_owned(),
             unit: "file".to_owned(),
             source: Source::Server,
+            ..Action::default()
         }],
         plans: vec![
             plan(Tier::Registered, registered),
             plan(Tier::Pro, vec![hard(PRO_DAILY, Window::Day)]),
         ],
+        ..Solution::default()
     };
     assert_eq!(solution.flaw(), None);
     put(&market, &facts::solution(RACE), &solution).await;
@@ -292,9 +292,9 @@ async fn nor_do_they_get_more_while_the_tier_changes() {
     sixty_four(Arc::new(file), true).await;
 }
 
-/// Two exports of each of sixty customers, whose limits are more than a commit has room for.
+/// Two exports of each of a hundred customers, whose limits are more than a commit has room for.
 fn many_customers(at: Timestamp) -> TrackUsage {
-    let events = (0..120).map(|n| event(format!("evt_{n}"), n / 2, 1 + (n % 2) as i64 * 199, at));
+    let events = (0..200).map(|n| event(format!("evt_{n}"), n / 2, 1 + (n % 2) as i64 * 199, at));
     numbered("prd_a".to_owned(), 1, events.collect())
 }
 
@@ -304,7 +304,7 @@ async fn a_range_of_more_limits_than_a_commit_takes_counts_once_wherever_the_pro
         let mut survived = false;
         for commits in 1.. {
             let store = Arc::new(Memory::new());
-            let usage = many_customers(stall(store.clone(), 60).await.world.now());
+            let usage = many_customers(stall(store.clone(), 100).await.world.now());
             let commits_left = AtomicUsize::new(commits);
             let dying = Dying { store: store.clone(), commits_left, last_one_happens };
             let dying = market(Arc::new(dying)).await;
@@ -314,9 +314,9 @@ async fn a_range_of_more_limits_than_a_commit_takes_counts_once_wherever_the_pro
             let after = market(store).await;
             let counted = spend(&after, &usage).await;
             // The second of each would make it two hundred and one.
-            assert_eq!(counted, [true, false].repeat(60), "died at commit {commits}");
+            assert_eq!(counted, [true, false].repeat(100), "died at commit {commits}");
             let day = format!("day/{}", date_in_berlin(after.world.now()));
-            for customer in 0..60 {
+            for customer in 0..100 {
                 let counts = counts(&after, customer, &day).await;
                 assert_eq!(counts, (1, 1), "died at commit {commits}");
             }

@@ -5,6 +5,7 @@
 //! carries the feed's *epoch* at which it was last found true, so that looking it up again costs a
 //! comparison as long as the feed has nothing new.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::answer::{Answer, Freshness, Verified};
 use crate::auth::{Identity, Revocations, Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::flights::Flights;
-use crate::host::Host;
 use crate::host::cache::{TOKENS, TokenCache};
+use crate::host::{Host, timeout};
 use crate::http::Clock;
 use crate::model::{Code, Tier, Timestamp};
 use crate::reach::Reach;
@@ -179,31 +180,40 @@ impl<T: Remembered> Memory<T> {
     }
 
     /// Asks, and remembers what is said. Callers who ask about the same token at the same time ask
-    /// once. When nobody answers, recalls what was said before, or else takes the token at its word
-    /// (`as_issued`) for as long as an answer would be believed.
+    /// once, and each waits no longer than its own `left`. When nobody answers, recalls what was said
+    /// before, or else takes the token at its word (`as_issued`) for as long as an answer would be
+    /// believed. `None` if the answer was out of date before it came: look at the token again.
     pub(crate) async fn ask_or_recall<F>(
         &self,
         token: &str,
         identity: &Identity,
         as_issued: Option<Arc<T>>,
+        left: Duration,
         question: impl FnOnce() -> F,
-    ) -> Result<Answer<T>>
+    ) -> Option<Result<Answer<T>>>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let flight = self.flights.join(token, || self.flight(token, identity, question())).await;
-        let error = match flight {
-            Ok(known) => return self.answer(&known, self.host.monotonic(), Freshness::Fresh),
+        let flight = pin!(self.flights.join(token, || self.flight(token, identity, question())));
+        // Whoever has begun it may have more time than this caller.
+        let flight = timeout(&*self.host, left, flight).await;
+        let error = match flight.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded))) {
+            Ok(known) => {
+                // The feed may have told more than the marketplace knew when it was asked.
+                let known = self.judged(token, known)?;
+                return Some(self.answer(&known, self.host.monotonic(), Freshness::Fresh));
+            }
             Err(error) => error,
         };
         // By its code: a server that asks not to be asked again has not refused the token.
         if !error.code().is_retryable() {
-            return Err(error);
+            return Some(Err(error));
         }
         if let Some(recalled) = self.recall(token) {
-            return recalled;
+            return Some(recalled);
         }
-        as_issued.and_then(|value| self.at_its_word(value, identity)).ok_or(error)
+        let at_its_word = as_issued.and_then(|value| self.at_its_word(value, identity));
+        Some(at_its_word.unwrap_or(Err(error)))
     }
 
     /// Asks, whatever is remembered and whoever else asks; an error when nobody answers.
@@ -282,17 +292,28 @@ impl<T: Remembered> Memory<T> {
         is_believable.then(|| self.answer(&known, now, Freshness::Offline))
     }
 
-    /// What a token says of itself, while it is not older than an answer may be, or than the feed.
-    fn at_its_word(&self, value: Arc<T>, identity: &Identity) -> Option<Answer<T>> {
+    /// What a token says of itself, and the feed says otherwise, while that is not older than an answer
+    /// may be.
+    fn at_its_word(&self, value: Arc<T>, identity: &Identity) -> Option<Result<Answer<T>>> {
         let (now, wall) = (self.host.monotonic(), self.clock.now());
         let issued = wall.since(identity.issued());
-        let told = self.feed.as_ref().and_then(|feed| feed.sent());
+        let feed = self.feed.as_ref();
+        // Of a token from before it began, a feed can't tell that nothing has happened to it.
+        let told = feed.filter(|feed| feed.tells_of(identity.issued_at)).and_then(|it| it.sent());
         let age = told.map_or(issued, |sent| issued.min(now.saturating_sub(sent)));
         if age > OFFLINE_FOR || wall >= identity.user.expires_at {
             return None;
         }
+        let judge =
+            |feed: &Arc<Revocations>| feed.judge(subject(&*value, identity.issued_at), None).0;
+        let value = match feed.map_or(Verdict::Good, judge) {
+            Verdict::Good => value,
+            Verdict::Retiered(tier) => Arc::new(value.in_tier(tier)?),
+            Verdict::Revoked => return Some(Err(Error::new(Code::TokenRevoked))),
+            Verdict::Void => return None,
+        };
         let (verified, freshness) = (Verified::Local, Freshness::Offline);
-        Some(Answer { value, verified, freshness, age })
+        Some(Ok(Answer { value, verified, freshness, age }))
     }
 
     /// How long ago the marketplace was asked for what it takes to say this.

@@ -12,7 +12,9 @@ use cloudnestle_marketplace::host::{
     Algorithm, Files, Host, MemoryFiles, Request, Response, SendError,
 };
 use cloudnestle_marketplace::model::Timestamp;
-use cloudnestle_marketplace::{Builder, Code, Freshness, MarketplaceSdk, ValidationMode, Verified};
+use cloudnestle_marketplace::{
+    Builder, Code, Freshness, MarketplaceSdk, Tier, ValidationMode, Verified,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -204,4 +206,76 @@ async fn a_report_comes_although_the_feed_has_no_end() {
     let feed = report.findings.iter().find(|it| it.code == Some(Code::DeadlineExceeded));
     assert!(feed.is_some(), "{report}");
     assert_in_time(took);
+}
+
+/// A feed that knows nothing of tokens from before, and that tells of a revocation the second time.
+fn feed(asked_before: bool) -> Value {
+    let revoked = json!({ "version": 1, "expires_at": "2027-01-15T09:00:00Z",
+        "type": "tokens_revoked", "token_ids": ["tok_a"] });
+    let changes = if asked_before { vec![revoked] } else { vec![] };
+    json!({ "generation": "gen_a", "began_at": "2027-01-15T08:00:00Z", "version": changes.len(),
+        "cursor": format!("gen_a.{}", changes.len()), "snapshot": !asked_before, "more": false,
+        "changes": changes })
+}
+
+fn good() -> Value {
+    let user = json!({ "customer_id": "cus_a", "solution_id": "sol_a", "token_id": "tok_a",
+        "tier": "pro", "expires_at": "2027-01-15T08:15:00Z", "entitlements": [], "quotas": [] });
+    json!({ "valid": true, "user": user })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_question_that_is_under_way_keeps_their_own_deadline() {
+    // The keys come after a second and a half, and the question of whoever came last is asked first.
+    let sdk = stage(|path, asked| match path {
+        "/api/revocations" => (Duration::ZERO, page(asked)),
+        path => late_keys(path, asked),
+    });
+    let sdk = sdk.1.build().unwrap();
+    let token = token();
+    let late = async {
+        sleep(Duration::from_millis(1400)).await;
+        timed(sdk.get_user_context(&token)).await
+    };
+    let ((_, late), (_, early)) = tokio::join!(late, timed(sdk.get_user_context(&token)));
+    assert_in_time(late);
+    assert_in_time(early);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_feed_has_told_in_the_meantime_counts_for_an_answer_that_comes_late() {
+    let sdk = stage(|path, asked| match path {
+        "/.well-known/jwks.json" => (Duration::ZERO, keys()),
+        "/api/revocations" => (Duration::ZERO, feed(asked > 2)),
+        _ => (Duration::from_secs(3), good()),
+    });
+    let sdk = sdk.1.deadline(Duration::from_secs(4)).build().unwrap();
+    let token = token();
+    let second = async {
+        // By now the feed is read again.
+        sleep(Duration::from_millis(2100)).await;
+        sdk.validate_user(&token).await
+    };
+    let (first, second) = tokio::join!(sdk.validate_user(&token), second);
+    for refused in [first, second] {
+        assert_eq!(refused.unwrap_err().code(), Code::TokenRevoked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_taken_at_its_word_has_the_tier_that_the_feed_tells_of() {
+    let sdk = stage(|path, _| match path {
+        "/.well-known/jwks.json" => (Duration::ZERO, keys()),
+        "/api/revocations" => {
+            let mut feed = feed(false);
+            feed["changes"] = json!([{ "version": 1, "expires_at": "2027-01-15T09:00:00Z",
+                "type": "tier_changed", "customer_id": "cus_a", "tier": "registered",
+                "changed_at": "2027-01-15T08:00:00Z" }]);
+            (Duration::ZERO, feed)
+        }
+        _ => (NEVER, Value::Null),
+    });
+    let user = sdk.1.build().unwrap().validate_user(&token()).await.unwrap();
+    assert_eq!((user.tier, user.freshness()), (Tier::Registered, Freshness::Offline));
+    assert_eq!(user.age().as_secs(), 3, "as old as the token: of that the feed can't tell");
 }

@@ -131,21 +131,26 @@ impl AuthManager {
             let identity = self.identify(token).await?;
             return self.memory.ask(token, &identity, self.question(token, started)).await;
         }
-        let (identity, told) = self.look_at(token, started).await?;
-        // Whoever asked while this caller waited may have been told.
-        if let Some(answer) = self.memory.fresh(token) {
-            return answer;
+        loop {
+            let (identity, told) = self.look_at(token, started).await?;
+            // Whoever asked while this caller waited may have been told.
+            if let Some(answer) = self.memory.fresh(token) {
+                return answer;
+            }
+            if self.mode == ValidationMode::Local {
+                return Ok(self.memory.remember(token, identity.user.clone(), &identity));
+            }
+            let by_feed = || self.memory.remember_by_feed(token, &identity.user, &identity);
+            if let Some(answer) = told.then(by_feed).flatten() {
+                return answer;
+            }
+            let (as_issued, left) = (Some(identity.user.clone()), self.left(started));
+            let question = || self.question(token, started);
+            let asked = self.memory.ask_or_recall(token, &identity, as_issued, left, question);
+            if let Some(answer) = asked.await {
+                return answer;
+            }
         }
-        if self.mode == ValidationMode::Local {
-            return Ok(self.memory.remember(token, identity.user.clone(), &identity));
-        }
-        let by_feed = || self.memory.remember_by_feed(token, &identity.user, &identity);
-        if let Some(answer) = told.then(by_feed).flatten() {
-            return answer;
-        }
-        let as_issued = Some(identity.user.clone());
-        let question = || self.question(token, started);
-        self.memory.ask_or_recall(token, &identity, as_issued, question).await
     }
 
     /// Who the token speaks for by its own words, and whether the feed is fresh and would have told

@@ -29,17 +29,23 @@ impl ContextManager {
             let identity = self.auth.identify(token).await?;
             return self.memory.ask(token, &identity, question()).await;
         }
-        // A forged, expired or revoked token costs no request.
-        let (identity, told) = self.auth.look_at(token, started).await?;
-        if let Some(answer) = self.memory.fresh(token) {
-            return answer;
+        loop {
+            // A forged, expired or revoked token costs no request.
+            let (identity, told) = self.auth.look_at(token, started).await?;
+            if let Some(answer) = self.memory.fresh(token) {
+                return answer;
+            }
+            // An old context of a token that is good is no risk; one of a token that may have ended is.
+            let is_good = told || self.auth.mode == ValidationMode::Local;
+            if is_good && let Some(answer) = self.memory.stale(token, &identity, question) {
+                return answer;
+            }
+            let left = self.auth.left(started);
+            let asked = self.memory.ask_or_recall(token, &identity, None, left, question);
+            if let Some(answer) = asked.await {
+                return answer;
+            }
         }
-        // An old context of a token that is good is no risk; one of a token that may have ended is.
-        let is_good = told || self.auth.mode == ValidationMode::Local;
-        if is_good && let Some(answer) = self.memory.stale(token, &identity, question) {
-            return answer;
-        }
-        self.memory.ask_or_recall(token, &identity, None, question).await
     }
 
     /// Knows from now on that the token was revoked.

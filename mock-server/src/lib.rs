@@ -32,6 +32,8 @@ mod domain;
 mod facts;
 mod market;
 mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 mod world;
 

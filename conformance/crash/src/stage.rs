@@ -72,19 +72,8 @@ impl Stage {
     /// # Errors
     /// The process can't be made.
     pub fn spawn_server(&self, trace: Option<&Trace>) -> Result<Process> {
-        self.spawn_server_by(self.program(), trace)
-    }
-
-    /// Starts a server whose files may not grow beyond so many blocks of 512 bytes, and does not wait.
-    ///
-    /// # Errors
-    /// The process can't be made.
-    pub fn spawn_confined_server(&self, blocks: u32) -> Result<Process> {
-        self.spawn_server_by(self.confined(blocks), None)
-    }
-
-    fn spawn_server_by(&self, mut command: Command, trace: Option<&Trace>) -> Result<Process> {
         let _ = std::fs::remove_file(self.ready_file());
+        let mut command = Command::new(&self.program);
         command.arg("server").args(["--port", &self.port.to_string(), "--db"]).arg(self.db());
         command.arg("--ready-file").arg(self.ready_file());
         command.args(trace.map(|_| "--wait"));
@@ -154,17 +143,7 @@ impl Stage {
     /// # Errors
     /// The process can't be made.
     pub fn spawn_writer(&self, writer: &Writer, ready: &Ready) -> Result<Process> {
-        Process::spawn(self.client(self.program(), ready).arg("writer").args(writer.arguments()))
-    }
-
-    /// Starts a writer whose files may not grow beyond so many blocks of 512 bytes: the write that would
-    /// exceed them is made in part, and what follows it fails.
-    ///
-    /// # Errors
-    /// The process can't be made.
-    pub fn spawn_confined(&self, writer: &Writer, ready: &Ready, blocks: u32) -> Result<Process> {
-        let confined = self.confined(blocks);
-        Process::spawn(self.client(confined, ready).arg("writer").args(writer.arguments()))
+        Process::spawn(self.client(ready).arg("writer").args(writer.arguments()))
     }
 
     /// Starts the next process of the program: it delivers what others have left.
@@ -172,7 +151,7 @@ impl Stage {
     /// # Errors
     /// The process can't be made.
     pub fn spawn_drain(&self, ready: &Ready, within: Duration, wait: bool) -> Result<Process> {
-        let mut drain = self.client(self.program(), ready);
+        let mut drain = self.client(ready);
         drain.arg("drain").arg("--spool").arg(self.spool());
         drain.arg(format!("--within-ms={}", within.as_millis()));
         Process::spawn(drain.args(wait.then_some("--wait")))
@@ -233,20 +212,9 @@ impl Stage {
         Ok(std::fs::read_dir(self.folder.path().join("acks"))?.next().is_some())
     }
 
-    fn program(&self) -> Command {
-        Command::new(&self.program)
-    }
-
-    fn confined(&self, blocks: u32) -> Command {
-        let mut shell = Command::new("sh");
-        // Whoever does not ignore SIGXFSZ (25) is ended by it.
-        shell.args(["-c", "trap '' 25; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
-        shell.arg(&self.program);
-        shell
-    }
-
     /// A process that finds the marketplace.
-    fn client(&self, mut command: Command, ready: &Ready) -> Command {
+    fn client(&self, ready: &Ready) -> Command {
+        let mut command = Command::new(&self.program);
         command
             .env("CLOUDNESTLE_URL", &ready.url)
             .env("CLOUDNESTLE_SOLUTION", SOLUTION)

@@ -1,7 +1,10 @@
-//! The server's clock: this machine's, and an offset that a test may change.
+//! The server's clock: this machine's (or a simulation's), and an offset that a test may change.
 
+use std::fmt;
 #[cfg(feature = "control")]
 use std::ops::RangeInclusive;
+#[cfg(feature = "sim")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(feature = "control")]
 use std::time::Duration;
@@ -14,11 +17,17 @@ use cloudnestle_marketplace::model::Timestamp;
 const SETTABLE: RangeInclusive<Timestamp> =
     Timestamp::from_secs(946_684_800)..=Timestamp::from_secs(7_258_118_400);
 
+/// What tells the time in a simulation.
+#[cfg(feature = "sim")]
+pub(crate) type Simulated = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Runs at the speed of real time, from wherever it was set.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Clock {
     /// Milliseconds ahead of this machine's clock.
     offset: AtomicI64,
+    #[cfg(feature = "sim")]
+    simulated: Option<Simulated>,
 }
 
 /// A clock shows the years 2000 to 2199.
@@ -28,7 +37,28 @@ pub(crate) struct OutOfRange;
 
 impl Clock {
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(real() + self.offset.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.machine() + self.offset.load(Ordering::SeqCst))
+    }
+
+    /// A clock of a machine that exists in a simulation alone.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(simulated: Simulated) -> Clock {
+        Clock { offset: AtomicI64::new(0), simulated: Some(simulated) }
+    }
+
+    /// Milliseconds since 1970 by the machine's clock.
+    fn machine(&self) -> i64 {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = &self.simulated {
+            return simulated().as_millis();
+        }
+        real()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
     }
 }
 
@@ -44,14 +74,14 @@ impl Clock {
         if !SETTABLE.contains(&now) {
             return Err(OutOfRange);
         }
-        self.offset.store(now.as_millis() - real(), Ordering::SeqCst);
+        self.offset.store(now.as_millis() - self.machine(), Ordering::SeqCst);
         Ok(())
     }
 
     pub(crate) fn advance(&self, by: Duration) -> Result<(), OutOfRange> {
         let advanced = |offset: i64| {
             let offset = offset.checked_add(i64::try_from(by.as_millis()).ok()?)?;
-            let now = Timestamp::from_millis(real().checked_add(offset)?);
+            let now = Timestamp::from_millis(self.machine().checked_add(offset)?);
             SETTABLE.contains(&now).then_some(offset)
         };
         let moved = self.offset.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advanced);

@@ -17,6 +17,8 @@ use cloudnestle_marketplace::model::{Timestamp, new_id};
 pub(crate) use clock::Clock;
 #[cfg(feature = "control")]
 pub(crate) use clock::OutOfRange;
+#[cfg(feature = "sim")]
+pub(crate) use clock::Simulated;
 #[cfg(feature = "control")]
 pub(crate) use fault::{Effect, FaultPlan};
 #[cfg(feature = "control")]
@@ -56,6 +58,19 @@ impl World {
             #[cfg(feature = "control")]
             journal: Journal::default(),
         })
+    }
+
+    /// A world of a simulation: its time, and the randomness of a seed.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(time: Simulated, seed: &[u8; 32]) -> World {
+        World {
+            clock: Clock::simulated(time),
+            random: Random::seeded(seed),
+            rates: Rates::default(),
+            metrics: Metrics::default(),
+            faults: FaultPlan::default(),
+            journal: Journal::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

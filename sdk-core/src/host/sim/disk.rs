@@ -45,7 +45,32 @@ impl SimDisk {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the next process finds when this one dies: all of it, locks given back.
+    /// For one more process on the same machine: it finds what the others have written, and not their
+    /// locks.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use cloudnestle_marketplace::host::Files;
+    /// use cloudnestle_marketplace::host::sim::SimDisk;
+    ///
+    /// let first = SimDisk::new(7);
+    /// let second = first.share();
+    /// let lock = first.lock(Path::new("lock"))?;
+    /// assert!(lock.is_some() && second.lock(Path::new("lock"))?.is_none());
+    /// first.end(); // the second one goes on, and may have it
+    /// assert!(second.lock(Path::new("lock"))?.is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn share(&self) -> SimDisk {
+        SimDisk { tree: self.tree.clone(), user: self.tree().one_more_user() }
+    }
+
+    /// This process dies, and no other: its locks are given back.
+    pub fn end(&self) {
+        self.tree().end_user(self.user);
+    }
+
+    /// What the next process finds when all that use the disk die: all of it, locks given back.
     pub fn kill(&self) -> SimDisk {
         SimDisk { tree: self.tree.clone(), user: self.tree().next_user() }
     }
@@ -129,9 +154,10 @@ impl Files for SimDisk {
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         let mut tree = self.tree();
         tree.open(self.user, file)?;
-        if !tree.locked.insert(file.to_owned()) {
+        if tree.locked.contains_key(file) {
             return Ok(None);
         }
+        tree.locked.insert(file.to_owned(), self.user);
         Ok(Some(Box::new(SimLock { disk: self.clone(), file: file.to_owned() })))
     }
 }
@@ -185,7 +211,7 @@ impl Lock for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut tree = self.disk.tree();
-        if tree.is_used_by(self.disk.user) {
+        if tree.locked.get(&self.file) == Some(&self.disk.user) {
             tree.locked.remove(&self.file);
         }
     }

@@ -23,6 +23,7 @@ impl Simulation {
                 timers: BTreeMap::new(),
                 names: MAIN,
                 processes: 0,
+                doomed: BTreeMap::new(),
             }),
             ready: Mutex::default(),
         }))
@@ -89,6 +90,13 @@ struct State {
     names: u64,
     /// How many processes there have been.
     processes: u32,
+    /// Those that die when they have been polled so many more times, and what comes before.
+    doomed: BTreeMap<u32, Doom>,
+}
+
+struct Doom {
+    polls_left: u64,
+    first: Box<dyn FnOnce() + Send>,
 }
 
 type Timer = (Duration, u64);
@@ -146,13 +154,28 @@ impl World {
     }
 
     pub(super) fn end_process(&self, process: u32) {
-        let ended: Vec<Task> = self
-            .state()
-            .tasks
-            .extract_if(.., |_, task| task.process == process)
-            .map(|e| e.1)
-            .collect();
-        drop(ended); // not while the world is held: a task's end may ask it for something
+        let mut state = self.state();
+        let doom = state.doomed.remove(&process);
+        let of_process = |_: &TaskId, task: &mut Task| task.process == process;
+        let ended: Vec<Task> = state.tasks.extract_if(.., of_process).map(|e| e.1).collect();
+        drop(state);
+        drop((doom, ended)); // not while the world is held: a task's end may ask it for something
+    }
+
+    /// Ends the process when one of its tasks has been polled so many more times.
+    pub(super) fn doom(&self, process: u32, polls: u64, first: Box<dyn FnOnce() + Send>) {
+        self.state().doomed.insert(process, Doom { polls_left: polls, first });
+    }
+
+    /// What comes before the end of a process whose last poll this was.
+    fn last_poll(&self, process: u32) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut state = self.state();
+        let doom = state.doomed.get_mut(&process)?;
+        doom.polls_left = doom.polls_left.saturating_sub(1);
+        if doom.polls_left > 0 {
+            return None;
+        }
+        state.doomed.remove(&process).map(|doom| doom.first)
     }
 
     pub(super) fn spawn(self: &Arc<Self>, process: u32, future: BoxFuture<'static, ()>) {
@@ -181,20 +204,24 @@ impl World {
             .state()
             .tasks
             .get_mut(&id)
-            .and_then(|task| Some((task.future.take()?, task.waker.clone())));
-        let Some((mut future, waker)) = taken else { return };
+            .and_then(|task| Some((task.future.take()?, task.waker.clone(), task.process)));
+        let Some((mut future, waker, process)) = taken else { return };
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let mut state = self.state();
         let ended = match state.tasks.get_mut(&id) {
             Some(task) if polled.is_pending() => {
                 task.future = Some(future);
-                return;
+                None
             }
             // It is done, or has ended its own process.
-            _ => (state.tasks.remove(&id), future),
+            _ => Some((state.tasks.remove(&id), future)),
         };
         drop(state);
         drop(ended);
+        if let Some(first) = self.last_poll(process) {
+            first();
+            self.end_process(process);
+        }
     }
 
     /// Goes to when the next sleepers wake up, if there are any.
@@ -328,6 +355,32 @@ mod tests {
         first.kill();
         simulation.run(second.sleep(Duration::from_secs(2)));
         assert_eq!(*counted.lock().unwrap(), (2, 4));
+    }
+
+    #[test]
+    fn a_process_dies_at_the_await_that_it_was_told_and_no_other_does() {
+        for polls in 1..10 {
+            let simulation = Simulation::new(polls);
+            let doomed = SimHost::new(&simulation, None, no_network());
+            let other = doomed.another(0, None, no_network());
+            let turns = Arc::new(Mutex::new((0, 0, false)));
+            for (host, is_doomed) in [(doomed.clone(), true), (other.clone(), false)] {
+                let (own, turns) = (host.clone(), turns.clone());
+                host.spawn(Box::pin(async move {
+                    loop {
+                        match is_doomed {
+                            true => turns.lock().unwrap().0 += 1,
+                            false => turns.lock().unwrap().1 += 1,
+                        }
+                        own.sleep(Duration::from_secs(1)).await;
+                    }
+                }));
+            }
+            let told = turns.clone();
+            doomed.kill_after(polls, move || told.lock().unwrap().2 = true);
+            simulation.run(other.sleep(Duration::from_millis(20_500)));
+            assert_eq!(*turns.lock().unwrap(), (polls, 21, true));
+        }
     }
 
     #[test]

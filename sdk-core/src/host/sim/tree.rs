@@ -19,11 +19,14 @@ pub(super) struct Tree {
     /// The first is the root.
     folders: Vec<Folder>,
     files: Vec<Content>,
-    user: u64,
+    /// Those that are alive, of all there have been.
+    users: BTreeSet<u64>,
+    last_user: u64,
     dead: bool,
     /// After so many more system calls the power goes, or the process.
     pub(super) calls_left: Option<u64>,
-    pub(super) locked: BTreeSet<PathBuf>,
+    /// And by whom.
+    pub(super) locked: BTreeMap<PathBuf, u64>,
     pub(super) room: Option<u64>,
     pub(super) fail_syncs: bool,
     pub(super) fail_truncates: bool,
@@ -63,10 +66,11 @@ impl Tree {
             chance: Rng::with_seed(seed),
             folders: vec![Folder::default()],
             files: Vec::new(),
-            user: 0,
+            users: BTreeSet::from([0]),
+            last_user: 0,
             dead: false,
             calls_left: None,
-            locked: BTreeSet::new(),
+            locked: BTreeMap::new(),
             room: None,
             fail_syncs: false,
             fail_truncates: false,
@@ -79,12 +83,25 @@ impl Tree {
         self.locked.clear();
         (self.dead, self.calls_left, self.room) = (false, None, None);
         (self.fail_syncs, self.fail_truncates, self.fail_reads) = (false, false, false);
-        self.user += 1;
-        self.user
+        self.users.clear();
+        self.one_more_user()
+    }
+
+    /// Somebody uses the disk beside those who do.
+    pub(super) fn one_more_user(&mut self) -> u64 {
+        self.last_user += 1;
+        self.users.insert(self.last_user);
+        self.last_user
+    }
+
+    /// One of them is gone, and its locks are given back.
+    pub(super) fn end_user(&mut self, user: u64) {
+        self.users.remove(&user);
+        self.locked.retain(|_, owner| *owner != user);
     }
 
     pub(super) fn is_used_by(&self, user: u64) -> bool {
-        user == self.user
+        self.users.contains(&user)
     }
 
     pub(super) fn is_dead(&self, user: u64) -> bool {

@@ -1,0 +1,158 @@
+//! What can go wrong, where it can, and how often each of it has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+
+use serde::{Serialize, Serializer};
+
+/// Something that goes wrong, or changes at a bad time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// It takes long.
+    Delay,
+    /// It never comes, and nobody says so.
+    Loss,
+    /// The connection breaks.
+    Reset,
+    /// It comes twice.
+    Duplicate,
+    /// It comes when its sender has long given it up, and behind what was sent later.
+    Straggler,
+    /// Half of it comes.
+    Truncated,
+    /// Somebody on the way says 429, and when to come again.
+    TooMany,
+    /// Somebody on the way says 5xx.
+    GatewayError,
+    /// The server's process dies.
+    ServerDeath,
+    /// A program dies.
+    ClientDeath,
+    /// The power goes, with what the disk had not synced.
+    PowerLoss,
+    /// A program's clock is set.
+    ClientClock,
+    /// The server's clock is set.
+    ServerClock,
+    /// The marketplace signs with another key.
+    SigningKey,
+    /// The solution's secret key is replaced.
+    SecretKey,
+    /// A token is revoked.
+    TokenRevoked,
+    /// All tokens of a customer are.
+    UserRevoked,
+    /// A customer has another tier.
+    TierChanged,
+}
+
+/// How far the call was that it hit, or, of what hits a process or the world, how far some call was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Where {
+    /// The request is on its way.
+    Request,
+    /// The server works on it, and has not committed.
+    BeforeCommit,
+    /// It has committed.
+    AfterCommit,
+    /// The answer is on its way.
+    Answer,
+    /// There was no call.
+    Idle,
+}
+
+/// What kind of time it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum When {
+    /// Everything is as always.
+    Steady,
+    /// The marketplace can't be reached.
+    Outage,
+    /// It can again, for some seconds.
+    Recovery,
+    /// The program is being closed.
+    Close,
+}
+
+/// Which faults there are, and where each can happen: what a campaign must have seen.
+pub const REACH: &[(Fault, &[Where])] = {
+    use Fault::*;
+    use Where::*;
+    const ANY: &[Where] = &[Request, BeforeCommit, AfterCommit, Answer];
+    &[
+        (Delay, ANY),
+        (Loss, &[Request, Answer]),
+        (Reset, ANY),
+        (Duplicate, &[Request, Answer]),
+        (Straggler, &[Request]),
+        (Truncated, &[Answer]),
+        (TooMany, &[Request]),
+        (GatewayError, &[Request, Answer]),
+        (ServerDeath, ANY),
+        (ClientDeath, ANY),
+        (PowerLoss, ANY),
+        (ClientClock, ANY),
+        (ServerClock, ANY),
+        (SigningKey, ANY),
+        (SecretKey, ANY),
+        (TokenRevoked, ANY),
+        (UserRevoked, ANY),
+        (TierChanged, ANY),
+    ]
+};
+
+/// How often each fault has happened where and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<(Fault, Where, When), u64>);
+
+impl Coverage {
+    pub(crate) fn count(&mut self, fault: Fault, place: Where, when: When) {
+        *self.0.entry((fault, place, when)).or_default() += 1;
+    }
+
+    /// How often that was, at whatever time.
+    pub fn of(&self, fault: Fault, place: Where) -> u64 {
+        let same = self.0.iter().filter(|((f, p, _), _)| *f == fault && *p == place);
+        same.map(|(_, count)| count).sum()
+    }
+
+    /// How often that was, wherever.
+    pub fn at(&self, fault: Fault, when: When) -> u64 {
+        let same = self.0.iter().filter(|((f, _, w), _)| *f == fault && *w == when);
+        same.map(|(_, count)| count).sum()
+    }
+
+    /// What of [`REACH`] has not happened.
+    pub fn missing(&self) -> Vec<(Fault, Where)> {
+        let all =
+            REACH.iter().flat_map(|(fault, places)| places.iter().map(|place| (*fault, *place)));
+        all.filter(|(fault, place)| self.of(*fault, *place) == 0).collect()
+    }
+}
+
+impl AddAssign for Coverage {
+    fn add_assign(&mut self, other: Coverage) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// As `"Reset": {"Request/Steady": 5, …}`.
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut by_fault: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        for ((fault, place, when), count) in &self.0 {
+            let of_fault = by_fault.entry(format!("{fault:?}")).or_default();
+            of_fault.insert(format!("{place:?}/{when:?}"), *count);
+        }
+        by_fault.serialize(serializer)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

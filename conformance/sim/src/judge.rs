@@ -1,0 +1,139 @@
+//! What must be true when all is over: the marketplace's books, read from end to end, against the list of
+//! whoever watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudnestle_marketplace::model::{EventStatus, LossReason};
+use cloudnestle_marketplace::{Code, Tier};
+use cloudnestle_mock_server::sim::AuditedLine;
+
+use crate::oracle::{Attempt, Oracle, Outcome};
+use crate::world::World;
+
+/// The most that an event which was acknowledged waits for the disk, in `Fast` mode.
+const FAST: Duration = Duration::from_millis(500);
+
+/// What one customer may do of `export` in a day, the only action with a hard limit.
+fn exports(tier: Tier) -> i64 {
+    match tier {
+        Tier::Registered => 5,
+        Tier::Pro => 200,
+        Tier::Enterprise => i64::MAX,
+        _ => 0,
+    }
+}
+
+pub(crate) async fn judge(world: &Arc<World>) {
+    let Some(market) = world.server.market() else {
+        return world.violated("the marketplace is gone");
+    };
+    let items = world.server.store.items().await;
+    let audit = match market.audit(&items).await {
+        Ok(audit) => audit,
+        Err(error) => return world.violated(format!("the books can't be read: {error}")),
+    };
+    let mut wrong = audit.flaws.clone();
+    let oracle = world.oracle();
+    wrong.extend(over_granted(&oracle, &audit.hard));
+    wrong.extend(miscounted(&oracle, &audit.lines));
+    drop(oracle);
+    for wrong in wrong {
+        world.violated(wrong);
+    }
+}
+
+type Named = (String, String, String, String);
+
+fn over_granted(oracle: &Oracle, hard: &BTreeMap<Named, i64>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((customer, solution, action, period), used) in hard {
+        let tiers = oracle.tiers_of(customer, solution);
+        let most = tiers.into_iter().map(exports).max().unwrap_or_default();
+        if *used > most {
+            wrong.push(format!("{customer} has {used} of {most} {action} in {period}"));
+        }
+    }
+    wrong
+}
+
+/// Every event that was acknowledged is in the ledger once, every other one not at all.
+fn miscounted(oracle: &Oracle, lines: &[AuditedLine]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut found: BTreeMap<u64, &AuditedLine> = BTreeMap::new();
+    let mut numbers = BTreeSet::new();
+    for line in lines {
+        if let Some(numbered) = &line.numbered
+            && !numbers.insert(numbered)
+        {
+            wrong.push(format!("{numbered:?} is in the ledger twice"));
+        }
+        let Some(event) = &line.event else {
+            if !line.lost.is_some_and(|lost| {
+                lost == LossReason::Damaged || lost == LossReason::Unacknowledged
+            }) {
+                wrong.push(format!("{:?} is lost for no reason: {:?}", line.numbered, line.lost));
+            }
+            continue;
+        };
+        let mark = event.metadata.as_ref().and_then(|facts| facts.get("mark")?.as_u64());
+        let Some(mark) = mark else {
+            wrong.push(format!("{} was never tracked", event.id));
+            continue;
+        };
+        if let Some(before) = found.insert(mark, line) {
+            let (first, second) = (&before.numbered, &line.numbered);
+            wrong.push(format!("{} is in the ledger twice: {first:?}, {second:?}", event.id));
+        }
+        if let Some(reason) = unjust(oracle, line, mark) {
+            wrong.push(reason);
+        }
+    }
+    for (mark, attempt) in oracle.attempts.iter().enumerate() {
+        let line = found.get(&(mark as u64));
+        match (&attempt.outcome, line) {
+            (Outcome::Refused, Some(_)) => wrong.push(format!("{mark} was refused, and is there")),
+            (Outcome::Acknowledged { event_id, .. }, None) => {
+                if let Some(why_not) = must_be_there(oracle, attempt) {
+                    wrong.push(format!("{mark} ({event_id}) is gone: {why_not}"));
+                }
+            }
+            _ => {}
+        }
+    }
+    wrong
+}
+
+/// What is wrong with what became of an event, if anything is.
+fn unjust(oracle: &Oracle, line: &AuditedLine, mark: u64) -> Option<String> {
+    let attempt = oracle.attempts.get(mark as usize);
+    let Some(Attempt { action, .. }) = attempt else {
+        return Some(format!("{mark} was never tracked"));
+    };
+    let explained = match (line.status, line.code) {
+        (EventStatus::Accepted, _) => true,
+        (EventStatus::Rejected, Some(Code::QuotaExceeded)) => *action == "export",
+        (EventStatus::Rejected, Some(Code::TokenNotForCustomer | Code::OccurredOutOfRange)) => {
+            oracle.clocks_moved
+        }
+        _ => false,
+    };
+    (!explained).then(|| format!("{mark} is {:?}: {:?}", line.status, line.code))
+}
+
+/// Why an event that was acknowledged can't just be gone; `None` if only the power can have taken it.
+fn must_be_there(oracle: &Oracle, attempt: &Attempt) -> Option<&'static str> {
+    let Outcome::Acknowledged { at, persisted, .. } = attempt.outcome else { return None };
+    if persisted {
+        return Some("it was persisted");
+    }
+    let life = &oracle.lives[attempt.life];
+    let Some(ended) = life.ended else { return Some("its process is alive") };
+    if ended.saturating_sub(at) > FAST + Duration::from_millis(1) {
+        return Some("it was old enough to be on the disk");
+    }
+    let lost =
+        oracle.power_losses.iter().any(|(machine, when)| *machine == life.machine && *when >= at);
+    (!lost).then_some("the power was never lost")
+}

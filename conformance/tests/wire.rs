@@ -2,8 +2,8 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    Bucket, Consume, Consumption, CountedEvent, EventStatus, FeedChange, FeedEntry, Jwks, Page,
-    Problem, QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation,
+    Bucket, Consume, Consumption, CountedEvent, Entry, EventStatus, FeedChange, FeedEntry, Jwks,
+    Page, Problem, QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation,
     TrackUsage, TrackUsageResult, UsageBucket, UserTier, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
@@ -43,7 +43,8 @@ fn what_is_written_is_what_was_read() {
     assert_eq!(read::<Problem>("problem").fence, Some(6));
     assert!(read::<Page<u64>>("page").next_cursor.is_some());
     let TrackUsage::Range(range) = read("usage_range") else { panic!("a range") };
-    assert_eq!(range.items.iter().map(|entry| entry.number()).collect::<Vec<_>>(), [7, 8]);
+    let numbers = range.items.iter().map(|entry| (entry.number(), entry.through()));
+    assert_eq!(numbers.collect::<Vec<_>>(), [(7, 7), (8, 8), (9, 900)]);
 }
 
 #[test]
@@ -79,4 +80,12 @@ fn a_range_that_is_neither_fish_nor_flesh_says_so() {
     let neither = json!({ "producer": "prd_1", "epoch": 0, "items": [{ "number": 1 }] });
     let error = serde_json::from_value::<TrackUsage>(neither).unwrap_err().to_string();
     assert!(error.contains("either `event` or `lost`"), "{error}");
+    let backwards = json!({ "number": 2, "through": 1, "lost": "damaged" });
+    assert!(serde_json::from_value::<Entry>(backwards).is_err());
+    let event = json!({ "number": 1, "through": 2, "event": {
+        "id": "evt_1", "customer_id": "cus_ravi", "token_id": "tok_1", "action": "search", "quantity": 1,
+        "occurred_at": "2026-11-22T22:00:00Z",
+    }});
+    let error = serde_json::from_value::<Entry>(event).unwrap_err().to_string();
+    assert!(error.contains("goes with `lost`"), "{error}");
 }

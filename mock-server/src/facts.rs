@@ -196,8 +196,8 @@ impl SingleEvent {
     /// As a line of a ledger.
     pub(crate) fn into_line(self) -> LedgerLine {
         let SingleEvent { event, late, difference, .. } = self;
-        let result = EventResult { number: None, status: EventStatus::Accepted, code: None };
-        let (lost, charged_at) = (None, None);
+        let (status, lost, charged_at) = (EventStatus::Accepted, None, None);
+        let result = EventResult { number: None, through: None, status, code: None };
         LedgerLine { result, event: Some(event), lost, late, difference, charged_at }
     }
 }
@@ -458,21 +458,25 @@ pub(crate) fn ledger_page(principal: &Principal, producer: &str, last: u64) -> K
     Key::new(Table::UsageTracking, partition, ledger_sort(last))
 }
 
-/// The pages that have the numbers from `first` to `last`. Pages are sorted by their last number, and
-/// have no more numbers than a range has entries.
+/// How many pages are read at once of what may be any number of them: each has up to 400 KB.
+const MAX_PAGES: usize = 16;
+
+/// The pages that end with a number from `first` to `last`, and if those are more numbers than a range
+/// has entries, only a few pages. Pages are sorted by their last number.
 pub(crate) fn ledger_pages(principal: &Principal, producer: &str, first: u64, last: u64) -> Query {
+    let is_range = last - first < UsageRange::MAX_ITEMS as u64;
     Query {
         table: Table::UsageTracking,
         partition: format!("producer/{principal}/{producer}"),
-        sort: ledger_sort(first)..=ledger_sort(last.saturating_add(UsageRange::MAX_ITEMS as u64)),
-        limit: 2 * UsageRange::MAX_ITEMS,
+        sort: ledger_sort(first)..=ledger_sort(last),
+        limit: if is_range { UsageRange::MAX_ITEMS + 1 } else { MAX_PAGES },
         descending: false,
     }
 }
 
 /// The page that has `number`, if it comes first.
 pub(crate) fn ledger_page_with(principal: &Principal, producer: &str, number: u64) -> Query {
-    Query { limit: 1, ..ledger_pages(principal, producer, number, number) }
+    Query { limit: 1, ..ledger_pages(principal, producer, number, u64::MAX) }
 }
 
 /// Twenty digits are as many as a `u64` has, so that byte order is the order of numbers.

@@ -74,8 +74,11 @@ impl Ledger {
             let next = expected.entry(producer.clone()).or_insert(1);
             for line in page.lines {
                 ensure!(line.result.number == Some(*next), "{producer} has no number {next}");
-                *next += 1;
-                quantity += ledger.add(line)?;
+                let last = line.result.last().context("a line of the ledger has a number")?;
+                let numbers =
+                    (last + 1).checked_sub(*next).context("a line ends before it begins")?;
+                *next = last + 1;
+                quantity += ledger.add(line, numbers)?;
             }
         }
         ledger.agrees_with_fences(&file, &expected)?;
@@ -83,15 +86,15 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Returns what the line adds to the counters.
-    fn add(&mut self, line: Line) -> Result<i64> {
+    /// Takes a line about so many numbers, and returns what it adds to the counters.
+    fn add(&mut self, line: Line, numbers: u64) -> Result<i64> {
         match line.result.status {
             EventStatus::Accepted => {
                 let event = line.event.context("what counts is kept")?;
                 *self.counted.entry(event.id).or_insert(0) += 1;
                 return Ok(i64::try_from(event.quantity)?);
             }
-            EventStatus::Lost => self.declared_lost += 1,
+            EventStatus::Lost => self.declared_lost += numbers,
             _ => self.refused += 1,
         }
         Ok(0)

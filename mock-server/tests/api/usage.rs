@@ -97,6 +97,78 @@ async fn a_gap_is_refused_until_it_is_declared_lost() {
 }
 
 #[tokio::test]
+async fn many_numbers_are_declared_lost_at_once_and_as_often_as_one_likes() {
+    for server in both().await {
+        let pair = server.pair("cus_ravi", FAISS).await;
+        let send = async |items: Value| {
+            let answer =
+                server.track(json!({"producer": "prd_a", "epoch": 0, "items": items})).await;
+            assert_eq!(answer.status, 200, "{:?}", answer.body);
+            answer.body
+        };
+        let hole = json!({"number": 2, "through": 3_000_000, "lost": "overflow"});
+        let first = json!({"number": 1, "event": search(&server, &pair, 1)});
+        let next = json!({"number": 3_000_001, "event": search(&server, &pair, 2)});
+        let lost = |number: u64, through: u64| json!({"number": number, "through": through, "status": "lost"});
+        let counted = |number: u64, status: &str| json!({"number": number, "status": status});
+        let whole = json!([first, hole, next]);
+        let told = send(whole.clone()).await;
+        assert_eq!(told["fence"], 3_000_001);
+        let results = [counted(1, "accepted"), lost(2, 3_000_000), counted(3_000_001, "accepted")];
+        assert_eq!(told["results"], json!(results));
+
+        let again = [counted(1, "duplicate"), lost(2, 3_000_000), counted(3_000_001, "duplicate")];
+        assert_eq!(send(whole).await["results"], json!(again));
+        // Cut differently, beginning within what is known and ending behind it.
+        let told = send(json!([
+            {"number": 500, "through": 900, "lost": "overflow"},
+            {"number": 901, "lost": "damaged"},
+            {"number": 902, "through": 3_000_005, "lost": "damaged"},
+        ]));
+        let told = told.await;
+        assert_eq!(told["fence"], 3_000_005);
+        let parts = [
+            lost(500, 900),
+            counted(901, "lost"),
+            lost(902, 3_000_000),
+            counted(3_000_001, "duplicate"),
+            lost(3_000_002, 3_000_005),
+        ];
+        assert_eq!(told["results"], json!(parts));
+        assert_eq!(server.used("cus_ravi").await, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_lost_after_it_was_counted_is_told_in_parts_that_are_soon_told() {
+    for server in both().await {
+        let pair = server.pair("cus_ravi", FAISS).await;
+        for number in 1..=40 {
+            server.track(range("prd_a", 0, number, vec![search(&server, &pair, number)])).await;
+        }
+        let many = (41..=540).map(|number| search(&server, &pair, number)).collect();
+        server.track(range("prd_a", 0, 41, many)).await;
+        let (mut next, mut parts) = (1, 0);
+        while next <= 900 {
+            let rest = json!([{"number": next, "through": 900, "lost": "overflow"}]);
+            let answer =
+                server.track(json!({"producer": "prd_a", "epoch": 0, "items": rest})).await;
+            let results = answer.body["results"].as_array().expect("a list").clone();
+            assert_eq!(results[0]["number"], next, "{:?}", answer.body);
+            for result in results {
+                let last =
+                    result["through"].as_u64().or(result["number"].as_u64()).expect("a number");
+                assert_eq!(result["status"] == "lost", last > 540, "{result}");
+                next = last + 1;
+            }
+            parts += 1;
+        }
+        assert_eq!((next, parts), (901, 3));
+        assert_eq!(server.used("cus_ravi").await, 540);
+    }
+}
+
+#[tokio::test]
 async fn who_was_taken_over_is_not_heard_any_more() {
     for server in both().await {
         let pair = server.pair("cus_ravi", FAISS).await;

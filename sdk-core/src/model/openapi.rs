@@ -115,25 +115,31 @@ impl PartialSchema for Entry {
         let event = numbered("The event the number stands for.")
             .property("event", named::<UsageEvent>())
             .required("event");
-        let lost = numbered("The loss report: the event of this number can't be sent.")
-            .property("lost", named::<LossReason>())
-            .required("lost");
+        let lost = numbered(
+            "The loss report: the event of this number, or of each of several, can't be sent.",
+        )
+        .property("through", number("The last number that is lost; the same if absent."))
+        .property("lost", named::<LossReason>())
+        .required("lost");
         let description = "One number of a producer's log.";
         OneOfBuilder::new().item(event).item(lost).description(Some(description)).into()
     }
 }
 
 fn numbered(description: &str) -> ObjectBuilder {
-    let number: Object = ObjectBuilder::new()
+    ObjectBuilder::new()
+        .description(Some(description))
+        .property("number", number("Its number; a producer's first is 1."))
+        .required("number")
+}
+
+fn number(description: &str) -> Object {
+    ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(1usize))
         .maximum(Some(u64::MAX as usize))
-        .description(Some("Its number; a producer's first is 1."))
-        .build();
-    ObjectBuilder::new()
         .description(Some(description))
-        .property("number", number)
-        .required("number")
+        .build()
 }
 
 impl ToSchema for Entry {

@@ -182,7 +182,8 @@ impl UsageRange {
     pub const MAX_KEYS: usize = 50;
 }
 
-/// One number of a producer's log: the event it stands for, or word that the event is lost.
+/// A number of a producer's log and the event it stands for, or word that the events of one number or
+/// more are lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "EntryWire", into = "EntryWire")]
 #[expect(clippy::large_enum_variant, reason = "nearly all entries are events")]
@@ -194,20 +195,31 @@ pub enum Entry {
         /// The event.
         event: UsageEvent,
     },
-    /// `{"number": 7, "lost": "damaged"}`: the loss report.
+    /// `{"number": 7, "lost": "damaged"}`, or `{"number": 7, "through": 900, "lost": "overflow"}`: the
+    /// loss report.
     Lost {
-        /// Its number.
+        /// The first number that is lost.
         number: u64,
+        /// The last one, absent on the wire if it is the same.
+        through: u64,
         /// What became of it.
         reason: LossReason,
     },
 }
 
 impl Entry {
-    /// The entry's number.
+    /// The entry's number, or the first of several.
     pub fn number(&self) -> u64 {
         match self {
             Entry::Event { number, .. } | Entry::Lost { number, .. } => *number,
+        }
+    }
+
+    /// The last of its numbers, which is the first unless many are lost.
+    pub fn through(&self) -> u64 {
+        match self {
+            Entry::Event { number, .. } => *number,
+            Entry::Lost { through, .. } => *through,
         }
     }
 }
@@ -239,25 +251,36 @@ pub struct TrackUsageResult {
     /// The last number the server has accepted from this producer; absent for a single event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
-    /// What became of each entry, in the order sent.
+    /// What became of each entry, in the order sent. Of numbers that are sent again as lost, each may
+    /// have become something else; of many of those, the last may be left out and have to be sent again.
     pub results: Vec<EventResult>,
     /// The quotas that were touched, after it.
     #[serde(default)]
     pub quotas: Vec<CustomerQuota>,
 }
 
-/// What became of one entry.
+/// What became of one entry, or of a part of the numbers that an entry tells lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventResult {
     /// Its number in the producer's log; absent for a single event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
+    /// The last number of which this is told, if it is told of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<u64>,
     /// What became of it.
     pub status: EventStatus,
     /// Why, if it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
+}
+
+impl EventResult {
+    /// The last number of which this is told.
+    pub fn last(&self) -> Option<u64> {
+        self.through.or(self.number)
+    }
 }
 
 /// What the server did with an entry.
@@ -370,6 +393,8 @@ impl From<EventRef> for EventRefWire {
 struct EntryWire {
     number: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    through: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<UsageEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<LossReason>,
@@ -378,9 +403,14 @@ struct EntryWire {
 impl TryFrom<EntryWire> for Entry {
     type Error = &'static str;
     fn try_from(wire: EntryWire) -> Result<Self, Self::Error> {
-        match (wire.event, wire.lost) {
-            (Some(event), None) => Ok(Entry::Event { number: wire.number, event }),
-            (None, Some(reason)) => Ok(Entry::Lost { number: wire.number, reason }),
+        let EntryWire { number, through, event, lost } = wire;
+        match (event, lost, through) {
+            (Some(event), None, None) => Ok(Entry::Event { number, event }),
+            (Some(_), None, Some(_)) => Err("`through` goes with `lost` alone"),
+            (None, Some(reason), through) => match through.unwrap_or(number) {
+                through if through < number => Err("`through` is not below `number`"),
+                through => Ok(Entry::Lost { number, through, reason }),
+            },
             _ => Err("expected either `event` or `lost` beside `number`"),
         }
     }
@@ -389,8 +419,13 @@ impl TryFrom<EntryWire> for Entry {
 impl From<Entry> for EntryWire {
     fn from(entry: Entry) -> Self {
         match entry {
-            Entry::Event { number, event } => EntryWire { number, event: Some(event), lost: None },
-            Entry::Lost { number, reason } => EntryWire { number, event: None, lost: Some(reason) },
+            Entry::Event { number, event } => {
+                EntryWire { number, through: None, event: Some(event), lost: None }
+            }
+            Entry::Lost { number, through, reason } => {
+                let through = Some(through).filter(|through| *through > number);
+                EntryWire { number, through, event: None, lost: Some(reason) }
+            }
         }
     }
 }

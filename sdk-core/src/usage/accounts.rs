@@ -1,8 +1,9 @@
 //! What became of the numbers of a log, as its pipeline keeps the books.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use super::range::Outcome;
+use super::range::{Outcome, Told};
 use super::stats::{Losses, UsageStats};
 use crate::error::{Error, Result};
 use crate::model::Code;
@@ -20,8 +21,8 @@ pub(super) struct Accounts {
     /// What is not answered for is on another process's books.
     pub(super) given_away: bool,
     pub(super) failure: Option<Failure>,
-    /// What became of events that were not counted, by their numbers: the latest.
-    refused: BTreeMap<u64, Outcome>,
+    /// What became of events that were not counted, by the first of their numbers: the latest.
+    refused: BTreeMap<u64, Told>,
     /// Up to which number that is forgotten.
     forgotten: u64,
 }
@@ -39,23 +40,24 @@ impl Accounts {
     }
 
     /// Takes what became of numbers, in order; how many of them were counted.
-    pub(super) fn note(&mut self, outcomes: impl Iterator<Item = (u64, Outcome)>) -> u64 {
+    pub(super) fn note(&mut self, outcomes: Vec<Told>) -> u64 {
         let mut delivered = 0;
-        for (number, outcome) in outcomes {
+        for (numbers, outcome) in outcomes {
+            let count = count(&numbers);
             match outcome {
-                Outcome::Counted => delivered += 1,
-                Outcome::Rejected(_) => self.rejected += 1,
-                Outcome::Lost(reason) => self.lost = self.lost + Losses::of(reason),
+                Outcome::Counted => delivered += count,
+                Outcome::Rejected(_) => self.rejected += count,
+                Outcome::Lost(reason) => self.lost = self.lost + Losses::many(count, reason),
             }
             if outcome != Outcome::Counted {
-                self.refused.insert(number, outcome);
+                self.refused.insert(*numbers.start(), (numbers, outcome));
             }
         }
         self.delivered += delivered;
         while self.refused.len() > MAX_REMEMBERED
-            && let Some((number, _)) = self.refused.pop_first()
+            && let Some((_, (numbers, _))) = self.refused.pop_first()
         {
-            self.forgotten = number;
+            self.forgotten = *numbers.end();
         }
         self.failure = None;
         delivered
@@ -65,12 +67,20 @@ impl Accounts {
     pub(super) fn reopen(&mut self, fence: u64, answered: u64) {
         let ours = fence.max(self.opened_after);
         let mut counted = answered.saturating_sub(ours);
-        for outcome in self.refused.split_off(&(ours + 1)).into_values() {
-            counted = counted.saturating_sub(1);
+        while let Some((first, (numbers, outcome))) = self.refused.pop_last() {
+            let open = (ours + 1).max(first)..=*numbers.end();
+            let count = count(&open);
+            counted = counted.saturating_sub(count);
             match outcome {
                 Outcome::Counted => {}
-                Outcome::Rejected(_) => self.rejected = self.rejected.saturating_sub(1),
-                Outcome::Lost(reason) => self.lost = self.lost.without(Losses::of(reason)),
+                Outcome::Rejected(_) => self.rejected = self.rejected.saturating_sub(count),
+                Outcome::Lost(reason) => {
+                    self.lost = self.lost.without(Losses::many(count, reason));
+                }
+            }
+            if first <= ours {
+                self.refused.insert(first, (first..=ours.min(*numbers.end()), outcome));
+                break;
             }
         }
         self.delivered = self.delivered.saturating_sub(counted);
@@ -79,8 +89,9 @@ impl Accounts {
 
     /// What whoever tracked the event of an answered number is told.
     pub(super) fn answer(&self, number: u64) -> Result<()> {
-        match self.refused.get(&number) {
-            Some(outcome) => outcome.result(),
+        let told = self.refused.range(..=number).next_back().map(|(_, told)| told);
+        match told.filter(|(numbers, _)| numbers.contains(&number)) {
+            Some((_, outcome)) => outcome.result(),
             None if number <= self.forgotten => Err(Error::new(Code::Unknown)),
             None => Ok(()),
         }
@@ -91,5 +102,36 @@ impl Accounts {
         let Accounts { delivered, rejected, lost, .. } = *self;
         let tracked = delivered + rejected + lost.total();
         UsageStats { tracked, delivered, rejected, lost, ..UsageStats::default() }
+    }
+}
+
+fn count(numbers: &RangeInclusive<u64>) -> u64 {
+    (numbers.end() + 1).saturating_sub(*numbers.start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LossReason::Overflow;
+
+    #[test]
+    fn what_is_open_again_is_off_the_books_in_the_middle_of_a_run_too() {
+        let mut accounts = Accounts::default();
+        let lost = Outcome::Lost(Overflow);
+        accounts.note(vec![(1..=2, Outcome::Counted), (3..=900, lost), (901..=901, lost)]);
+        accounts.note(vec![
+            (902..=905, Outcome::Counted),
+            (906..=906, Outcome::Rejected(Code::Unknown)),
+        ]);
+        let sums = |accounts: &Accounts| {
+            let stats = accounts.stats();
+            (stats.delivered, stats.lost.overflow, stats.rejected)
+        };
+        assert_eq!(sums(&accounts), (6, 899, 1));
+        accounts.reopen(903, 906);
+        assert_eq!(sums(&accounts), (4, 899, 0));
+        accounts.reopen(10, 903);
+        assert_eq!(sums(&accounts), (2, 8, 0));
+        assert!(accounts.answer(2).is_ok() && accounts.answer(10).is_err());
     }
 }

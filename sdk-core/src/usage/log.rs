@@ -10,6 +10,7 @@ pub(super) mod tests;
 
 use futures_util::future::BoxFuture;
 
+pub(crate) use gone::Gap;
 pub(crate) use segments::SegmentLog;
 pub(crate) use state::{SEGMENT, code_of};
 
@@ -30,7 +31,7 @@ pub(crate) trait RecordLog: Send + Sync {
     fn persisted(&self, ticket: Ticket) -> BoxFuture<'_, Result<u64>>;
 
     /// The records after the number `after`, in order, as many as fit into `most` and at least one
-    /// if there is one. Of the numbers that are missing in between, [`SegmentLog::loss`] has the reason.
+    /// if there is one. Of the numbers that are missing in between, [`SegmentLog::losses`] has the reasons.
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>>;
 
     /// Gives back the room of the records up to the number `through`.

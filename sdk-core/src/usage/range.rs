@@ -1,11 +1,13 @@
-//! What is sent at once: consecutive numbers, each with its event or with word that it is lost.
+//! What is sent at once: consecutive numbers with their events, or with word that they are lost.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::log::Record;
+use super::log::{Gap, Record};
+use super::rejected::RejectedUsage;
 use crate::error::{Error, Result};
 use crate::model::{Code, EventResult, EventStatus, LossReason, Timestamp, UsageEvent, UsageRange};
 
@@ -14,12 +16,17 @@ pub(super) struct Range {
     entries: Vec<Entry>,
 }
 
+/// A number and its event, or numbers whose events are lost.
 struct Entry {
     number: u64,
+    through: u64,
     event: std::result::Result<Box<RawValue>, LossReason>,
 }
 
-/// What became of an entry, by the marketplace's answer.
+/// What became of numbers from the first to the last, by the marketplace's answer.
+pub(super) type Told = (RangeInclusive<u64>, Outcome);
+
+/// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Counted,
@@ -40,7 +47,7 @@ impl Outcome {
 
 /// What the log and its limits say about events that are not to be sent.
 pub(super) struct Losses<F> {
-    /// Why a number has no record.
+    /// Why the numbers from the first to the last have no records.
     pub(super) missing: F,
     /// Events from before this are too old.
     pub(super) expired_before: Option<Timestamp>,
@@ -58,6 +65,8 @@ pub(super) struct Wire<'a> {
 struct Item<'a> {
     number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    through: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<LossReason>,
@@ -66,7 +75,7 @@ struct Item<'a> {
 impl Range {
     /// The numbers after `answered`, of a log whose last is `last` and whose next readable records
     /// are these: as many as the marketplace takes at once, and at least one.
-    pub(super) fn after<F: Fn(u64) -> LossReason>(
+    pub(super) fn after<F: Fn(u64, u64) -> Vec<Gap>>(
         answered: u64,
         records: Vec<Record>,
         last: u64,
@@ -74,19 +83,38 @@ impl Range {
     ) -> Range {
         // Without a record to read, none of the numbers that are left can be read.
         let end = if records.is_empty() { last } else { answered };
-        let missing = |number| Entry { number, event: Err((losses.missing)(number)) };
-        let mut entries = Vec::new();
+        let mut range = Range { entries: Vec::new() };
         let mut next = answered + 1;
         for record in records {
-            entries.extend((next..record.number).take(UsageRange::MAX_ITEMS).map(missing));
+            range.declare(next, record.number - 1, &losses.missing);
             next = record.number + 1;
-            entries.push(Entry::of(record, losses.expired_before));
+            range.push(Entry::of(record, losses.expired_before));
         }
-        entries.extend((next..=end).take(UsageRange::MAX_ITEMS).map(missing));
-        let mut range = Range { entries };
+        range.declare(next, end, &losses.missing);
         range.truncate(UsageRange::MAX_ITEMS);
         range.truncate(range.entries_with_few_keys());
         range
+    }
+
+    fn declare(&mut self, first: u64, last: u64, missing: &impl Fn(u64, u64) -> Vec<Gap>) {
+        if first > last {
+            return;
+        }
+        for Gap { first, last, lost } in missing(first, last) {
+            self.push(Entry { number: first, through: last, event: Err(lost) });
+        }
+    }
+
+    /// Numbers that are lost one after another for one reason are one entry.
+    fn push(&mut self, entry: Entry) {
+        match self.entries.last_mut() {
+            Some(Entry { through, event: Err(before), .. })
+                if entry.event.as_ref().is_err_and(|lost| lost == before) =>
+            {
+                *through = entry.through;
+            }
+            _ => self.entries.push(entry),
+        }
     }
 
     /// How many entries have no more different idempotency keys than the marketplace takes.
@@ -102,6 +130,7 @@ impl Range {
     pub(super) fn wire<'a>(&'a self, producer: &'a str, epoch: u64) -> Wire<'a> {
         let item = |entry: &'a Entry| Item {
             number: entry.number,
+            through: Some(entry.through).filter(|through| *through > entry.number),
             event: entry.event.as_deref().ok(),
             lost: entry.event.as_ref().err().copied(),
         };
@@ -118,26 +147,36 @@ impl Range {
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.entries.last().map_or(0, |entry| entry.number)
+        self.entries.last().map_or(0, |entry| entry.through)
     }
 
-    /// What became of each entry, in order, if the answer says that of all.
-    pub(super) fn outcomes(&self, results: &[EventResult]) -> Option<Vec<Outcome>> {
-        let mut outcomes = vec![None; self.entries.len()];
-        for EventResult { number, status, code } in results {
+    /// What became of the numbers from the first on, as far as the answer goes. An older marketplace takes
+    /// one number at a time of those that are lost.
+    pub(super) fn outcomes(&self, results: &[EventResult]) -> Vec<Told> {
+        let mut results: Vec<&EventResult> = results.iter().collect();
+        results.sort_by_key(|result| result.number);
+        let mut outcomes = Vec::new();
+        let mut next = self.first();
+        for result in results {
+            let (Some(number), Some(last)) = (result.number, result.last()) else { continue };
             // Of what was not sent, and of what was told before, nothing is to be learnt.
-            let Some(place) = self.place(number.unwrap_or_default()) else { continue };
-            outcomes[place] = outcomes[place].or(match status {
-                EventStatus::Accepted | EventStatus::Duplicate => Some(Outcome::Counted),
-                EventStatus::Rejected => Some(Outcome::Rejected(code.unwrap_or(Code::Unknown))),
-                EventStatus::Lost => {
-                    let reason = self.entries[place].event.as_ref().err();
-                    Some(Outcome::Lost(reason.copied().unwrap_or(LossReason::Damaged)))
-                }
-                EventStatus::Unknown => None,
-            });
+            let last = last.min(self.last());
+            if last < next {
+                continue;
+            }
+            if number > next {
+                break;
+            }
+            let outcome = match result.status {
+                EventStatus::Accepted | EventStatus::Duplicate => Outcome::Counted,
+                EventStatus::Rejected => Outcome::Rejected(result.code.unwrap_or(Code::Unknown)),
+                EventStatus::Lost => Outcome::Lost(self.loss(next).unwrap_or(LossReason::Damaged)),
+                EventStatus::Unknown => break,
+            };
+            outcomes.push((next..=last, outcome));
+            next = last + 1;
         }
-        outcomes.into_iter().collect()
+        outcomes
     }
 
     /// Declares what was written and is no event lost: another release may have written it, or somebody
@@ -159,22 +198,26 @@ impl Range {
         self.entries.first().map_or(0, |entry| entry.number)
     }
 
-    pub(super) fn event(&self, number: u64) -> Option<UsageEvent> {
-        serde_json::from_str(self.entry(number)?.event.as_ref().ok()?.get()).ok()
+    /// The events that the marketplace will not have.
+    pub(super) fn rejected(&self, outcomes: &[Told]) -> Vec<RejectedUsage> {
+        let mut rejected = Vec::new();
+        for (numbers, outcome) in outcomes {
+            let Outcome::Rejected(code) = *outcome else { continue };
+            let entries = self.entries.iter().filter(|entry| numbers.contains(&entry.number));
+            let events = entries
+                .filter_map(|entry| serde_json::from_str(entry.event.as_ref().ok()?.get()).ok());
+            rejected.extend(events.map(|event| RejectedUsage { code, event }));
+        }
+        rejected
     }
 
-    #[cfg(test)]
     fn loss(&self, number: u64) -> Option<LossReason> {
         self.entry(number)?.event.as_ref().err().copied()
     }
 
     fn entry(&self, number: u64) -> Option<&Entry> {
-        self.entries.get(self.place(number)?)
-    }
-
-    fn place(&self, number: u64) -> Option<usize> {
-        let place = usize::try_from(number.checked_sub(self.first())?).ok()?;
-        (place < self.entries.len()).then_some(place)
+        let place = self.entries.partition_point(|entry| entry.through < number);
+        self.entries.get(place).filter(|entry| entry.number <= number)
     }
 }
 
@@ -193,7 +236,7 @@ impl Entry {
                 _ => Ok(event),
             }
         });
-        Entry { number, event }
+        Entry { number, through: number, event }
     }
 
     fn idempotency_key(&self) -> Option<String> {
@@ -219,14 +262,17 @@ mod tests {
     }
 
     fn after(answered: u64, records: Vec<Record>, last: u64) -> Range {
-        let missing = |_| LossReason::Damaged;
+        let missing = |first, last| vec![Gap { first, last, lost: LossReason::Damaged }];
         Range::after(answered, records, last, &Losses { missing, expired_before: None })
     }
 
     /// The numbers, those of lost records negative.
     fn numbers(range: &Range) -> Vec<i64> {
-        let signed = |entry: &Entry| entry.number as i64 * if entry.event.is_ok() { 1 } else { -1 };
-        range.entries.iter().map(signed).collect()
+        let signed = |entry: &Entry| {
+            let sign = if entry.event.is_ok() { 1 } else { -1 };
+            (entry.number..=entry.through).map(move |number| number as i64 * sign)
+        };
+        range.entries.iter().flat_map(signed).collect()
     }
 
     #[test]
@@ -244,16 +290,39 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_of_any_length_is_declared_in_ranges_that_are_taken() {
-        let mut answered = 0;
-        let mut ranges = 0;
-        while answered < 3_001 {
-            let range = after(answered, vec![record(3_001)], 3_001);
-            assert!((1..=UsageRange::MAX_ITEMS).contains(&range.len()));
-            answered = range.last();
-            ranges += 1;
-        }
-        assert_eq!(ranges, 7);
+    fn a_hole_of_any_length_is_one_entry() {
+        let range = after(0, vec![record(3_000_001), record(3_000_002)], 3_000_002);
+        assert_eq!((range.len(), range.last()), (3, 3_000_002));
+        let wire = serde_json::to_value(range.wire("prd_x", 0)).unwrap();
+        let hole = serde_json::json!({ "number": 1, "through": 3_000_000, "lost": "damaged" });
+        assert_eq!(wire["items"][0], hole);
+    }
+
+    #[test]
+    fn an_answer_is_good_for_as_far_as_it_goes() {
+        let lost = |number, through| EventResult {
+            number: Some(number),
+            through,
+            status: EventStatus::Lost,
+            code: None,
+        };
+        let counted = |number, through| EventResult {
+            status: EventStatus::Duplicate,
+            ..lost(number, through)
+        };
+        let range = after(6, vec![record(901), record(902)], 902);
+        let damaged = Outcome::Lost(LossReason::Damaged);
+        // A marketplace that takes lost numbers one by one, and one that knew some as events.
+        assert_eq!(range.outcomes(&[lost(7, None)]), [(7..=7, damaged)]);
+        let parts = [counted(7, Some(500)), lost(501, Some(900)), counted(901, None)];
+        let told =
+            [(7..=500, Outcome::Counted), (501..=900, damaged), (901..=901, Outcome::Counted)];
+        assert_eq!(range.outcomes(&parts), told);
+        let unasked = [counted(1, Some(6)), counted(7, Some(5_000)), counted(8, Some(u64::MAX))];
+        assert_eq!(range.outcomes(&unasked), [(7..=902, Outcome::Counted)]);
+        let unknown = EventResult { status: EventStatus::Unknown, ..lost(8, Some(900)) };
+        assert_eq!(range.outcomes(&[lost(7, None), unknown]), [(7..=7, damaged)]);
+        assert_eq!(range.outcomes(&[lost(8, Some(900))]), [], "the first number is left out");
     }
 
     #[test]
@@ -271,7 +340,8 @@ mod tests {
             Record { number, bytes }
         };
         let expired_before = Some("2026-11-10T00:00:00Z".parse().expect("RFC 3339"));
-        let losses = Losses { missing: |_| LossReason::Overflow, expired_before };
+        let missing = |first, last| vec![Gap { first, last, lost: LossReason::Overflow }];
+        let losses = Losses { missing, expired_before };
         let range = Range::after(0, vec![dated(1, 9), dated(3, 10)], 3, &losses);
         let told: Vec<_> = (1..=3).map(|number| range.loss(number)).collect();
         assert_eq!(told, [Some(LossReason::Expired), Some(LossReason::Overflow), None]);

@@ -50,10 +50,6 @@ impl Losses {
         self.damaged + self.overflow + self.expired + self.unacknowledged
     }
 
-    pub(super) fn of(reason: LossReason) -> Losses {
-        Losses::many(1, reason)
-    }
-
     pub(super) fn many(count: u64, reason: LossReason) -> Losses {
         let none = Losses::default();
         match reason {

@@ -10,7 +10,7 @@ use futures_util::future::select;
 use super::accounts::{Accounts, Failure};
 use super::log::{Most, RecordLog, SegmentLog, Taken};
 use super::pace::{BLOCKED_RECHECK, Mark, Pace};
-use super::range::{Losses as NotSent, Outcome, Range};
+use super::range::{Losses as NotSent, Range, Told};
 use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
 use super::stats::{Losses, UsageStats};
@@ -205,7 +205,7 @@ impl Pipeline {
             let hurries = self.hurries();
             match self.producer.log.scan(answered, Most::A_BATCH).await {
                 Ok(records) => {
-                    let missing = |number| self.producer.log.loss(number);
+                    let missing = |first, last| self.producer.log.losses(first, last);
                     let now = uplink.clock.now();
                     let losses =
                         NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
@@ -220,7 +220,7 @@ impl Pipeline {
     /// Waits for an event, and for those that come soon after it or for its turn.
     async fn gather(&self, uplink: &Uplink, pace: &Pace) {
         let appended = self.appended.listen();
-        if self.waiting() == 0 {
+        if self.producer.log.last() == self.answered() {
             appended.await;
         }
         let hurry = self.hurry.listen();
@@ -241,8 +241,8 @@ impl Pipeline {
             pace.send(uplink.host.monotonic());
             let error = match uplink.reach.note(self.send(uplink, &range).await) {
                 Ok(result) => {
-                    let taken = range.last() - self.answered();
-                    self.absorb(uplink, &range, result);
+                    let before = self.answered();
+                    let taken = self.absorb(uplink, &range, result) - before;
                     return pace.answered(self.mark(uplink), taken, self.waiting());
                 }
                 Err(error) => error,
@@ -268,59 +268,48 @@ impl Pipeline {
         }
     }
 
-    async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Outcome>> {
+    async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Told>> {
         let wire = range.wire(&self.producer.id, self.producer.epoch);
         let call = Call::post("/api/track-usage", &wire)?.with_key(&uplink.secret_key);
         let call = call.without_effect(); // the fence counts it once
         let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
-        range
-            .outcomes(&result.results)
-            .filter(|_| self.is_possible(range, result.fence))
-            .ok_or_else(|| {
-                Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered.")
-            })
+        let outcomes = range.outcomes(&result.results);
+        let told = outcomes.last().map(|(numbers, _)| *numbers.end());
+        told.filter(|told| self.is_possible(*told, result.fence)).map(|_| outcomes).ok_or_else(
+            || Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered."),
+        )
     }
 
-    /// Whether the marketplace may have accepted so much: all that was sent, and of a log that is ours
-    /// nothing that was never in it. Else it would take what comes later for what it knows.
-    fn is_possible(&self, range: &Range, fence: Option<u64>) -> bool {
+    /// Whether the marketplace may have accepted so much: all that it has `told` of, and of a log that is
+    /// ours nothing that was never in it. Else it would take what comes later for what it knows.
+    fn is_possible(&self, told: u64, fence: Option<u64>) -> bool {
         let most = if self.was_left_behind() { u64::MAX } else { self.producer.log.last() };
-        fence.is_some_and(|fence| (range.last()..=most).contains(&fence))
+        fence.is_some_and(|fence| (told..=most).contains(&fence))
     }
 
-    fn absorb(&self, uplink: &Uplink, range: &Range, outcomes: Vec<Outcome>) {
-        let numbered = || (range.first()..).zip(&outcomes);
-        let rejected: Vec<(u64, Code)> = numbered()
-            .filter_map(|(number, outcome)| match outcome {
-                Outcome::Rejected(code) => Some((number, *code)),
-                Outcome::Counted | Outcome::Lost(_) => None,
-            })
-            .collect();
-        self.keep_rejected(uplink, range, &rejected);
+    /// Takes what became of numbers; the last of them is the answer.
+    fn absorb(&self, uplink: &Uplink, range: &Range, outcomes: Vec<Told>) -> u64 {
+        let told = outcomes.last().map_or(self.answered(), |(numbers, _)| *numbers.end());
+        self.keep_rejected(uplink, range.rejected(&outcomes), told);
         let delivered = {
             let mut accounts = self.accounts();
-            self.answered.store(range.last(), Ordering::Release);
-            accounts.note(numbered().map(|(number, outcome)| (number, *outcome)))
+            self.answered.store(told, Ordering::Release);
+            accounts.note(outcomes)
         };
-        self.producer.trim(range.last());
+        self.producer.trim(told);
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });
         }
         self.progress.notify(usize::MAX);
+        told
     }
 
     /// Before the log may forget them: whoever is rejected by mistake can be replayed.
-    fn keep_rejected(&self, uplink: &Uplink, range: &Range, rejected: &[(u64, Code)]) {
-        let events: Vec<RejectedUsage> = rejected
-            .iter()
-            .filter_map(|(number, code)| {
-                Some(RejectedUsage { code: *code, event: range.event(*number)? })
-            })
-            .collect();
+    fn keep_rejected(&self, uplink: &Uplink, events: Vec<RejectedUsage>, through: u64) {
         if events.is_empty() {
             return;
         }
-        if let Err(error) = self.dead_letters.keep(&self.producer.id, range.last(), &events) {
+        if let Err(error) = self.dead_letters.keep(&self.producer.id, through, &events) {
             tracing::warn!(%error, "rejected usage could not be kept");
         }
         for RejectedUsage { event, code } in events {
@@ -368,9 +357,9 @@ impl Pipeline {
         self.producer.epoch > 0
     }
 
-    /// How many numbers are not answered for.
+    /// How many events are not answered for.
     fn waiting(&self) -> u64 {
-        self.producer.log.last().saturating_sub(self.answered())
+        self.producer.log.waiting_after(self.answered())
     }
 
     fn mark(&self, uplink: &Uplink) -> Mark {

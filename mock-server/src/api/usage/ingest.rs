@@ -50,8 +50,13 @@ pub(super) async fn take(
     while !rest.is_empty() {
         let (part, later) = rest.split_at(room_for(rest, rules)?);
         let Taken { fence, results } = take_part(market, rules, range, part).await?;
+        let is_whole =
+            results.last().and_then(EventResult::last) == part.last().map(Entry::through);
         taken.fence = fence;
         taken.results.extend(results);
+        if !is_whole {
+            break; // who sent it sends the rest again
+        }
         rest = later;
     }
     Ok(taken)
@@ -98,28 +103,32 @@ async fn take_part(
 ) -> Result<Taken, Failure> {
     let Rules { principal, solution, zone, now } = rules;
     let first = entries.first().map_or(0, Entry::number);
+    let last = entries.last().map_or(0, Entry::through);
     let fence_key = facts::fence(principal, &range.producer);
 
     transact(&*market.store, async |tx| {
         let fence: Fence = tx.get(&fence_key).await?.unwrap_or_default();
-        let admission = fence
-            .admit(range.epoch, first, entries.len())
-            .map_err(|refusal| refused(refusal, fence))?;
-        let (old, new) = entries.split_at(admission.seen);
+        let behind =
+            fence.admit(range.epoch, first, last).map_err(|refusal| refused(refusal, fence))?;
+        let parts = fence.part(entries);
 
-        let mut results = told_again(tx, principal, &range.producer, old).await?;
-        let lines = judge_all(tx, rules, &range.producer, new).await?;
+        let mut results = told_again(tx, principal, &range.producer, parts.seen()).await?;
+        let told = results.last().and_then(EventResult::last);
+        if told != parts.seen().last().map(Entry::through) {
+            return Ok(Taken { fence: Some(fence.number), results });
+        }
+        let lines = judge_all(tx, rules, &range.producer, parts.unseen()).await?;
         results.extend(lines.iter().map(|line| line.result.clone()));
 
-        if admission.fence != fence {
-            tx.put(&fence_key, &admission.fence)?;
+        if behind != fence {
+            tx.put(&fence_key, &behind)?;
         }
         let effects = lines.iter().filter_map(LedgerLine::effect);
         let additions = additions(effects, solution, zone).map_err(|_| Code::Internal)?;
         let pages = pages(lines)?;
         let mut projection = Projection { additions, index: Index::new(), pages: Vec::new() };
         for page in &pages {
-            let Some(last) = page.last().and_then(|it| it.line.result.number) else { continue };
+            let Some(last) = page.last().and_then(|it| it.line.result.last()) else { continue };
             let key = facts::ledger_page(principal, &range.producer, last);
             tx.create(&key, &NewPage::of(page, now))?;
             projection.index.extend(index(principal, Some(&range.producer), &key, now, page));
@@ -127,18 +136,18 @@ async fn take_part(
             projection.pages.push(PageName { principal, producer, last });
         }
         projection::project(tx, projection, || market.world.id("pnd"))?;
-        Ok(Taken { fence: Some(admission.fence.number), results })
+        Ok(Taken { fence: Some(behind.number), results })
     })
     .await
 }
 
 /// The events of a range.
 pub(super) fn events(range: &UsageRange) -> impl Iterator<Item = &UsageEvent> {
-    events_of(&range.items)
+    events_of(range.items.iter())
 }
 
-fn events_of(entries: &[Entry]) -> impl Iterator<Item = &UsageEvent> {
-    entries.iter().filter_map(|entry| match entry {
+fn events_of<'e>(entries: impl Iterator<Item = &'e Entry>) -> impl Iterator<Item = &'e UsageEvent> {
+    entries.filter_map(|entry| match entry {
         Entry::Event { event, .. } => Some(event),
         Entry::Lost { .. } => None,
     })
@@ -182,46 +191,75 @@ fn refused(refusal: Refusal, fence: Fence) -> Failure {
     }
 }
 
-/// What became of entries that were taken before.
+/// What became of entries that were taken before. Where numbers that are sent as lost now had been sent
+/// as events, that is a long story: it is told as far as a few pages of the ledger go.
 async fn told_again(
     tx: &mut Transaction<'_>,
     principal: &Principal,
     producer: &str,
-    entries: &[Entry],
+    entries: impl Iterator<Item = &Entry> + Clone,
 ) -> Result<Vec<EventResult>, StoreError> {
-    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-        return Ok(Vec::new());
-    };
-    let pages = facts::ledger_pages(principal, producer, first.number(), last.number());
-    let pages = tx.query::<LedgerPage>(pages).await?;
+    let mut results = Vec::new();
+    let first = entries.clone().next().map_or(0, Entry::number);
+    let Some(last) = entries.clone().last().map(Entry::through) else { return Ok(results) };
+    let query = facts::ledger_pages(principal, producer, first, last);
+    let most = query.limit;
+    let mut pages = tx.query::<LedgerPage>(query).await?;
+    let is_all = pages.len() < most;
+    if is_all {
+        pages.extend(tx.query(facts::ledger_page_with(principal, producer, last)).await?);
+    }
     let lines = pages.into_iter().flat_map(|(_, page)| page.lines);
-    let by_number: BTreeMap<_, _> = lines.map(|line| (line.result.number, line.result)).collect();
-    let told = entries.iter().map(|entry| {
-        let number = Some(entry.number());
-        let (status, code) = match by_number.get(&number) {
-            Some(first) if first.status != EventStatus::Accepted => (first.status, first.code),
-            _ => (EventStatus::Duplicate, None),
-        };
-        EventResult { number, status, code }
-    });
-    Ok(told.collect())
+    let lines: BTreeMap<_, _> = lines.map(|line| (line.result.number, line.result)).collect();
+    let known = lines.last_key_value().and_then(|(_, line)| line.last());
+    let end = known.filter(|_| !is_all).unwrap_or(last);
+    for entry in entries {
+        let mut next = entry.number();
+        while next <= entry.through().min(end) {
+            let line = lines.range(..=Some(next)).next_back().map(|(_, line)| line);
+            let line = line.filter(|line| line.last() >= Some(next));
+            let after = || lines.range(Some(next)..).next()?.1.number?.checked_sub(1);
+            let through = line.map_or_else(after, EventResult::last).unwrap_or(u64::MAX);
+            let through = through.min(entry.through());
+            let (status, code) = match line {
+                Some(first) if first.status != EventStatus::Accepted => (first.status, first.code),
+                _ => (EventStatus::Duplicate, None),
+            };
+            match results.last_mut() {
+                Some(before)
+                    if before.last() >= Some(entry.number())
+                        && (before.status, before.code) == (status, code) =>
+                {
+                    before.through = Some(through);
+                }
+                _ => results.push(told(next, through, status, code)),
+            }
+            next = through + 1;
+        }
+    }
+    Ok(results)
+}
+
+/// What became of the numbers from `number` to `through`.
+fn told(number: u64, through: u64, status: EventStatus, code: Option<Code>) -> EventResult {
+    let through = Some(through).filter(|through| *through > number);
+    EventResult { number: Some(number), through, status, code }
 }
 
 /// Judges entries in their order, keeping the idempotency keys of those that count.
-async fn judge_all(
+async fn judge_all<'e>(
     tx: &mut Transaction<'_>,
-    rules: Rules<'_>,
+    rules: Rules<'e>,
     producer: &str,
-    entries: &[Entry],
+    entries: impl Iterator<Item = &'e Entry> + Clone,
 ) -> Result<Vec<LedgerLine>, Failure> {
-    let well_formed = events_of(entries).filter(|event| event.malformed().is_none());
+    let well_formed = events_of(entries.clone()).filter(|event| event.malformed().is_none());
     let mut admission = Admission::of(tx, rules, well_formed).await?;
-    let mut lines = Vec::with_capacity(entries.len());
+    let mut lines = Vec::new();
     for entry in entries {
-        let number = Some(entry.number());
         lines.push(match entry {
             Entry::Lost { reason, .. } => LedgerLine {
-                result: EventResult { number, status: EventStatus::Lost, code: None },
+                result: told(entry.number(), entry.through(), EventStatus::Lost, None),
                 event: None,
                 lost: Some(*reason),
                 late: false,
@@ -234,7 +272,7 @@ async fn judge_all(
                 let Verdict { status, code, difference, charged_at } = verdict;
                 let is_kept = event.malformed().is_none();
                 LedgerLine {
-                    result: EventResult { number, status, code },
+                    result: told(entry.number(), entry.through(), status, code),
                     event: is_kept.then(|| event.clone()),
                     lost: None,
                     late: admission.is_late(event),

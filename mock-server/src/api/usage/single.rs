@@ -66,5 +66,5 @@ pub(super) async fn take(
 }
 
 fn taken(status: EventStatus, code: Option<Code>) -> Taken {
-    Taken { fence: None, results: vec![EventResult { number: None, status, code }] }
+    Taken { fence: None, results: vec![EventResult { number: None, through: None, status, code }] }
 }

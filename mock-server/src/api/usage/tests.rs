@@ -239,7 +239,12 @@ async fn a_projection_of_many_steps_goes_on_where_it_was_left() {
 /// A page of the ledger with an event each of 250 customers.
 fn page_of_many(now: Timestamp) -> LedgerPage {
     let line = |n: u64| LedgerLine {
-        result: EventResult { number: Some(n), status: EventStatus::Accepted, code: None },
+        result: EventResult {
+            number: Some(n),
+            through: None,
+            status: EventStatus::Accepted,
+            code: None,
+        },
         event: Some(UsageEvent {
             id: format!("evt_{n}"),
             customer_id: format!("cus_{n}"),

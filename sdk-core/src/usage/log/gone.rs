@@ -17,10 +17,10 @@ pub(super) const NOTE: u64 = 0;
 
 /// Consecutive numbers, and why they have no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Gap {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) lost: LossReason,
+pub(crate) struct Gap {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) lost: LossReason,
 }
 
 impl Gap {
@@ -81,6 +81,25 @@ impl Gone {
         self.gaps.get(place).filter(|gap| gap.first <= number).map(|gap| gap.lost)
     }
 
+    /// All of the numbers from `first` to `last`, which have no records; what is not known to be gone is
+    /// damaged.
+    pub(super) fn fill(&self, first: u64, last: u64) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        let mut next = first;
+        let unknown = |first, last| Gap { first, last, lost: LossReason::Damaged };
+        for gap in self.within(first, last) {
+            if next < gap.first {
+                gaps.push(unknown(next, gap.first - 1));
+            }
+            gaps.push(gap);
+            next = gap.last + 1;
+        }
+        if next <= last {
+            gaps.push(unknown(next, last));
+        }
+        gaps
+    }
+
     /// What is gone of the numbers from `first` to `last`.
     pub(super) fn within(&self, first: u64, last: u64) -> impl Iterator<Item = Gap> {
         let begins = self.gaps.partition_point(|gap| gap.last < first);
@@ -131,6 +150,17 @@ mod tests {
         assert_eq!(reasons[..6], [overflow, overflow, None, overflow, overflow, overflow]);
         assert_eq!(reasons[6..], [expired, expired, expired, None]);
         assert_eq!((gone.count_after(4, 9, Overflow), gone.all_after(1)), (2, 7));
+    }
+
+    #[test]
+    fn what_nobody_knows_of_is_damaged() {
+        let mut gone = Gone::default();
+        gone.add(gap(3, 5, Overflow));
+        gone.add(gap(8, 9, Unacknowledged));
+        let all = [gap(1, 2, Damaged), gap(3, 5, Overflow), gap(6, 7, Damaged)];
+        assert_eq!(gone.fill(1, 7), all);
+        assert_eq!(gone.fill(4, 8), [gap(4, 5, Overflow), all[2], gap(8, 8, Unacknowledged)]);
+        assert_eq!(gone.fill(10, 10), [gap(10, 10, Damaged)]);
     }
 
     #[test]

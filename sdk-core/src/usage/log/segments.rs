@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, select};
 
 use super::frame::MAX_NUMBER;
+use super::gone::Gap;
 use super::reader::{Damage, MAX_DAMAGE, MAX_JUMP, Reader};
 use super::state::{
     MOST_OF_A_SEGMENT, SEGMENT, SEGMENT_BYTES, Segment, State, failed, segment_path,
@@ -192,15 +193,26 @@ impl SegmentLog {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// Why there is no record of that number.
+    /// Why there are no records of the numbers from `first` to `last`.
+    pub(crate) fn losses(&self, first: u64, last: u64) -> Vec<Gap> {
+        self.state().gone.fill(first, last)
+    }
+
+    #[cfg(all(test, feature = "native"))]
     pub(crate) fn loss(&self, number: u64) -> LossReason {
-        self.state().gone.reason(number).unwrap_or(LossReason::Damaged)
+        self.losses(number, number)[0].lost
     }
 
     /// How many of the numbers after `number` are known to have no record, and why.
     pub(crate) fn lost_after(&self, number: u64, reason: LossReason) -> u64 {
         let state = self.state();
         state.gone.count_after(number, state.last, reason)
+    }
+
+    /// How many records there are after `number`, as far as it is known what is gone.
+    pub(crate) fn waiting_after(&self, number: u64) -> u64 {
+        let state = self.state();
+        state.last.saturating_sub(number).saturating_sub(state.gone.all_after(number))
     }
 
     /// Reads what is behind `after`: the records, or (without `most`) only what there is.

@@ -70,6 +70,7 @@ struct Sent {
 #[derive(Deserialize)]
 struct Item {
     number: u64,
+    through: Option<u64>,
     #[serde(default)]
     event: Option<serde::de::IgnoredAny>,
 }
@@ -104,7 +105,8 @@ impl Marketplace {
         let Sent { producer, items } = serde_json::from_slice(&request.body).expect("a range");
         let mut fence = books.fences.get(&producer).copied().unwrap_or(0);
         let mut results = Vec::new();
-        for Item { number, event } in items {
+        for Item { number, through, event } in items {
+            let last = through.unwrap_or(number);
             let status = match (number > fence, event) {
                 (false, _) => EventStatus::Duplicate,
                 (true, Some(_)) => EventStatus::Accepted,
@@ -112,11 +114,12 @@ impl Marketplace {
             };
             if number > fence {
                 assert_eq!(number, fence + 1, "a gap that is not declared");
-                fence = number;
+                fence = last;
                 books.counted += u64::from(status == EventStatus::Accepted);
-                books.lost += u64::from(status == EventStatus::Lost);
+                books.lost += if status == EventStatus::Lost { last - number + 1 } else { 0 };
             }
-            results.push(EventResult { number: Some(number), status, code: None });
+            assert!(last <= fence, "this marketplace forgets no answer");
+            results.push(EventResult { number: Some(number), through, status, code: None });
         }
         books.fences.insert(producer, fence);
         let result = TrackUsageResult { fence: Some(fence), results, quotas: Vec::new() };

@@ -69,6 +69,7 @@ struct Sent {
 #[derive(Deserialize)]
 struct Item {
     number: u64,
+    through: Option<u64>,
     event: Option<Tracked>,
     lost: Option<LossReason>,
 }
@@ -114,14 +115,17 @@ impl Ledger {
         let producer = self.producers.entry(name.clone()).or_default();
         assert!(epoch >= producer.epoch, "a log that was taken over is sent by its old owner");
         producer.epoch = epoch;
-        for Item { number, event, lost } in items {
-            if number <= producer.fence {
+        for Item { number, through, event, lost } in items {
+            let through = through.unwrap_or(number);
+            assert!(number <= producer.fence + 1, "a gap that is not declared");
+            if through <= producer.fence {
                 continue;
             }
-            assert_eq!(number, producer.fence + 1, "a gap that is not declared");
-            producer.fence = number;
+            let new = producer.fence + 1..=through;
+            producer.fence = through;
             let Some(tracked) = event else {
-                producer.numbers.insert(number, Err(lost.expect("an event, or why there is none")));
+                let reason = lost.expect("an event, or why there is none");
+                producer.numbers.extend(new.map(|number| (number, Err(reason))));
                 continue;
             };
             let event = self.events.get_mut(tracked.id).expect("an event that was never tracked");

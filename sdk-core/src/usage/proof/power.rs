@@ -322,7 +322,10 @@ impl Life {
             return false;
         }
         let Ok(records) = producer.log.scan(answered, most).await else { return true };
-        let losses = Losses { missing: |number| producer.log.loss(number), expired_before: None };
+        let losses = Losses {
+            missing: |first, last| producer.log.losses(first, last),
+            expired_before: None,
+        };
         let range = Range::after(answered, records, last, &losses);
         let wire = serde_json::to_vec(&range.wire(&producer.id, producer.epoch)).unwrap();
         if self.disk.is_dead() {

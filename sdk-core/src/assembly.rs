@@ -89,7 +89,7 @@ impl Parts {
             announcer: announcer.clone(),
             secret_key: config.secret_key,
         });
-        let usage = UsageTracker::new(uplink, config.spool, config.durability);
+        let usage = UsageTracker::new(uplink, config.spool, config.durability, deadline);
         let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
         let refresher = Arc::new(refresher);
         Parts { http, clock, announcer, auth, refresher, opening, history, context, usage }

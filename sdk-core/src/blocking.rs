@@ -66,6 +66,20 @@ pub struct MarketplaceSdk(crate::MarketplaceSdk);
 #[derive(Clone, Debug)]
 pub struct Receipt(crate::Receipt);
 
+/// That they may, and it is noted, as [`crate::Consumed`].
+///
+/// ```
+/// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # example::run_blocking(|sdk, token, _pair| {
+/// let consumed = sdk.consume(token, "export")?;
+/// assert!(!consumed.is_overage());
+/// sdk.flush()?;
+/// consumed.receipt().delivered()?;
+/// # Ok(()) });
+/// ```
+#[derive(Clone, Debug)]
+pub struct Consumed(crate::Consumed);
+
 /// A pair that is kept fresh, as [`crate::TokenSource`].
 ///
 /// ```
@@ -147,6 +161,11 @@ impl MarketplaceSdk {
     /// As [`crate::MarketplaceSdk::track_usage`], and with its errors.
     pub fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         wait(self.0.track_usage(token, usage)).map(Receipt)
+    }
+
+    /// As [`crate::MarketplaceSdk::consume`], and with its errors.
+    pub fn consume(&self, token: &str, usage: impl Into<Usage>) -> Result<Consumed> {
+        wait(self.0.consume(token, usage)).map(Consumed)
     }
 
     /// As [`crate::MarketplaceSdk::exchange_code`], and with its errors.
@@ -265,6 +284,18 @@ impl Receipt {
     /// As [`crate::Receipt::reference`], and with its errors.
     pub fn reference(&self) -> Result<EventRef> {
         wait(self.0.reference())
+    }
+}
+
+impl Consumed {
+    /// As [`crate::Consumed::receipt`].
+    pub fn receipt(&self) -> Receipt {
+        Receipt(self.0.receipt().clone())
+    }
+
+    /// As [`crate::Consumed::is_overage`].
+    pub fn is_overage(&self) -> bool {
+        self.0.is_overage()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Code, Problem};
+use crate::usage::Denial;
 
 /// Every error of the SDK: what went wrong ([`code`](Error::code)), whether trying again can help
 /// ([`is_retryable`](Error::is_retryable)) and what to do ([`advice`](Error::advice)).
@@ -47,6 +48,7 @@ struct Details {
     docs_url: Option<String>,
     field: Option<String>,
     fence: Option<u64>,
+    denial: Option<Arc<Denial>>,
     #[source]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -72,6 +74,7 @@ impl Error {
             docs_url: None,
             field: None,
             fence: None,
+            denial: None,
             source: None,
         }))
     }
@@ -93,6 +96,11 @@ impl Error {
 
     pub(crate) fn after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn denying(mut self, denial: Denial) -> Self {
+        self.0.denial = Some(Arc::new(denial));
         self
     }
 
@@ -240,6 +248,23 @@ impl Error {
     /// ```
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
+    }
+
+    /// With [`Code::QuotaExceeded`] from [`consume`](crate::MarketplaceSdk::consume): the limit, and when it
+    /// begins anew.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// # use cloudnestle_marketplace::Usage;
+    /// let error = sdk.consume(token, Usage::of("export").quantity(201)).await.unwrap_err();
+    /// let denial = error.denial().expect("that is more than the limit");
+    /// println!("{} of {} left until {}", denial.limit - denial.used, denial.limit, denial.resets_at);
+    /// # assert_eq!((denial.used, denial.limit), (0, 200));
+    /// # Ok(()) });
+    /// ```
+    pub fn denial(&self) -> Option<&Denial> {
+        self.0.denial.as_deref()
     }
 }
 

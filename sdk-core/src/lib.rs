@@ -78,6 +78,6 @@ pub use model::{
 };
 pub use sdk::{MarketplaceSdk, Stats};
 pub use usage::{
-    CloseReport, Durability, Losses, Overflow, Receipt, RejectedUsage, SpoolLimits, Usage,
-    UsageStats,
+    CloseReport, Consumed, Denial, Durability, LeaseStats, Losses, Overflow, Receipt,
+    RejectedUsage, SpoolLimits, Usage, UsageStats,
 };

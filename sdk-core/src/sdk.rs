@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::history::{Pages, UsageFilter};
 use crate::model::{Bucket, CountedEvent, Quota, TokenPair, UsageBucket, UserContext};
-use crate::usage::{CloseReport, Receipt, RejectedUsage, Usage, UsageStats};
+use crate::usage::{CloseReport, Consumed, LeaseStats, Receipt, RejectedUsage, Usage, UsageStats};
 
 /// The SDK: who is this user, may they do this, and note that they did it.
 ///
@@ -33,6 +33,8 @@ pub struct Stats {
     pub clock_offset_ms: i64,
     /// What became of usage.
     pub usage: UsageStats,
+    /// What became of leases.
+    pub leases: LeaseStats,
 }
 
 impl MarketplaceSdk {
@@ -144,6 +146,52 @@ impl MarketplaceSdk {
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;
         self.parts.usage.track(&user.user, usage.into()).await
+    }
+
+    /// May they do this, and if so note that they did it: for what has a hard limit.
+    ///
+    /// The marketplace sets a block of the limit aside for this program, which spends it without asking, in
+    /// microseconds: however many programs there are, together they let no more through than the limit.
+    /// Blocks grow while they are used up, and are one call's worth near the limit. What is not used is
+    /// given back after a minute, and by [`close`](Self::close); what a program held that was killed, by
+    /// whoever adopts its spool.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// use cloudnestle_marketplace::{Code, Usage};
+    ///
+    /// match sdk.consume(token, Usage::of("export").quantity(200)).await {
+    ///     Ok(_) => println!("exported"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    ///
+    /// let error = sdk.consume(token, "export").await.unwrap_err();
+    /// assert_eq!(error.code(), Code::QuotaExceeded);
+    /// if let Some(denial) = error.denial() {
+    ///     println!("come back at {}, or see {:?}", denial.resets_at, denial.upgrade_url);
+    /// }
+    /// # assert!(error.denial().is_some());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// A denial is the marketplace's own word whenever it can be reached. When it can't, what is set aside
+    /// can be spent for up to 5 minutes; then the solution has decided, for each action, whether it is
+    /// refused, or allowed and recorded as [overage](Consumed::is_overage).
+    ///
+    /// What has no hard limit is allowed. It is the same event that [`track_usage`](Self::track_usage)
+    /// notes, with the same promises: do not track it, too.
+    ///
+    /// # Errors
+    /// They may not: [`Code::QuotaExceeded`](crate::Code::QuotaExceeded), with a
+    /// [`denial`](crate::Error::denial) that says when they may again; or as
+    /// [`validate_user`](Self::validate_user) refuses them. Nobody knows:
+    /// [`Code::Unavailable`](crate::Code::Unavailable) and others that are
+    /// [retryable](crate::Error::is_retryable). Or those of [`track_usage`](Self::track_usage). Nothing was
+    /// noted if this is an error.
+    pub async fn consume(&self, token: &str, usage: impl Into<Usage>) -> Result<Consumed> {
+        let user = self.parts.auth.validate(token).await?;
+        self.parts.usage.consume(&user, usage.into()).await
     }
 
     /// The token pair for a launch code: the marketplace has sent a customer's browser to the
@@ -495,6 +543,7 @@ impl MarketplaceSdk {
             requests: self.parts.http.requests(),
             clock_offset_ms: self.parts.clock.offset_ms(),
             usage: self.parts.usage.stats(),
+            leases: self.parts.usage.lease_stats(),
         }
     }
 

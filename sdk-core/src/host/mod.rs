@@ -232,6 +232,20 @@ pub enum SendStage {
     Answer,
 }
 
+/// Both clocks of a machine. The monotonic one stands still while the machine sleeps, the other may be
+/// set: what must not last longer than it was told ends when the first of them says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) monotonic: Duration,
+    pub(crate) wall: Timestamp,
+}
+
+impl Moment {
+    pub(crate) fn now(host: &dyn Host) -> Self {
+        Moment { monotonic: host.monotonic(), wall: host.wall() }
+    }
+}
+
 /// `future`, unless `limit` is over first.
 pub(crate) async fn timeout<T>(
     host: &dyn Host,

@@ -58,6 +58,11 @@ impl<'a> Call<'a> {
         Ok(Call { method: "DELETE", ..Call::post(path, body)? })
     }
 
+    /// A call that says all in its path. Made twice, it has its effect once.
+    pub(crate) fn delete_at(path: &'a str) -> Self {
+        Call { method: "DELETE", ..Call::get(path) }
+    }
+
     pub(crate) fn bearer(mut self, credential: &'a Secret) -> Self {
         self.bearer = Bearer::Credential(credential);
         self

@@ -28,7 +28,7 @@ pub(crate) use secret_key::{KeyProvider, SecretKey};
 use crate::config::LOCAL_SERVER;
 use crate::error::{Error, Result};
 use crate::events::Announcer;
-use crate::host::{Host, Response, SendStage, timeout};
+use crate::host::{Host, Moment, Response, SendStage, timeout};
 use crate::model::{Code, new_id};
 use limits::RateLimits;
 use retry::LONGEST_WAIT;
@@ -61,6 +61,11 @@ impl HttpClient {
         &self.base_url
     }
 
+    /// The solution whose program this is.
+    pub(crate) fn solution(&self) -> &str {
+        &self.solution
+    }
+
     /// How many requests have been sent, each attempt counted.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -72,13 +77,24 @@ impl HttpClient {
         call: Call<'_>,
         deadline: Duration,
     ) -> Result<T> {
+        self.call_dated(call, deadline).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`call`](Self::call), and tells when the attempt began that was answered: what the answer says
+    /// of time counts from then, whatever the attempts before it took.
+    pub(crate) async fn call_dated<T: DeserializeOwned>(
+        &self,
+        call: Call<'_>,
+        deadline: Duration,
+    ) -> Result<(T, Moment)> {
         let started = self.host.monotonic();
         let left = || deadline.saturating_sub(self.host.monotonic().saturating_sub(started));
         let call = call.keyed(|| self.idempotency_key());
         let mut delays = self.retry.delays();
         loop {
+            let began = Moment::now(&*self.host);
             let error = match self.attempt(&call, left()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, began)),
                 Err(error) if error.is_retryable() => error,
                 Err(error) => return Err(error),
             };

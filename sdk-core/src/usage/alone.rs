@@ -36,7 +36,8 @@ pub(super) fn tracker(
     };
     let dir = PathBuf::from("spool");
     let spool = Spool { host, files, dir, limits, in_memory: false };
-    (UsageTracker::new(Arc::new(uplink), spool, durability), events)
+    let deadline = Duration::from_secs(5);
+    (UsageTracker::new(Arc::new(uplink), spool, durability, deadline), events)
 }
 
 /// Notes a search of a customer whose token was found good on that host.

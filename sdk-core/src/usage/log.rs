@@ -45,6 +45,13 @@ pub(crate) trait RecordLog: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+#[cfg(test)]
+impl Ticket {
+    pub(super) fn of(number: u64) -> Self {
+        Ticket(number)
+    }
+}
+
 /// What an append came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {

@@ -15,6 +15,7 @@ mod accounts;
 #[cfg(all(test, feature = "native"))]
 mod alone;
 mod event;
+mod leases;
 mod limits;
 mod log;
 mod pace;
@@ -32,6 +33,7 @@ mod tracker;
 mod uploader;
 
 pub use event::Usage;
+pub use leases::{Consumed, Denial, LeaseStats};
 pub use limits::{Durability, Overflow, SpoolLimits};
 pub use receipt::Receipt;
 pub use rejected::RejectedUsage;

@@ -140,7 +140,7 @@ impl Pipelines {
     }
 
     /// Runs a task in the background, until it ends or the logs are given up.
-    fn spawn(self: &Arc<Self>, task: BoxFuture<'static, ()>) {
+    pub(super) fn spawn(self: &Arc<Self>, task: BoxFuture<'static, ()>) {
         let pipelines = self.clone();
         let until_left = async move {
             let leaving = pipelines.leaving.listen();
@@ -181,6 +181,14 @@ impl Pipelines {
         let running = self.state().running.clone();
         for pipeline in running {
             pipeline.persisted().await;
+        }
+    }
+
+    /// Ends the producers that had leases and whose logs are delivered.
+    pub(super) async fn end(&self) {
+        if self.is_at_home() {
+            let running = self.state().running.clone();
+            join_all(running.iter().map(|pipeline| pipeline.end_if_delivered(&self.uplink))).await;
         }
     }
 

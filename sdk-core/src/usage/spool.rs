@@ -4,7 +4,8 @@
 //! SPOOL/SOLUTION-ENVIRONMENT-MARKETPLACE/     one principal: a producer never changes it
 //!     prd_01K…/                               one producer: one process's log
 //!         lock                                held while the process lives
-//!         owner.json                          {"format":1,"producer":"prd_01K…","epoch":0}
+//!         owner.json                          {"format":1,"producer":"prd_01K…","epoch":0}, and `"leases":true`
+//!                                             where there may be some to give back
 //!         00000000000000000001.log            segments
 //!     quarantine/                             what was found damaged
 //!     rejected/                               events that the marketplace refused
@@ -16,6 +17,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,8 @@ pub(crate) struct Producer {
     dir: PathBuf,
     /// Until the producer is left.
     lock: Mutex<Option<Box<dyn Lock>>>,
+    /// It may have leases, which nobody has given back.
+    owes_leases: AtomicBool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +66,9 @@ struct Owner {
     format: u32,
     producer: String,
     epoch: u64,
+    /// Whether it may have leases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leases: bool,
 }
 
 impl Spool {
@@ -88,11 +95,13 @@ impl Spool {
         let lock = self.lock(dir)?.ok_or_else(|| {
             Error::because(Code::SpoolFailed, "Another process took the new spool's folder.")
         })?;
-        self.write_owner(dir, id, 0)?;
+        let owner = Owner { format: FORMAT, producer: id.to_owned(), epoch: 0, leases: false };
+        owner.write(&*self.files, dir).map_err(|error| self.failed(error))?;
         let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
         let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
         let (in_memory, lock) = (self.in_memory, Mutex::new(Some(lock)));
-        Ok(Producer { id, epoch: 0, log, in_memory, files, dir, lock })
+        let owes_leases = AtomicBool::new(false);
+        Ok(Producer { id, epoch: 0, log, in_memory, files, dir, lock, owes_leases })
     }
 
     /// Writes something into the folder, and removes it again.
@@ -140,7 +149,7 @@ impl Spool {
             }
             content => content.map_err(|error| self.failed(error))?,
         };
-        let owner: Owner = serde_json::from_slice(&content)
+        let mut owner: Owner = serde_json::from_slice(&content)
             .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
         if owner.format != FORMAT {
             let words = format!("The spool in {} has format {}.", dir.display(), owner.format);
@@ -152,7 +161,8 @@ impl Spool {
             let words = format!("{} in {} is not of its folder.", OWNER, dir.display());
             return Err(Error::because(Code::SpoolFailed, words));
         };
-        match self.write_owner(dir, &owner.producer, epoch) {
+        owner.epoch = epoch;
+        match owner.write(&*self.files, dir).map_err(|error| self.failed(error)) {
             // Delivering what fills the disk must not wait for room on it. The lock keeps others away,
             // and whoever comes after us may have the same epoch: we are gone then.
             Err(error) if error.code() == Code::SpoolFull => {}
@@ -161,7 +171,8 @@ impl Spool {
         let log = SegmentLog::left_behind(self.host.clone(), self.files.clone(), dir).await?;
         let (files, dir, lock) = (self.files.clone(), dir.to_owned(), Mutex::new(Some(lock)));
         let (id, in_memory) = (owner.producer, self.in_memory);
-        Ok(Some(Producer { id, epoch, log, in_memory, files, dir, lock }))
+        let owes_leases = AtomicBool::new(owner.leases);
+        Ok(Some(Producer { id, epoch, log, in_memory, files, dir, lock, owes_leases }))
     }
 
     /// Removes a folder without an owner: its process died before it wrote anything. Segments that
@@ -184,13 +195,6 @@ impl Spool {
         self.files.lock(&dir.join("lock")).map_err(|error| self.failed(error))
     }
 
-    fn write_owner(&self, dir: &Path, producer: &str, epoch: u64) -> Result<()> {
-        let owner = Owner { format: FORMAT, producer: producer.to_owned(), epoch };
-        let json = serde_json::to_vec(&owner)
-            .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
-        self.files.replace(&dir.join(OWNER), &json).map_err(|error| self.failed(error))
-    }
-
     fn failed(&self, error: io::Error) -> Error {
         let words = format!("The spool in {} can't be used.", self.dir.display());
         let code = code_of(&error);
@@ -198,12 +202,45 @@ impl Spool {
     }
 }
 
+impl Owner {
+    fn write(&self, files: &dyn Files, dir: &Path) -> io::Result<()> {
+        files.replace(&dir.join(OWNER), &serde_json::to_vec(self)?)
+    }
+}
+
 impl Producer {
+    /// Notes that leases are taken, before the first one is: whoever finds the log without its owner has
+    /// to give them back.
+    pub(super) fn take_leases(&self) -> Result<()> {
+        let lock = self.lock();
+        if lock.is_none() || self.owes_leases() {
+            return Ok(()); // it is another's, or noted
+        }
+        let owner =
+            Owner { format: FORMAT, producer: self.id.clone(), epoch: self.epoch, leases: true };
+        owner.write(&*self.files, &self.dir).map_err(|error| {
+            let words = "The spool could not note that there are leases.";
+            Error::because(code_of(&error), words).caused_by(error)
+        })?;
+        self.owes_leases.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether it may have leases that nobody has given back.
+    pub(super) fn owes_leases(&self) -> bool {
+        self.owes_leases.load(Ordering::Acquire)
+    }
+
+    /// Notes that all leases are given back, and no more will be taken.
+    pub(super) fn has_returned_leases(&self) {
+        self.owes_leases.store(false, Ordering::Release);
+    }
+
     /// Gives the log up: nothing is appended to it any more, and the next process may adopt it,
-    /// unless everything in it is `answered` for; then it is removed.
+    /// unless everything in it is `answered` for and no lease is to be given back; then it is removed.
     pub(super) fn leave(&self, answered: u64) {
         let Some(_lock) = self.lock().take() else { return };
-        if self.log.seal() > answered {
+        if self.log.seal() > answered || self.owes_leases() {
             return;
         }
         if let Err(error) = self.remove() {

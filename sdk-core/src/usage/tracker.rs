@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::join;
 
 use super::event::Usage;
+use super::leases::{Consumed, Holder, LeaseStats, Leases, Reply, Spent};
 use super::limits::Durability;
 use super::log::Taken;
 use super::pipelines::Pipelines;
@@ -14,11 +15,11 @@ use super::receipt::Receipt;
 use super::rejected::RejectedUsage;
 use super::spool::Spool;
 use super::stats::{CloseReport, SpoolHealth, UsageStats};
-use super::uploader::{Pipeline, Uplink};
+use super::uploader::Uplink;
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::host::{MemoryFiles, timeout};
+use crate::host::{MemoryFiles, Moment, timeout};
 use crate::model::{Code, LossReason, UsageEvent, new_id};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
@@ -29,20 +30,29 @@ const MAX_SHOWN: usize = 10_000;
 
 pub(crate) struct UsageTracker {
     pipelines: Arc<Pipelines>,
+    leases: Arc<Leases>,
     durability: Durability,
-    /// This process's own, begun with its first event.
-    own: RwLock<Option<Arc<Pipeline>>>,
+    /// This process's own log, begun with its first event, and its leases.
+    own: RwLock<Option<Arc<Holder>>>,
     /// No more events are taken.
     closed: AtomicBool,
 }
 
 impl UsageTracker {
-    pub(crate) fn new(uplink: Arc<Uplink>, spool: Spool, durability: Durability) -> Self {
+    /// `deadline`: how long a call may take that somebody waits for.
+    pub(crate) fn new(
+        uplink: Arc<Uplink>,
+        spool: Spool,
+        durability: Durability,
+        deadline: Duration,
+    ) -> Self {
         let files = Arc::new(MemoryFiles::default());
         let in_memory = || Spool { files, in_memory: true, ..spool.clone() };
         let in_memory = (durability == Durability::Fast).then(in_memory);
+        let pipelines = Pipelines::new(uplink, spool, in_memory);
         UsageTracker {
-            pipelines: Pipelines::new(uplink, spool, in_memory),
+            leases: Leases::new(pipelines.clone(), deadline),
+            pipelines,
             durability,
             own: RwLock::default(),
             closed: AtomicBool::new(false),
@@ -50,34 +60,78 @@ impl UsageTracker {
     }
 
     pub(crate) async fn track(&self, user: &User, usage: Usage) -> Result<Receipt> {
+        let receipt = self.note(self.event(user, usage)?)?;
+        self.as_durable_as_asked(&receipt).await?;
+        Ok(receipt)
+    }
+
+    /// Notes the usage if a lease allows it, or one that is asked for.
+    pub(crate) async fn consume(&self, user: &User, usage: Usage) -> Result<Consumed> {
+        let mut event = self.event(user, usage)?;
+        if event.amends.is_some() || event.voids.is_some() {
+            let words =
+                "A correction is tracked, not consumed: it gives back, or was done already.";
+            return Err(Error::because(Code::RequestInvalid, words));
+        }
+        let host = &*self.pipelines.uplink.host;
+        let began = host.monotonic();
+        let (receipt, overage) = loop {
+            let holder = self.own()?;
+            if let Spent::Noted { taken, renew } = holder.spend(&mut event, Moment::now(host))? {
+                if renew {
+                    self.leases.ask_ahead(&holder, &event);
+                }
+                break (self.receipt(event.id, &holder, taken), false);
+            }
+            if host.monotonic().saturating_sub(began) >= self.leases.deadline() {
+                return Err(Error::new(Code::DeadlineExceeded));
+            }
+            match self.leases.ask(&holder, &event).await {
+                Ok(Reply::Granted) => {}
+                // Others may have asked for more than this.
+                Ok(Reply::Denied { least, .. }) if least > event.quantity => {}
+                Ok(Reply::Denied { error, .. }) => return Err(error),
+                // The next log has leases of its own.
+                Err(error) if error.code() == Code::EpochSuperseded => {}
+                Err(error) if self.leases.allows_without(&error, &event.action) => {
+                    event.overage = true;
+                    break (self.note(event)?, true);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        self.as_durable_as_asked(&receipt).await?;
+        Ok(Consumed { receipt, overage })
+    }
+
+    fn event(&self, user: &User, usage: Usage) -> Result<UsageEvent> {
         let uplink = &self.pipelines.uplink;
         let now = uplink.clock.now();
         let mut random = [0; 10];
         uplink.host.random(&mut random);
-        let event = usage.by(user, new_id("evt", now, random), now)?;
-        let receipt = self.note(event)?;
-        if self.durability == Durability::Durable && !receipt.taken.lost {
-            receipt.persisted().await?;
-        }
-        Ok(receipt)
+        usage.by(user, new_id("evt", now, random), now)
     }
 
     fn note(&self, event: UsageEvent) -> Result<Receipt> {
-        if !self.pipelines.is_at_home() {
-            return Err(Error::new(Code::Forked));
-        }
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::Closed));
-        }
-        let record = serde_json::to_vec(&event)
-            .map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))?;
-        let pipeline = self.own()?;
-        let taken = pipeline.append(&record)?;
+        let record = record(&event)?;
+        let holder = self.own()?;
+        let taken = holder.pipeline.append(&record)?;
+        Ok(self.receipt(event.id, &holder, taken))
+    }
+
+    fn receipt(&self, event_id: String, holder: &Holder, taken: Taken) -> Receipt {
         if let Taken { dropped: count @ 1.., .. } = taken {
             let reason = LossReason::Overflow;
             self.pipelines.uplink.announcer.announce(Event::UsageDropped { count, reason });
         }
-        Ok(Receipt { event_id: event.id, pipeline, taken })
+        Receipt { event_id, pipeline: holder.pipeline.clone(), taken }
+    }
+
+    async fn as_durable_as_asked(&self, receipt: &Receipt) -> Result<()> {
+        if self.durability == Durability::Durable && !receipt.taken.lost {
+            receipt.persisted().await?;
+        }
+        Ok(())
     }
 
     /// What the marketplace has rejected, and was not replayed yet: the oldest.
@@ -143,7 +197,11 @@ impl UsageTracker {
     /// Takes no more events, and delivers what it can within `deadline`.
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
+        let host = &*self.pipelines.uplink.host;
+        let began = host.monotonic();
         self.flush_within(deadline).await;
+        let left = deadline.saturating_sub(host.monotonic().saturating_sub(began));
+        timeout(host, left, self.pipelines.end().boxed()).await;
         self.pipelines.leave();
         CloseReport { usage: self.stats() }
     }
@@ -152,12 +210,24 @@ impl UsageTracker {
         self.pipelines.stats()
     }
 
+    pub(crate) fn lease_stats(&self) -> LeaseStats {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        self.leases.stats(own.as_deref())
+    }
+
     pub(crate) async fn health(&self) -> SpoolHealth {
         self.pipelines.health().await
     }
 
-    fn own(&self) -> Result<Arc<Pipeline>> {
-        let is_ours = |own: &&Arc<Pipeline>| !own.takes_no_more();
+    /// What new events go to.
+    fn own(&self) -> Result<Arc<Holder>> {
+        if !self.pipelines.is_at_home() {
+            return Err(Error::new(Code::Forked));
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Closed));
+        }
+        let is_ours = |own: &&Arc<Holder>| !own.pipeline.takes_no_more();
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = own.as_ref().filter(is_ours) {
             return Ok(own.clone());
@@ -166,7 +236,11 @@ impl UsageTracker {
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         match own.as_ref().filter(is_ours) {
             Some(own) => Ok(own.clone()),
-            None => Ok(own.insert(self.pipelines.begin()?).clone()),
+            None => {
+                let host = self.pipelines.uplink.host.clone();
+                let holder = Holder::new(host, self.pipelines.begin()?);
+                Ok(own.insert(Arc::new(holder)).clone())
+            }
         }
     }
 }
@@ -175,6 +249,11 @@ impl Drop for UsageTracker {
     fn drop(&mut self) {
         self.pipelines.leave();
     }
+}
+
+/// An event as it is written.
+pub(super) fn record(event: &UsageEvent) -> Result<Vec<u8>> {
+    serde_json::to_vec(event).map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))
 }
 
 fn spool_failed(error: std::io::Error) -> Error {

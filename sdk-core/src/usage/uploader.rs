@@ -103,6 +103,10 @@ impl Pipeline {
         }
     }
 
+    pub(super) fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
     pub(super) fn producer_id(&self) -> &str {
         &self.producer.id
     }
@@ -195,6 +199,7 @@ impl Pipeline {
         let mut pace = Pace::default();
         while !self.has_left() {
             if self.was_left_behind() && self.answered() == self.producer.log.last() {
+                self.end(uplink).await;
                 return self.leave();
             }
             if !pace.is_retrying() {
@@ -319,7 +324,7 @@ impl Pipeline {
 
     /// Another process has taken the log over: what is in it is that one's to send, and new events
     /// get a log of their own.
-    fn make_way(&self, uplink: &Uplink, error: Error) {
+    pub(super) fn make_way(&self, uplink: &Uplink, error: Error) {
         uplink.announcer.announce(Event::UsageWaiting { error });
         self.producer.abandon();
         self.accounts().given_away = true;
@@ -370,7 +375,7 @@ impl Pipeline {
         self.hurries.load(Ordering::Acquire)
     }
 
-    fn answered(&self) -> u64 {
+    pub(super) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Acquire)
     }
 

@@ -1,0 +1,260 @@
+//! Programs that consume, and a marketplace that fails them, in a time that passes at once.
+
+mod market;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::host::Host;
+use crate::host::sim::{SimDisk, Simulation};
+use crate::model::Code;
+use crate::usage::Usage;
+use market::{Market, Program, WAY};
+
+/// Tells a story of one program and a marketplace with a limit.
+fn story(limit: u64, tell: impl AsyncFnOnce(&Simulation, &Market, Program)) {
+    let simulation = Simulation::new(1);
+    let market = Market::with_limit(limit);
+    let program = Program::begin(&simulation, &market, SimDisk::new(1));
+    simulation.run(tell(&simulation, &market, program));
+}
+
+#[test]
+fn a_program_asks_less_often_the_more_it_consumes_and_waits_for_few_of_the_answers() {
+    story(100_000, async |_, market, program| {
+        let mut waited = 0;
+        for _ in 0..1_000 {
+            let began = program.host.monotonic();
+            program.consume(1).await.expect("there is room");
+            waited += u32::from(program.host.monotonic() > began);
+            program.host.sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(waited, 2, "the first, and who found that it was not the last");
+        assert_eq!(market.saw("POST leases"), 11, "1, 2, 4 … 1,024");
+        program.tracker.flush().await.expect("it is reached");
+        assert_eq!(market.spent_and_used().1, 1_000);
+        assert!(market.books().unleased.is_empty());
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_lease_shares_one_request_and_all_get_what_is_there() {
+    story(100, async |_, market, program| {
+        let results = join_all((0..120).map(|_| program.consume(1))).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
+        assert!(market.saw("POST leases") < 100, "{}", market.saw("POST leases"));
+        for error in results.into_iter().filter_map(Result::err) {
+            let denial = error.denial().expect("it says why").clone();
+            assert_eq!((error.code(), denial.limit), (Code::QuotaExceeded, 100));
+            assert_eq!(denial.resets_at.to_string(), "2027-01-15T18:30:00Z");
+            assert_eq!(denial.upgrade_url.as_deref(), Some("https://x.example/plans"));
+        }
+    });
+}
+
+#[test]
+fn a_denial_is_the_marketplaces_word_each_time() {
+    story(5, async |_, market, program| {
+        program.consume(5).await.expect("there is room");
+        for _ in 0..3 {
+            let asked = market.saw("POST leases");
+            assert_eq!(program.consume(1).await.unwrap_err().code(), Code::QuotaExceeded);
+            assert_eq!(market.saw("POST leases"), asked + 1);
+        }
+        market.books().limit = 6; // a higher tier
+        program.consume(1).await.expect("there is room now");
+    });
+}
+
+#[test]
+fn a_lease_whose_answer_is_lost_is_asked_for_again_and_charged_once() {
+    story(5, async |_, market, program| {
+        market.books().lose_answers = 2;
+        program.consume(1).await.expect("there is room");
+        assert_eq!((market.saw("POST leases"), market.books().spent), (3, 1));
+    });
+}
+
+#[test]
+fn a_lease_that_nobody_heard_of_is_given_back() {
+    story(5, async |_, market, program| {
+        market.books().lose_answers = 3;
+        assert_eq!(program.consume(5).await.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(market.books().spent, 5);
+        program.pass(10).await;
+        assert_eq!(market.books().spent, 0);
+        program.consume(5).await.expect("there is room again");
+    });
+}
+
+#[test]
+fn in_an_outage_what_is_leased_can_be_spent_and_no_more() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(8).await.expect("there is room"); // and asks for 16
+        market.books().down = true;
+        program.consume(8).await.expect("it is leased");
+        assert_eq!(program.consume(9).await.unwrap_err().code(), Code::Unavailable);
+        market.books().down = false;
+        program.pass(2).await;
+        program.consume(9).await.expect("the marketplace is back");
+    });
+}
+
+#[test]
+fn in_an_outage_a_solution_may_allow_what_is_beyond_and_it_is_marked() {
+    story(1_000, async |_, market, program| {
+        market.books().when_offline = "overage";
+        assert!(!program.consume(8).await.expect("there is room").is_overage());
+        market.books().down = true;
+        assert!(program.consume(9).await.expect("the solution allows it").is_overage());
+        // What nothing was ever told of is refused.
+        let other = program.consume_as(Usage::of("index")).await;
+        assert_eq!(other.unwrap_err().code(), Code::Unavailable);
+        market.books().down = false;
+        program.pass(60).await;
+        assert_eq!(market.books().unleased[0]["overage"], true);
+        assert_eq!(market.books().unleased.len(), 1);
+    });
+}
+
+#[test]
+fn the_end_of_a_lease_counts_from_when_the_request_was_sent() {
+    story(1_000, async |_, market, program| {
+        market.books().ttl_ms = 10_000; // 9 s here
+        market.books().delay = Duration::from_secs(4);
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room"); // 4.02 s, and 4.02 s more
+        let began = program.host.monotonic();
+        program.consume(1).await.expect("the second lease pays");
+        assert_eq!(program.host.monotonic(), began);
+        program.pass(5).await;
+        program.consume(1).await.expect("a third one pays");
+        assert!(program.host.monotonic() - began > Duration::from_secs(9));
+    });
+}
+
+#[test]
+fn a_slow_answer_is_counted_from_the_attempt_that_it_answers() {
+    story(1_000, async |_, market, program| {
+        market.books().ttl_ms = 1_500; // 750 ms here: three attempts take longer
+        market.books().lose_answers = 2;
+        program.consume(2).await.expect("the last attempt was a moment ago");
+        assert_eq!(market.saw("POST leases"), 3);
+    });
+}
+
+#[test]
+fn what_nobody_uses_for_a_minute_is_given_back_once_what_was_used_is_delivered() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(8).await.expect("there is room");
+        assert!(market.books().spent > 16);
+        program.pass(62).await;
+        assert_eq!(market.spent_and_used(), (16, 16));
+        assert_eq!((market.saw("DELETE lease"), market.books().leases.len()), (1, 0));
+        let stats = program.tracker.lease_stats();
+        assert_eq!((stats.taken, stats.held, stats.returned), (2, 0, 1));
+        // And nobody asks for anything any more.
+        let asked = market.books().saw.len();
+        program.pass(3_600).await;
+        assert_eq!(market.books().saw.len(), asked);
+    });
+}
+
+#[test]
+fn what_is_not_used_is_given_back_after_an_outage_too() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        market.books().down = true;
+        program.pass(600).await;
+        market.books().down = false;
+        program.pass(60).await;
+        assert_eq!(market.spent_and_used(), (9, 9));
+    });
+}
+
+#[test]
+fn a_program_that_closes_gives_everything_back_and_leaves_nothing_behind() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!(market.spent_and_used(), (9, 9));
+        assert_eq!((market.saw("POST end"), program.producers()), (1, 0));
+        assert_eq!(market.books().ended[0]["through"], 2);
+    });
+}
+
+#[test]
+fn a_program_without_leases_ends_without_a_word() {
+    story(1_000, async |_, market, program| {
+        crate::usage::alone::track(&program.tracker, &*program.host).await.expect("it is noted");
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!((market.saw("POST end"), program.producers()), (0, 0));
+    });
+}
+
+#[test]
+fn what_a_program_held_that_died_is_given_back_by_the_next_when_its_time_is_over() {
+    story(1_000, async |simulation, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        market.books().open = 2;
+        let next = Program::begin(simulation, market, program.die());
+        next.pass(62).await;
+        // It is delivered, and what is left is the dead one's to use until its lease ends.
+        assert_eq!((market.books().used, next.producers()), (9, 1));
+        assert!(market.books().spent > 9);
+        next.pass(65).await;
+        assert_eq!((market.books().spent, next.producers()), (9, 0));
+        assert_eq!(market.books().ended[2], serde_json::json!({"epoch": 1, "through": 2}));
+    });
+}
+
+#[test]
+fn what_can_not_be_given_back_at_the_end_is_given_back_by_the_next_program() {
+    story(1_000, async |simulation, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.tracker.flush().await.expect("it is reached");
+        market.books().down = true;
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!(program.producers(), 1, "it says that there were leases");
+        market.books().down = false;
+        let next = Program::begin(simulation, market, program.die());
+        next.pass(1).await;
+        assert_eq!((market.books().spent, next.producers()), (9, 0));
+    });
+}
+
+#[test]
+fn what_can_not_be_noted_is_not_spent() {
+    story(8, async |_, market, program| {
+        program.consume(3).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.disk.set_room(Some(0));
+        assert_eq!(program.consume(1).await.unwrap_err().code(), Code::SpoolFull);
+        program.disk.set_room(None);
+        for _ in 0..4 {
+            program.consume(1).await.expect("nothing was spent");
+        }
+        assert_eq!(program.consume(1).await.unwrap_err().code(), Code::QuotaExceeded);
+        program.tracker.flush().await.expect("it is reached");
+        assert_eq!(market.books().used, 8);
+    });
+}
+
+#[test]
+fn a_correction_is_not_consumed() {
+    story(8, async |_, market, program| {
+        let consumed = program.consume(3).await.expect("there is room");
+        let event = consumed.receipt().reference().await.expect("it is persisted");
+        let refused = program.consume_as(Usage::of("export").voids(event)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::RequestInvalid);
+        assert_eq!(market.saw("POST leases"), 1);
+        program.host.sleep(WAY).await;
+    });
+}

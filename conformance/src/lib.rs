@@ -42,6 +42,7 @@ pub enum Need {
     ValidateUser,
     GetUserContext,
     TrackUsage,
+    Consume,
     Refresh,
     KeepFresh,
     RevokeToken,
@@ -71,6 +72,8 @@ pub enum Need {
 pub struct Given {
     /// What the server's clock shows; the machine's time if absent.
     pub clock: Option<Timestamp>,
+    /// The solution the SDK is built for; [`SOLUTION`] unless set.
+    pub solution: Option<String>,
     /// How the SDK validates.
     pub validation: Validation,
     /// Whether the SDK is given a secret key the marketplace does not know.
@@ -119,7 +122,7 @@ pub enum Validation {
     Local,
 }
 
-/// The solution the SDK is built for.
+/// The solution the SDK is built for, unless a scenario says otherwise.
 pub const SOLUTION: &str = "sol_faiss_search";
 
 /// Whom a pair was given to.
@@ -144,6 +147,9 @@ pub struct Step {
     /// What happens.
     #[serde(rename = "do")]
     pub deed: Deed,
+    /// Which of several programs does it: each has a name, an SDK, a spool and tokens of its own. The first
+    /// one has no name; the others begin with their first step.
+    pub program: Option<String>,
     /// The name of the token it is done with.
     pub token: Option<String>,
     /// Whether the token's signature is broken before.
@@ -154,11 +160,11 @@ pub struct Step {
     /// `quotas`, `usage_history`, `usage_events`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the
     /// customer's id.
     pub customer: Option<String>,
-    /// `track_usage`, `report`, `usage_history`, `usage_events`, `reset_quota`: the action.
+    /// `track_usage`, `consume`, `report`, `usage_history`, `usage_events`, `reset_quota`: the action.
     pub action: Option<String>,
-    /// `track_usage`, `report`: how much of it; 1 unless set.
+    /// `track_usage`, `consume`, `report`: how much of it; 1 unless set.
     pub quantity: Option<u64>,
-    /// `track_usage`: the caller's own name for the event.
+    /// `track_usage`, `consume`: the caller's own name for the event.
     pub idempotency_key: Option<String>,
     /// `delivered`: the name of the event.
     pub event: Option<String>,
@@ -166,7 +172,7 @@ pub struct Step {
     pub amends: Option<String>,
     /// `track_usage`: the name of the event it takes back.
     pub voids: Option<String>,
-    /// `refresh`, `issue`: the name of the new pair. `track_usage`: the name of the event.
+    /// `refresh`, `issue`: the name of the new pair. `track_usage`, `consume`: the name of the event.
     pub keep_as: Option<String>,
     /// `usage_history`: how long the buckets are; days unless set.
     pub bucket: Option<Bucket>,
@@ -188,6 +194,8 @@ pub struct Step {
     pub answer: Answer,
     /// The call fails with this code.
     pub error: Option<Code>,
+    /// `consume`: it is refused until then.
+    pub resets_at: Option<Timestamp>,
     /// So many requests are sent because of it.
     pub requests: Option<u64>,
 }
@@ -202,6 +210,8 @@ pub enum Deed {
     GetUserContext,
     /// The program notes what the user of a token did.
     TrackUsage,
+    /// The program asks whether the user of a token may do something, and notes it if so.
+    Consume,
     /// The program renews a pair. The new one goes by the same name, or by that of `keep_as`.
     Refresh,
     /// The program has a pair kept fresh from now on.
@@ -280,6 +290,7 @@ impl Deed {
             ValidateUser
                 | GetUserContext
                 | TrackUsage
+                | Consume
                 | Refresh
                 | KeepFresh
                 | AccessToken
@@ -325,6 +336,8 @@ pub struct Answer {
     pub pending: Option<u64>,
     pub rejected: Option<u64>,
     pub lost: Option<u64>,
+    /// Whether something was allowed because nobody could be asked.
+    pub overage: Option<bool>,
     /// Of a diagnosis: how bad the worst finding is.
     pub severity: Option<String>,
     /// Of a diagnosis: the codes of its findings.

@@ -4,9 +4,10 @@ mod program;
 mod server;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::{Context, Result, bail, ensure};
-use cloudnestle_conformance::{Answer, Deed, SOLUTION, Scenario, Step, scenarios};
+use cloudnestle_conformance::{Answer, Deed, Scenario, Step, scenarios};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use program::Program;
@@ -45,10 +46,15 @@ fn with_the_readmes(
 #[tokio::main]
 async fn play(scenario: Scenario) -> Result<()> {
     let mut server = Server::start(&scenario).await?;
-    let mut program = Program::begin(&server, &scenario.given).await?;
+    let mut programs = BTreeMap::new();
+    programs.insert(None, Program::begin(&server, &scenario.given).await?);
     for (index, step) in scenario.steps.iter().enumerate() {
         let name = || format!("“{}”, step {} ({:?})", scenario.promise, index + 1, step.deed);
-        take(step, &mut server, &mut program).await.with_context(name)?;
+        let program = match programs.entry(step.program.clone()) {
+            Entry::Occupied(program) => program.into_mut(),
+            Entry::Vacant(place) => place.insert(Program::begin(&server, &scenario.given).await?),
+        };
+        take(step, &mut server, program).await.with_context(name)?;
     }
     server.must_have_seen(&scenario.server).await.context(scenario.promise)
 }
@@ -66,7 +72,7 @@ async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result
             server.change_tier(customer(step)?, step.tier.context("`tier` is missing")?).await
         }
         Deed::Issue => {
-            let pair = server.pair(customer(step)?, SOLUTION).await?;
+            let pair = server.pair(customer(step)?, server.solution()).await?;
             program.is_given(step, pair)
         }
         Deed::RestartServer => server.restart().await,

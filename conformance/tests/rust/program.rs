@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Overflow, Step, Validation};
 use cloudnestle_marketplace::{
-    self as marketplace, Builder, Durability, Error, MarketplaceSdk, Quota, Receipt, Secret,
-    SpoolLimits, TokenPair, TokenSource, Usage, UsageFilter, UsageStats, ValidationMode,
+    self as marketplace, Builder, Consumed, Durability, Error, MarketplaceSdk, Quota, Receipt,
+    Secret, SpoolLimits, TokenPair, TokenSource, Usage, UsageFilter, UsageStats, ValidationMode,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
@@ -138,13 +138,27 @@ impl Program {
                     }),
                 )
             }
-            Deed::TrackUsage => {
-                let token = &self.token(step)?;
-                let action = step.action.as_deref().context("`action` is missing")?;
-                let mut usage = Usage::of(action).quantity(step.quantity.unwrap_or(1));
-                if let Some(key) = &step.idempotency_key {
-                    usage = usage.idempotency_key(key);
+            Deed::Consume => {
+                let (token, usage) = (&self.token(step)?, usage(step)?);
+                let same =
+                    |one: &Consumed, other: &Consumed| one.is_overage() == other.is_overage();
+                let consume = || self.sdk.consume(token, usage.clone());
+                let consumed = at_once(step, consume, same).await?;
+                if let (Ok(consumed), Some(name)) = (&consumed, &step.keep_as) {
+                    self.events.insert(name.clone(), consumed.receipt().clone());
                 }
+                let denial = consumed.as_ref().err().and_then(Error::denial);
+                must("resets_at", &step.resets_at, &denial.map(|denial| denial.resets_at))?;
+                compare(
+                    step,
+                    consumed.map(|consumed| Answer {
+                        overage: Some(consumed.is_overage()),
+                        ..Answer::default()
+                    }),
+                )
+            }
+            Deed::TrackUsage => {
+                let (token, mut usage) = (&self.token(step)?, usage(step)?);
                 if let Some(name) = &step.amends {
                     usage = usage.amends(self.event(name)?.reference().await?);
                 }
@@ -271,6 +285,15 @@ impl Program {
     }
 }
 
+fn usage(step: &Step) -> Result<Usage> {
+    let action = step.action.as_deref().context("`action` is missing")?;
+    let usage = Usage::of(action).quantity(step.quantity.unwrap_or(1));
+    Ok(match &step.idempotency_key {
+        Some(key) => usage.idempotency_key(key),
+        None => usage,
+    })
+}
+
 fn filter(step: &Step) -> UsageFilter {
     let mut filter = UsageFilter::all();
     if let Some(action) = &step.action {
@@ -331,6 +354,7 @@ fn compare(step: &Step, result: Result<Answer, Error>) -> Result<()> {
     must("pending", &expected.pending, &answer.pending)?;
     must("rejected", &expected.rejected, &answer.rejected)?;
     must("lost", &expected.lost, &answer.lost)?;
+    must("overage", &expected.overage, &answer.overage)?;
     must("severity", &expected.severity, &answer.severity)?;
     must("codes", &expected.codes, &answer.codes)?;
     for (action, used) in &expected.used {

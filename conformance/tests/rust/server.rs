@@ -16,6 +16,8 @@ pub(crate) struct Server {
     http: reqwest::Client,
     /// Where it keeps its database, if the scenario has it begin again.
     folder: Option<tempfile::TempDir>,
+    /// The solution the SDK is built for.
+    solution: String,
 }
 
 impl Server {
@@ -24,7 +26,8 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let restarts = scenario.steps.iter().any(|step| step.deed == Deed::RestartServer);
         let folder = restarts.then(tempfile::tempdir).transpose()?;
-        let mut server = Server { server: None, http: reqwest::Client::new(), folder };
+        let solution = scenario.given.solution.clone().unwrap_or_else(|| SOLUTION.to_owned());
+        let mut server = Server { server: None, http: reqwest::Client::new(), folder, solution };
         server.begin(0).await?;
         if let Some(now) = scenario.given.clock {
             server.running()?.set_clock(now)?;
@@ -53,6 +56,10 @@ impl Server {
         self.server.as_ref().context("the server is not running")
     }
 
+    pub(crate) fn solution(&self) -> &str {
+        &self.solution
+    }
+
     pub(crate) async fn pair(&self, customer: &str, solution: &str) -> Result<TokenPair> {
         Ok(self.running()?.token_pair(customer, solution).await?)
     }
@@ -62,11 +69,14 @@ impl Server {
             true => Secret::new("cnsk_test_thisIsNoKeyOfTheMarketplace00000000"),
             false => self.secret_key()?,
         };
-        Ok(MarketplaceSdk::builder().url(self.running()?.url()).secret_key(key).solution(SOLUTION))
+        Ok(MarketplaceSdk::builder()
+            .url(self.running()?.url())
+            .secret_key(key)
+            .solution(&*self.solution))
     }
 
     fn secret_key(&self) -> Result<Secret> {
-        self.running()?.secret_key(SOLUTION).context("the built-in world has the solution")
+        self.running()?.secret_key(&self.solution).context("the built-in world has the solution")
     }
 
     pub(crate) async fn revoke(&self, token: &Secret) -> Result<()> {
@@ -83,7 +93,7 @@ impl Server {
     pub(crate) async fn reset_quota(&self, step: &Step) -> Result<()> {
         let reset = ResetQuota {
             customer_id: step.customer.clone().context("`customer` is missing")?,
-            solution_id: SOLUTION.to_owned(),
+            solution_id: self.solution.clone(),
             action: step.action.clone(),
         };
         self.http
@@ -108,7 +118,7 @@ impl Server {
     }
 
     pub(crate) async fn change_tier(&self, customer: &str, tier: Tier) -> Result<()> {
-        let (customer_id, solution_id) = (customer.to_owned(), SOLUTION.to_owned());
+        let (customer_id, solution_id) = (customer.to_owned(), self.solution.clone());
         self.http
             .put(format!("{}/api/user-tier", self.running()?.url()))
             .bearer_auth(self.running()?.admin_key().expose())
@@ -212,7 +222,7 @@ impl Server {
     }
 
     async fn quotas(&self, customer: &str) -> Result<Vec<Quota>> {
-        let url = format!("{}/api/quotas/{customer}/{SOLUTION}", self.running()?.url());
+        let url = format!("{}/api/quotas/{customer}/{}", self.running()?.url(), self.solution);
         let request = self.http.get(url).bearer_auth(self.secret_key()?.expose());
         let quotas: Quotas = request.send().await?.error_for_status()?.json().await?;
         Ok(quotas.quotas)

@@ -2,6 +2,7 @@
 
 mod commits;
 mod histories;
+mod linear;
 mod queries;
 mod transactions;
 
@@ -54,6 +55,9 @@ told_to_every_store! {
         a_commit_of_nothing_succeeds
         whoever_was_answered_sees_what_was_written
     }
+    linear {
+        a_counter_is_linearizable_among_many_tasks
+    }
     queries {
         items_come_in_byte_order_with_both_ends_included
         a_limit_takes_from_the_end_that_comes_first
@@ -74,6 +78,7 @@ told_to_every_store! {
         the_last_write_of_an_item_wins
         reads_see_the_writes_of_their_own_transaction
         what_is_added_several_times_is_added_up
+        what_is_added_beyond_a_bound_moves_the_bound_of_what_came_before
         a_condition_that_cannot_come_true_is_given_up
         documents_of_another_shape_are_an_error
         a_query_reads_documents_and_counters

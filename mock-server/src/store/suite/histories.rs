@@ -1,7 +1,14 @@
-//! Random histories: whatever is done to it, a store answers as the reference model does.
+//! Random histories: whatever is done to it, a store answers as the reference model does, and a process
+//! that dies leaves what it has answered for, and of what it was asked for the beginning.
 
-use futures_util::future::join_all;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use futures_util::{FutureExt, future::join_all};
 use proptest::{collection::vec, prelude::*, sample::select as one_of};
+use tempfile::TempDir;
 
 use super::{super::Item, *};
 
@@ -11,6 +18,10 @@ enum Step {
     Commit(Vec<Vec<Write>>),
     Get(Key),
     Query(Query),
+    /// The file is closed, and opened again.
+    Reopen,
+    /// The process dies while it makes these commits, and another opens what it left.
+    Die(Vec<Vec<Write>>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -28,7 +39,31 @@ async fn take(step: Step, store: &dyn Store) -> Answer {
         }
         Step::Get(key) => Answer::Got(store.get(key).await),
         Step::Query(query) => Answer::Found(store.query(query).await),
+        Step::Reopen | Step::Die(_) => Answer::Committed(Vec::new()),
     }
+}
+
+/// What a process leaves that dies now: its files as they are.
+fn left_behind(path: &Path) -> io::Result<(TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().join("state.db");
+    for suffix in ["", "-wal"] {
+        let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        fs::copy(with(path), with(&copy))?;
+    }
+    Ok((folder, copy))
+}
+
+/// Makes some commits, in their order, until the model is where the file is: whether it comes there.
+async fn catches_up(model: &Memory, file: &Sqlite, commits: Vec<Vec<Write>>) -> bool {
+    let there = everything(file).await;
+    for writes in commits {
+        if everything(model).await == there {
+            return true;
+        }
+        let _ = model.commit(writes).await;
+    }
+    everything(model).await == there
 }
 
 // So few of everything that most writes meet an item that is there, and one in a few its version.
@@ -81,6 +116,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => vec(vec(any_write(), 1..4), 1..9).prop_map(Step::Commit),
         1 => any_key().prop_map(Step::Get),
         2 => any_query().prop_map(Step::Query),
+        1 => Just(Step::Reopen),
+        1 => vec(vec(any_write(), 1..4), 0..9).prop_map(Step::Die),
     ]
 }
 
@@ -103,17 +140,38 @@ proptest! {
     fn a_file_answers_as_the_reference_model_does(steps in vec(any_step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(async {
-            let folder = tempfile::tempdir()?;
-            let path = folder.path().join("state.db");
+            let mut folder = tempfile::tempdir()?;
+            let mut path = folder.path().join("state.db");
             let model = Memory::new();
-            let file = Sqlite::open(&path)?;
+            let mut file = Sqlite::open(&path)?;
             for step in steps {
-                let answer = take(step.clone(), &file).await;
-                prop_assert_eq!(answer, take(step, &model).await);
+                match step {
+                    Step::Reopen => {
+                        drop(file);
+                        file = Sqlite::open(&path)?;
+                        prop_assert_eq!(everything(&file).await, everything(&model).await);
+                    }
+                    Step::Die(commits) => {
+                        for writes in commits.clone() {
+                            // Asked for; nobody waits for the answer.
+                            let _ = file.commit(writes).now_or_never();
+                        }
+                        let (its_folder, copy) = left_behind(&path)?;
+                        drop(file);
+                        (folder, path) = (its_folder, copy);
+                        file = Sqlite::open(&path)?;
+                        prop_assert!(catches_up(&model, &file, commits).await, "half a commit");
+                    }
+                    step => {
+                        let answer = take(step.clone(), &file).await;
+                        prop_assert_eq!(answer, take(step, &model).await);
+                    }
+                }
             }
             drop(file);
             let file = Sqlite::open(&path)?;
             prop_assert_eq!(everything(&file).await, everything(&model).await);
+            drop(folder);
             Ok(())
         })?;
     }

@@ -206,6 +206,31 @@ pub(super) async fn what_is_added_several_times_is_added_up(store: Arc<dyn Store
     assert!(matches!(mixed.await, Err(StoreError::Refused(_))));
 }
 
+pub(super) async fn what_is_added_beyond_a_bound_moves_the_bound_of_what_came_before(
+    store: Arc<dyn Store>,
+) {
+    let first_within = transact(&*store, async |tx| -> Result<(), StoreError> {
+        tx.add_within(&key("n"), 8, 0..=10)?;
+        tx.add_beyond(&key("n"), 20)
+    });
+    first_within.await.unwrap();
+    assert_eq!(read(&*store, "n").await, counter(1, 28));
+    let first_beyond = transact(&*store, async |tx| -> Result<(), StoreError> {
+        tx.add_beyond(&key("n"), 20)?;
+        tx.add_within(&key("n"), 1, 0..=40)
+    });
+    assert_eq!(
+        first_beyond.await,
+        Err(StoreError::Conflict),
+        "there were 48 when it was asked for"
+    );
+    let too_much = transact(&*store, async |tx| -> Result<(), StoreError> {
+        tx.add_within(&key("n"), 3, 0..=30)?;
+        tx.add_beyond(&key("n"), 20)
+    });
+    assert_eq!(too_much.await, Err(StoreError::Conflict), "31 were too many before");
+}
+
 pub(super) async fn a_condition_that_cannot_come_true_is_given_up(store: Arc<dyn Store>) {
     store.commit(vec![put("taken", "1", Expect::Any)]).await.unwrap();
     let attempts = AtomicUsize::new(0);

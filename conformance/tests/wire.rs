@@ -2,9 +2,10 @@
 //! face and by the server. What a newer marketplace adds is survived.
 
 use cloudnestle_marketplace::model::{
-    Bucket, Consume, Consumption, CountedEvent, Entry, EventStatus, FeedChange, FeedEntry, Jwks,
-    Page, Problem, QuotaPolicy, ResetQuota, Revocations, RevokeUser, TokenPair, TokenValidation,
-    TrackUsage, TrackUsageResult, UsageBucket, UserTier, Window,
+    Bucket, Consume, Consumption, CountedEvent, EndProducer, EndedProducer, Entry, EventStatus,
+    FeedChange, FeedEntry, Jwks, LeaseAnswer, Page, Problem, QuotaPolicy, ResetQuota,
+    ReturnedLease, Revocations, RevokeUser, TakeLease, TokenPair, TokenValidation, TrackUsage,
+    TrackUsageResult, UsageBucket, UserTier, WhenOffline, Window,
 };
 use cloudnestle_marketplace::{Code, Tier};
 use serde::Serialize;
@@ -29,6 +30,15 @@ fn what_is_written_is_what_was_read() {
     read::<Consume>("consume");
     assert_eq!(read::<Consumption>("consumption").code, Some(Code::QuotaExceeded));
     read::<ResetQuota>("reset_quota");
+    read::<TakeLease>("take_lease");
+    let granted = read::<LeaseAnswer>("lease_granted");
+    assert_eq!(granted.lease.and_then(|lease| lease.granted), Some(20));
+    assert_eq!(read::<LeaseAnswer>("lease_unlimited").lease.expect("a lease").granted, None);
+    let refused = read::<LeaseAnswer>("lease_refused");
+    assert_eq!((refused.lease, refused.code), (None, Some(Code::QuotaExceeded)));
+    assert_eq!(read::<ReturnedLease>("returned_lease").returned, 12);
+    read::<EndProducer>("end_producer");
+    assert_eq!(read::<EndedProducer>("ended_producer").retry_after_ms, Some(212_000));
     read::<TrackUsage>("usage_event");
     read::<TrackUsage>("usage_correction");
     read::<TrackUsageResult>("track_usage_result");
@@ -45,6 +55,13 @@ fn what_is_written_is_what_was_read() {
     let TrackUsage::Range(range) = read("usage_range") else { panic!("a range") };
     let numbers = range.items.iter().map(|entry| (entry.number(), entry.through()));
     assert_eq!(numbers.collect::<Vec<_>>(), [(7, 7), (8, 8), (9, 900)]);
+    let TrackUsage::Range(range) = read("usage_by_lease") else { panic!("a range") };
+    let [Entry::Event { event: leased, .. }, Entry::Event { event: overage, .. }] =
+        &range.items[..]
+    else {
+        panic!("two events")
+    };
+    assert_eq!((leased.lease.is_some(), overage.overage), (true, true));
 }
 
 #[test]
@@ -65,6 +82,7 @@ fn what_a_newer_marketplace_says_is_survived() {
     assert_eq!(parse::<Window>(json!("fortnight")), Window::Unknown);
     assert_eq!(parse::<Bucket>(json!("fortnight")), Bucket::Unknown);
     assert_eq!(parse::<QuotaPolicy>(json!("elastic")), QuotaPolicy::Unknown);
+    assert_eq!(parse::<WhenOffline>(json!("ponder")), WhenOffline::Unknown);
     assert_eq!(parse::<EventStatus>(json!("pondered")), EventStatus::Unknown);
     assert_eq!(parse::<Code>(json!("token_bored")), Code::Unknown);
     let change = json!({ "version": 1, "expires_at": "2026-11-22T22:15:00Z", "type": "moved", "to": "Pune" });

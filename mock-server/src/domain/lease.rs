@@ -152,3 +152,100 @@ impl Lease {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn limit(period: &str, most: Option<u64>, ends_in: Duration) -> Limit {
+        let counter = Counter {
+            customer_id: "cus_a".to_owned(),
+            solution_id: "sol_a".to_owned(),
+            action: "export".to_owned(),
+            period: period.to_owned(),
+        };
+        Limit { counter, most, ends_at: NOW + ends_in }
+    }
+
+    fn hour() -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    fn asked(least: u64, wanted: u64) -> TakeLease {
+        TakeLease {
+            id: "lse_a".to_owned(),
+            producer: "prd_a".to_owned(),
+            epoch: 1,
+            token_id: "tok_a".to_owned(),
+            action: "export".to_owned(),
+            least,
+            wanted,
+        }
+    }
+
+    #[test]
+    fn a_block_is_what_is_wanted_while_there_is_plenty_and_what_is_needed_near_the_limit() {
+        let of = |spent, least, wanted| {
+            Block::of([(&limit("day", Some(200), hour()), spent)], least, wanted)
+        };
+        for (spent, least, wanted, block, story) in [
+            (0, 1, 20, Block::Of(20), "there is plenty"),
+            (0, 1, 1_000, Block::Of(25), "an eighth of what is left"),
+            (120, 1, 20, Block::Of(10), "which shrinks"),
+            (195, 1, 20, Block::Of(1), "to one call's worth"),
+            (195, 5, 20, Block::Of(5), "whatever that is"),
+            (195, 6, 20, Block::TooLittle, "or nothing"),
+            (200, 1, 1, Block::TooLittle, "at the limit"),
+            (250, 1, 1, Block::TooLittle, "after a downgrade"),
+        ] {
+            assert_eq!(of(spent, least, wanted), block, "{story}");
+        }
+    }
+
+    #[test]
+    fn the_tightest_window_decides_and_without_a_limit_there_is_none() {
+        let (day, month) = (limit("day", Some(200), hour()), limit("month", Some(1_000), hour()));
+        assert_eq!(Block::of([(&day, 0), (&month, 920)], 1, 20), Block::Of(10));
+        let unlimited = limit("day", None, hour());
+        assert_eq!(Block::of([(&unlimited, 9), (&month, 0)], 1, 20), Block::Of(20));
+        assert_eq!(Block::of([(&unlimited, 9)], 1, 20), Block::Unlimited);
+        assert_eq!(Block::of([], 1, 20), Block::Unlimited);
+    }
+
+    #[test]
+    fn a_lease_ends_after_five_minutes_or_with_its_first_window() {
+        let lease = |windows: &[Limit]| Lease::new(&asked(1, 20), "cus_a", Some(20), windows, NOW);
+        let minute = Duration::from_secs(60);
+        let month = limit("month", Some(1_000), 48 * hour());
+        let long = lease(&[limit("day", Some(200), hour()), month.clone()]);
+        assert_eq!((long.ttl_ms(NOW), long.ttl_ms(NOW + minute)), (300_000, 240_000));
+        assert_eq!(long.ttl_ms(NOW + hour()), 0);
+        let short = lease(&[limit("day", Some(200), minute), month]);
+        assert_eq!(short.ttl_ms(NOW), 60_000);
+        assert!(short.charged_at() < NOW + minute, "in the day that it is charged in");
+    }
+
+    #[test]
+    fn what_an_owner_holds_is_given_back_at_once_and_what_one_before_it_holds_when_it_has_ended() {
+        let limits = [limit("day", Some(200), hour())];
+        let lease = Lease::new(&asked(1, 20), "cus_a", Some(20), &limits, NOW);
+        assert!(lease.is_over(1, NOW));
+        assert!(!lease.is_over(2, NOW));
+        assert!(lease.is_over(2, lease.ends_at));
+    }
+
+    #[test]
+    fn under_an_id_nothing_else_can_be_asked_for() {
+        let limits = [limit("day", Some(200), hour())];
+        let lease = Lease::new(&asked(1, 20), "cus_a", Some(20), &limits, NOW);
+        assert!(lease.is_of(&asked(1, 20), "cus_a"));
+        let renewed = TakeLease { token_id: "tok_b".to_owned(), ..asked(1, 20) };
+        assert!(lease.is_of(&renewed, "cus_a"), "a token may be renewed between two attempts");
+        assert!(!lease.is_of(&asked(1, 20), "cus_b"));
+        assert!(!lease.is_of(&asked(2, 20), "cus_a") && !lease.is_of(&asked(1, 21), "cus_a"));
+        let elsewhere = TakeLease { action: "index".to_owned(), ..asked(1, 20) };
+        assert!(!lease.is_of(&elsewhere, "cus_a"));
+    }
+}

@@ -255,6 +255,16 @@ subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
         assert_eq!(maps.solutions[0].time_zone, "Asia/Kolkata");
         assert!(maps.solutions[0].is_hard("tile", Window::Day));
         assert_eq!(maps.customers[0].registered_at, None);
+        assert_eq!(maps.solutions[0].actions[0].when_offline, WhenOffline::Deny);
+        for url in ["https://maps.example/plans?from=app", "http://localhost:5173/plans"] {
+            let lines = format!("name: Maps\n    upgrade_url: {url}");
+            let yaml = MAPS.replace("name: Maps", &lines);
+            let yaml = yaml.replace("unit: tile", "unit: tile, when_offline: overage");
+            let Solution { upgrade_url, actions, .. } =
+                world(&yaml).expect("a world").solutions.swap_remove(0);
+            assert_eq!(upgrade_url.as_deref(), Some(url));
+            assert_eq!(actions[0].when_offline, WhenOffline::Overage);
+        }
     }
 
     #[test]
@@ -290,6 +300,18 @@ subscriptions: [{ customer: cus_guest, solution: sol_maps, tier: anonymous }]
                 "name: Maps",
                 "name: Maps\n    allowed_origins: [http://a.test/]",
                 "no slash at the end",
+            ),
+            ("unit: tile", "unit: tile, when_offline: pray", "expected one of deny, overage"),
+            (
+                "name: Maps",
+                "name: Maps\n    upgrade_url: http://a.test/plans",
+                "upgrade_url is https://",
+            ),
+            ("name: Maps", "name: Maps\n    upgrade_url: https://", "upgrade_url is https://"),
+            (
+                "name: Maps",
+                "name: Maps\n    upgrade_url: javascript:alert(1)",
+                "upgrade_url is https://",
             ),
         ] {
             let flaw = world(&MAPS.replace(from, to)).expect_err(to);

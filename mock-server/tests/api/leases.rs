@@ -160,13 +160,13 @@ async fn without_a_limit_a_lease_has_none_and_what_it_allowed_counts_after_a_dow
         let body = json!({"customer_id": "cus_meera", "solution_id": FAISS, "tier": "registered"});
         server.call("PUT /api/user-tier", &server.admin_key(), body).await;
         let events = vec![
-            export(&server, &meera, 1, 5),
+            export(&server, &meera, 1, 3),
             leased(&server, &meera, 2, 30, "lse_a"),
             export(&server, &meera, 3, 1),
         ];
         let answer = server.track(range("prd_a", 0, 1, events)).await;
         assert_eq!(codes(&answer), ["", "", "quota_exceeded"]);
-        assert_eq!(exports(&server, "cus_meera").await, (35, 0, Some(0)));
+        assert_eq!(exports(&server, "cus_meera").await, (33, 0, Some(0)));
 
         // Nothing limits searches for good: there is nothing to lease.
         let search = json!({"id": "lse_b", "action": "search", "least": 1, "wanted": 1});
@@ -268,6 +268,27 @@ async fn a_reset_gives_back_what_was_used_and_leaves_what_is_leased() {
         assert_eq!(exports(&server, "cus_asha").await, (5, 10, Some(PRO - 15)));
         assert_eq!(give_back(&server, "cus_asha", "lse_a", 2).await.body["returned"], 10);
         assert_eq!(exports(&server, "cus_asha").await, (5, 0, Some(PRO - 5)));
+    }
+}
+
+#[tokio::test]
+async fn what_a_lease_paid_for_is_forgiven_by_resets_of_its_own_window() {
+    for server in both().await {
+        // Two minutes before midnight in Kolkata; the client's clock has passed it.
+        server.set_clock("2027-01-15T18:28:00Z".parse().expect("RFC 3339")).expect("in range");
+        let pair = server.pair("cus_ravi", FAISS).await;
+        take(&server, &pair, json!({"id": "lse_a", "least": 2, "wanted": 2})).await;
+        let mut ahead = leased(&server, &pair, 1, 2, "lse_a");
+        ahead["occurred_at"] = json!("2027-01-15T18:30:05Z");
+        server.track(range("prd_a", 0, 1, vec![ahead])).await;
+        let body = json!({"customer_id": "cus_ravi", "solution_id": FAISS, "action": "export"});
+        server.call("POST /api/reset-quota", &server.admin_key(), body).await;
+        server.advance_clock(Duration::from_secs(1)).expect("in range");
+        let mut void = export(&server, &pair, 2, 1);
+        void["voids"] = json!({"producer": "prd_a", "number": 1});
+        let events = vec![export(&server, &pair, 3, 3), void];
+        assert_eq!(codes(&server.track(range("prd_a", 0, 2, events)).await), ["", ""]);
+        assert_eq!(exports(&server, "cus_ravi").await, (3, 0, Some(2)), "it was given back before");
     }
 }
 

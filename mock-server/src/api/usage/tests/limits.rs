@@ -1,12 +1,15 @@
 //! Hard limits: many at once, and in parts.
 
+mod leases;
 mod model;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::Path;
-use cloudnestle_marketplace::model::{Consume, EventStatus, QuotaPolicy, Tier, Timestamp, Window};
+use cloudnestle_marketplace::model::{
+    Consume, EventStatus, QuotaPolicy, Tier, Timestamp, WhenOffline, Window,
+};
 use futures_util::future::join_all;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -22,7 +25,7 @@ const REGISTERED_DAILY: i64 = 20;
 const REGISTERED_MONTHLY: i64 = 50;
 
 /// A solution that limits exports in Berlin: 20 a day and 50 a month for the registered, 200 a day for
-/// those who pay. Its customers `cus_0`, `cus_1`, … pay, and hold tokens `tok_0`, `tok_1`, … that
+/// those who pay, and nothing for those who pay more. What is allowed offline counts. Its customers `cus_0`, `cus_1`, … pay, and hold tokens `tok_0`, `tok_1`, … that
 /// cover all times.
 async fn stall(store: Arc<dyn Store>, customers: usize) -> Arc<Market> {
     let market = market(store).await;
@@ -43,11 +46,12 @@ async fn stall(store: Arc<dyn Store>, customers: usize) -> Arc<Market> {
             name: "export".to_owned(),
             unit: "file".to_owned(),
             source: Source::Server,
-            ..Action::default()
+            when_offline: WhenOffline::Overage,
         }],
         plans: vec![
             plan(Tier::Registered, registered),
             plan(Tier::Pro, vec![hard(PRO_DAILY, Window::Day)]),
+            plan(Tier::Enterprise, vec![Allowance { limit: None, ..hard(0, Window::Day) }]),
         ],
         ..Solution::default()
     };
@@ -116,15 +120,18 @@ fn numbered(producer: String, first: u64, events: Vec<UsageEvent>) -> TrackUsage
 
 /// Whether each event counts, now or before.
 async fn spend(market: &Arc<Market>, usage: &TrackUsage) -> Vec<bool> {
+    try_spend(market, usage).await.expect("an answer")
+}
+
+async fn try_spend(market: &Arc<Market>, usage: &TrackUsage) -> Result<Vec<bool>, Failure> {
     let sender = UsageSender::Solution(backend());
-    let Json(answer) =
-        track(State(market.clone()), sender, Large(usage.clone())).await.expect("an answer");
+    let Json(answer) = track(State(market.clone()), sender, Large(usage.clone())).await?;
     let counts = |result: EventResult| match (result.status, result.code) {
         (EventStatus::Accepted | EventStatus::Duplicate, None) => true,
-        (EventStatus::Rejected, Some(Code::QuotaExceeded)) => false,
+        (EventStatus::Rejected, Some(Code::QuotaExceeded | Code::OriginalVoided)) => false,
         other => panic!("{other:?}"),
     };
-    answer.results.into_iter().map(counts).collect()
+    Ok(answer.results.into_iter().map(counts).collect())
 }
 
 /// Whether it is allowed, now or before.

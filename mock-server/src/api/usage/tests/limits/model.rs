@@ -36,22 +36,28 @@ struct Model {
     spent: BTreeMap<(usize, String), i64>,
 }
 
-impl Model {
-    /// Berlin's clocks went back an hour on 2026-10-25 at 01:00 UTC: all the model knows of zones.
-    fn periods(at: Timestamp) -> [String; 2] {
-        let change: Timestamp = "2026-10-25T01:00:00Z".parse().expect("RFC 3339");
-        let hours = if at < change { 2 } else { 1 };
-        let days = (at.as_secs() + hours * 3_600).div_euclid(86_400);
-        let date = date(1970, 1, 1) + days.days();
-        [format!("day/{date}"), format!("month/{:04}-{:02}", date.year(), date.month())]
-    }
+/// Berlin's clocks went back an hour on 2026-10-25 at 01:00 UTC: all the models know of zones.
+pub(super) fn periods(at: Timestamp) -> [String; 2] {
+    let change: Timestamp = "2026-10-25T01:00:00Z".parse().expect("RFC 3339");
+    let hours = if at < change { 2 } else { 1 };
+    let days = (at.as_secs() + hours * 3_600).div_euclid(86_400);
+    let date = date(1970, 1, 1) + days.days();
+    [format!("day/{date}"), format!("month/{:04}-{:02}", date.year(), date.month())]
+}
 
+/// What may be exported in a day and in a month.
+pub(super) fn limits_of(tier: Tier) -> [Option<i64>; 2] {
+    match tier {
+        Tier::Registered => [Some(REGISTERED_DAILY), Some(REGISTERED_MONTHLY)],
+        Tier::Pro => [Some(PRO_DAILY), None],
+        _ => [None, None],
+    }
+}
+
+impl Model {
     fn export(&mut self, customer: usize, quantity: i64, at: Timestamp) -> bool {
-        let limits = match self.tiers[customer] {
-            Tier::Registered => [REGISTERED_DAILY, REGISTERED_MONTHLY],
-            _ => [PRO_DAILY, i64::MAX],
-        };
-        let keys = Self::periods(at).map(|period| (customer, period));
+        let limits = limits_of(self.tiers[customer]).map(|limit| limit.unwrap_or(i64::MAX));
+        let keys = periods(at).map(|period| (customer, period));
         let spent = |key: &(usize, String)| self.spent.get(key).copied().unwrap_or(0);
         let fits = keys.iter().zip(limits).all(|(key, limit)| quantity <= limit - spent(key));
         if fits {

@@ -60,7 +60,7 @@ const PROGRAMS: u64 = 2;
 const TASKS: std::ops::RangeInclusive<usize> = 8..=32;
 /// How long a writer lives, in milliseconds: from before its first line runs to well after its first
 /// uploads.
-const WRITER_LIVES: std::ops::Range<u64> = 0..1_500;
+pub(crate) const WRITER_LIVES: std::ops::Range<u64> = 0..1_500;
 /// How long a server lives.
 const SERVER_LIVES: std::ops::Range<u64> = 0..1_200;
 
@@ -80,7 +80,7 @@ impl Kills {
         let mut seeds = fastrand::Rng::with_seed(self.seed);
         let (first_server, ready) = stage.start_server()?;
         drop(first_server);
-        let left = Left { kills: AtomicUsize::new(self.kills), ready: Mutex::new(ready) };
+        let left = Left::new(self.kills, ready);
         let (servers, writers) = thread::scope(|scope| {
             let rng = seeds.fork();
             let servers = scope.spawn(|| kill_servers(stage, &left, rng));
@@ -138,25 +138,33 @@ impl Kills {
 }
 
 /// What there is left to do, and what writers need for it.
-struct Left {
+pub(crate) struct Left {
     kills: AtomicUsize,
     ready: Mutex<Ready>,
 }
 
 impl Left {
+    pub(crate) fn new(kills: usize, ready: Ready) -> Left {
+        Left { kills: AtomicUsize::new(kills), ready: Mutex::new(ready) }
+    }
+
     /// Whether there is one more to kill; then it is the caller's.
-    fn one(&self) -> bool {
+    pub(crate) fn one(&self) -> bool {
         let take = |kills: usize| kills.checked_sub(1);
         self.kills.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    fn ready(&self) -> Result<Ready> {
+    pub(crate) fn ready(&self) -> Result<Ready> {
         Ok(self.ready.lock().map_err(|_| anyhow::anyhow!("a lane panicked"))?.clone())
     }
 }
 
 /// Returns how long each of those took to be ready that lived so long.
-fn kill_servers(stage: &Stage, left: &Left, mut rng: fastrand::Rng) -> Result<Vec<Duration>> {
+pub(crate) fn kill_servers(
+    stage: &Stage,
+    left: &Left,
+    mut rng: fastrand::Rng,
+) -> Result<Vec<Duration>> {
     let mut restarts = Vec::new();
     while left.one() {
         while !kill_server(stage, left, &mut rng, &mut restarts)? {
@@ -189,6 +197,6 @@ fn kill_server(
     process.kill()
 }
 
-fn joined<T>(lane: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+pub(crate) fn joined<T>(lane: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     lane.join().map_err(|_| anyhow::anyhow!("a lane panicked"))?
 }

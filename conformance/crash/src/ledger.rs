@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Ledger {
     /// How often each event was counted.
     counted: BTreeMap<String, u32>,
+    /// How much of each action was used.
+    used: BTreeMap<String, i64>,
     /// Numbers whose event was declared lost.
     declared_lost: u64,
     /// Events that were answered in any other way: there should be none.
@@ -60,7 +62,12 @@ impl Ledger {
         let check: String = file.query_row("PRAGMA integrity_check", (), |row| row.get(0))?;
         ensure!(check == "ok", "the database is damaged: {check}");
 
-        let mut ledger = Ledger { counted: BTreeMap::new(), declared_lost: 0, refused: 0 };
+        let mut ledger = Ledger {
+            counted: BTreeMap::new(),
+            used: BTreeMap::new(),
+            declared_lost: 0,
+            refused: 0,
+        };
         let mut quantity = 0;
         let mut expected: BTreeMap<String, u64> = BTreeMap::new();
         let mut pages = file.prepare(
@@ -91,8 +98,10 @@ impl Ledger {
         match line.result.status {
             EventStatus::Accepted => {
                 let event = line.event.context("what counts is kept")?;
+                let quantity = i64::try_from(event.quantity)?;
                 *self.counted.entry(event.id).or_insert(0) += 1;
-                return Ok(i64::try_from(event.quantity)?);
+                *self.used.entry(event.action).or_insert(0) += quantity;
+                return Ok(quantity);
             }
             EventStatus::Lost => self.declared_lost += numbers,
             _ => self.refused += 1,
@@ -116,6 +125,12 @@ impl Ledger {
             ensure!(fence.number + 1 == next, "{producer}: fence {} of {next}", fence.number);
         }
         Ok(())
+    }
+
+    /// How much of an action was used.
+    #[must_use]
+    pub fn used(&self, action: &str) -> i64 {
+        self.used.get(action).copied().unwrap_or(0)
     }
 
     /// Compares with what was acknowledged.

@@ -12,7 +12,8 @@
 //! are read from the database's file itself ([`ledger`]).
 //!
 //! [`kills`] kills writers and servers at random moments; [`sweep`] lets each system call on the way be
-//! the last one of its process, or fail. The processes are this crate's binary,
+//! the last one of its process, or fail; in [`quota`], programs that are killed spend what has a hard
+//! limit ([`spender`]), and nobody spends more. The processes are this crate's binary,
 //! `crash`; the tests are short slices of the campaigns that `cargo xtask crash` runs.
 
 #![forbid(unsafe_code)]
@@ -20,7 +21,9 @@
 pub mod acks;
 pub mod kills;
 pub mod ledger;
+pub mod quota;
 pub mod server;
+pub mod spender;
 pub mod stage;
 pub mod strace;
 #[cfg(target_os = "linux")]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use cloudnestle_crash::kills::Kills;
+use cloudnestle_crash::quota::Quota;
 #[cfg(target_os = "linux")]
 use cloudnestle_crash::sweep::Sweep;
-use cloudnestle_crash::{server, writer};
+use cloudnestle_crash::{server, spender, writer};
 use serde::Serialize;
 
 #[derive(Parser)]
@@ -21,18 +22,16 @@ struct Arguments {
 enum Command {
     /// Serves the marketplace
     Server {
-        #[arg(long)]
-        db: PathBuf,
-        #[arg(long)]
-        port: u16,
-        #[arg(long)]
-        ready_file: PathBuf,
+        #[command(flatten)]
+        settings: server::Settings,
         /// Begin when standard input ends
         #[arg(long)]
         wait: bool,
     },
     /// Tracks usage
     Writer(writer::Writer),
+    /// Spends what has a hard limit
+    Spender(spender::Spender),
     /// Delivers what is in the spool
     Drain {
         #[arg(long)]
@@ -46,6 +45,8 @@ enum Command {
     },
     /// Kills processes at random moments
     Kills(Kills),
+    /// Kills programs that spend what has a hard limit, and servers
+    Quota(Quota),
     /// Lets each system call on the way of usage be the last one, or fail
     #[cfg(target_os = "linux")]
     Sweep(Sweep),
@@ -53,11 +54,11 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Server { db, port, ready_file, wait } => {
+        Command::Server { settings, wait } => {
             if wait {
                 writer::wait_to_go_on()?;
             }
-            one_thread()?.block_on(server::serve(&db, port, &ready_file))
+            one_thread()?.block_on(server::serve(settings))
         }
         // One task on one thread calls the system in the same order each time.
         Command::Writer(writer) if writer.tasks == 1 => one_thread()?.block_on(writer.run()),
@@ -68,6 +69,8 @@ fn main() -> Result<()> {
             }
             one_thread()?.block_on(writer::drain(&spool, Duration::from_millis(within_ms)))
         }
+        Command::Spender(spender) => tokio::runtime::Runtime::new()?.block_on(spender.run()),
+        Command::Quota(quota) => tell(&quota.run(&std::env::current_exe()?)?),
         Command::Kills(kills) => tell(&kills.run(&std::env::current_exe()?)?),
         #[cfg(target_os = "linux")]
         Command::Sweep(sweep) => tell(&sweep.run(&std::env::current_exe()?)?),

@@ -1,8 +1,10 @@
 //! The server process: the marketplace as its own binary runs it, and what a writer needs of it.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use cloudnestle_mock_server::MockServer;
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +21,38 @@ pub struct Ready {
     pub token: String,
 }
 
-/// Serves until the system asks for the end. `ready` appears when the server listens, complete or not at all.
+/// What a server is told.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// The database
+    #[arg(long)]
+    pub db: PathBuf,
+    /// The world it is founded with; without, the built-in one
+    #[arg(long)]
+    pub seed: Option<PathBuf>,
+    /// Where it listens
+    #[arg(long)]
+    pub port: u16,
+    /// Appears when the server listens, complete or not at all
+    #[arg(long)]
+    pub ready_file: PathBuf,
+    /// How far its clock is ahead of the system's, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    pub ahead_ms: u64,
+}
+
+/// Serves until the system asks for the end.
 ///
 /// # Errors
 /// The port or the database can't be had.
-pub async fn serve(db: &Path, port: u16, ready: &Path) -> Result<()> {
-    let server = MockServer::builder().db(db).port(port).start().await?;
+pub async fn serve(settings: Settings) -> Result<()> {
+    let Settings { db, seed, port, ready_file: ready, ahead_ms } = settings;
+    let mut builder = MockServer::builder().db(db).port(port);
+    if let Some(seed) = seed {
+        builder = builder.seed(seed);
+    }
+    let server = builder.start().await?;
+    server.advance_clock(Duration::from_millis(ahead_ms))?;
     let secret_key = server.secret_key(SOLUTION).context("a key of the solution")?;
     let pair = server.token_pair("cus_ravi", SOLUTION).await?;
     let told = Ready {

@@ -2,9 +2,11 @@
 //! in it. They are all this crate's binary.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +15,7 @@ use crate::SOLUTION;
 use crate::acks;
 use crate::ledger::{Balance, Ledger};
 use crate::server::Ready;
+use crate::spender::Spender;
 use crate::strace::Trace;
 use crate::writer::{self, Ending, Mode, Writer};
 
@@ -28,6 +31,10 @@ pub struct Stage {
     folder: tempfile::TempDir,
     /// The server's port, the same at each start: the spool is kept by its URL.
     port: u16,
+    /// What the database is founded with, unless it is the built-in world.
+    world: Option<PathBuf>,
+    /// How far the clocks of servers are ahead, in milliseconds.
+    ahead_ms: AtomicU64,
 }
 
 /// A process that dies with this value, as by `kill -9`.
@@ -43,11 +50,28 @@ impl Stage {
     /// There is no room, or no port.
     pub fn set(program: &Path) -> Result<Stage> {
         let folder = tempfile::tempdir()?;
-        for name in ["acks", "spool"] {
+        for name in ["acks", "spool", "denied"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Stage { program: program.to_owned(), folder, port })
+        let (world, ahead_ms) = (None, AtomicU64::new(0));
+        Ok(Stage { program: program.to_owned(), folder, port, world, ahead_ms })
+    }
+
+    /// The same, in a world of its own: that of this YAML.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn in_world(mut self, yaml: &str) -> Result<Stage> {
+        let file = self.folder.path().join("world.yaml");
+        std::fs::write(&file, yaml)?;
+        self.world = Some(file);
+        Ok(self)
+    }
+
+    /// Lets the clocks of all servers that are started from now on be so far ahead.
+    pub fn move_clock(&self, ahead: Duration) {
+        self.ahead_ms.store(ahead.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Starts a server and waits until it is ready.
@@ -76,6 +100,8 @@ impl Stage {
         let mut command = Command::new(&self.program);
         command.arg("server").args(["--port", &self.port.to_string(), "--db"]).arg(self.db());
         command.arg("--ready-file").arg(self.ready_file());
+        command.arg(format!("--ahead-ms={}", self.ahead_ms.load(Ordering::Relaxed)));
+        command.args(self.world.iter().flat_map(|world| [OsStr::new("--seed"), world.as_os_str()]));
         command.args(trace.map(|_| "--wait"));
         let mut server = Process::spawn(&mut command)?;
         server.go_on(trace)?;
@@ -146,6 +172,14 @@ impl Stage {
         Process::spawn(self.client(ready).arg("writer").args(writer.arguments()))
     }
 
+    /// Starts a spender.
+    ///
+    /// # Errors
+    /// The process can't be made.
+    pub fn spawn_spender(&self, spender: &Spender, ready: &Ready) -> Result<Process> {
+        Process::spawn(self.client(ready).arg("spender").args(spender.arguments()))
+    }
+
     /// Starts the next process of the program: it delivers what others have left.
     ///
     /// # Errors
@@ -162,11 +196,25 @@ impl Stage {
     /// # Errors
     /// Something stays in the spool, or the ledger does not agree with itself.
     pub fn settle(&self) -> Result<Balance> {
+        self.drain()?.balance(&self.acknowledged()?)
+    }
+
+    /// Lets the next process of the program deliver everything, ends the server, and reads what it has.
+    ///
+    /// # Errors
+    /// Something stays in the spool, or the ledger does not agree with itself.
+    pub fn drain(&self) -> Result<Ledger> {
         let (server, ready) = self.start_server()?;
         let drained = self.spawn_drain(&ready, DRAINED_WITHIN, false)?.until_ended()?;
         ensure!(drained.success(), "the spool was not drained");
         drop(server);
-        Ledger::read(&self.db())?.balance(&self.acknowledged()?)
+        Ledger::read(&self.db())
+    }
+
+    /// Lists that are kept beside those of what was acknowledged.
+    #[must_use]
+    pub fn denials(&self) -> PathBuf {
+        self.folder.path().join("denied")
     }
 
     /// What writers have noted until now.

@@ -63,6 +63,18 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// A customer whom this program lets [`consume`](crate::MarketplaceSdk::consume) comes near a hard limit:
+    /// 80 % of it are used or set aside, or all of it. Once for each of the two in a window.
+    QuotaWarning {
+        /// Who.
+        customer_id: String,
+        /// What is limited.
+        action: String,
+        /// How much is used or set aside.
+        used: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The subscriber was too slow for this many events.
     Missed {
         /// How many events.

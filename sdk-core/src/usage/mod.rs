@@ -10,6 +10,8 @@
 //! and the uploader never drops what was not answered. A record that can't be read any more is
 //! declared to the marketplace as lost, and costs no other; what was found in its place is kept in
 //! quarantine. What the marketplace rejects is kept too, and can be replayed.
+//!
+//! What has a hard limit is noted if a [lease](leases) pays for it.
 
 mod accounts;
 #[cfg(all(test, feature = "native"))]

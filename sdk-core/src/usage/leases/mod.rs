@@ -21,6 +21,7 @@ mod returning;
 mod stats;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod warnings;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::warnings::Warnings;
 use super::{Denial, Holder, LeaseStats};
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::host::Moment;
 use crate::http::Call;
 use crate::model::{
-    Code, LeaseAnswer, QuotaPolicy, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
+    Code, Lease, LeaseAnswer, Quota, QuotaPolicy, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
 };
 use crate::usage::pipelines::Pipelines;
 
@@ -24,6 +26,7 @@ pub(crate) struct Leases {
     pub(super) deadline: Duration,
     /// What the solution wants done in an outage, by action, as it was last told.
     offline: Mutex<HashMap<String, WhenOffline>>,
+    warnings: Mutex<Warnings>,
     taken: AtomicU64,
     pub(super) returned: AtomicU64,
 }
@@ -51,8 +54,9 @@ struct Need {
 
 impl Leases {
     pub(crate) fn new(pipelines: Arc<Pipelines>, deadline: Duration) -> Arc<Self> {
-        let (offline, taken, returned) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Leases { pipelines, deadline, offline, taken, returned })
+        let (offline, warnings) = (Mutex::default(), Mutex::default());
+        let (taken, returned) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Leases { pipelines, deadline, offline, warnings, taken, returned })
     }
 
     /// Asks for a lease that pays for the event.
@@ -86,71 +90,105 @@ impl Leases {
     }
 
     async fn request(self: Arc<Self>, holder: Arc<Holder>, need: Need) -> Result<Reply> {
-        let uplink = &self.pipelines.uplink;
         if !is_id(&need.customer_id, "cus_") {
             return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
         }
         // Whoever finds the log without its owner has to know that there may be leases.
         holder.pipeline.producer().take_leases()?;
-        let mut random = [0; 10];
-        uplink.host.random(&mut random);
-        let id = new_id("lse", uplink.clock.now(), random);
-        let now = Moment::now(&*uplink.host);
-        let wanted =
-            holder.books().book.wanted(&need.customer_id, &need.action, need.quantity, now);
-        let request = TakeLease {
-            id: id.clone(),
-            producer: holder.pipeline.producer_id().to_owned(),
-            epoch: holder.pipeline.producer().epoch,
-            token_id: need.token_id,
-            action: need.action.clone(),
-            least: need.quantity,
-            wanted,
-        };
-        let path = format!("/api/quotas/{}/{}/leases", need.customer_id, uplink.http.solution());
+        let request = self.question(&holder, &need);
+        let uplink = &self.pipelines.uplink;
         let mut was_sent = false;
         let answer = uplink.reach.attempt(async {
             was_sent = true;
-            // Who asks again under the lease's id gets the same lease, and is told what is left of its time.
-            let call = Call::post(&path, &request)?.with_key(&uplink.secret_key).without_effect();
-            uplink.http.call_dated::<LeaseAnswer>(call, self.deadline).await
+            self.send(&need.customer_id, &request).await
         });
-        let answer = answer.await.and_then(|(answer, sent)| match &answer.lease {
-            Some(lease) if !is_what_was_asked(lease, &request) => {
-                Err(Error::because(Code::AnswerInvalid, "The lease is not the one asked for."))
-            }
-            _ => Ok((answer, sent)),
-        });
-        let (answer, sent) = match answer {
-            Ok(answered) => answered,
+        match answer.await {
+            Ok((answer, sent)) => Ok(self.learn(&holder, need, answer, sent)),
             Err(error) => {
                 if was_sent && error.code().is_retryable() {
-                    holder.books().book.add_unheard(&need.customer_id, &id);
+                    holder.books().book.add_unheard(&need.customer_id, &request.id);
                     self.look_after(&holder);
                 }
                 if error.code() == Code::EpochSuperseded {
                     holder.pipeline.make_way(uplink, error.clone());
                 }
-                return Err(error);
+                Err(error)
             }
+        }
+    }
+
+    fn question(&self, holder: &Holder, need: &Need) -> TakeLease {
+        let uplink = &self.pipelines.uplink;
+        let mut random = [0; 10];
+        uplink.host.random(&mut random);
+        let Need { customer_id, token_id, action, quantity } = need;
+        let now = Moment::now(&*uplink.host);
+        TakeLease {
+            id: new_id("lse", uplink.clock.now(), random),
+            producer: holder.pipeline.producer_id().to_owned(),
+            epoch: holder.pipeline.producer().epoch,
+            token_id: token_id.clone(),
+            action: action.clone(),
+            least: *quantity,
+            wanted: holder.books().book.wanted(customer_id, action, *quantity, now),
+        }
+    }
+
+    /// The answer, and when the attempt was sent that it answers.
+    async fn send(&self, customer_id: &str, request: &TakeLease) -> Result<(LeaseAnswer, Moment)> {
+        let uplink = &self.pipelines.uplink;
+        let path = format!("/api/quotas/{customer_id}/{}/leases", uplink.http.solution());
+        // Who asks again under the lease's id gets the same lease, and is told what is left of its time.
+        let call = Call::post(&path, request)?.with_key(&uplink.secret_key).without_effect();
+        let (answer, sent): (LeaseAnswer, _) = uplink.http.call_dated(call, self.deadline).await?;
+        let fits = |lease: &Lease| {
+            let is_enough = lease.granted.is_none_or(|granted| granted >= request.least);
+            lease.id == request.id && is_enough
         };
-        self.remember(&need.action, answer.when_offline);
-        let LeaseAnswer { lease, code, quotas, upgrade_url, .. } = answer;
+        match answer.lease.as_ref().is_none_or(fits) {
+            true => Ok((answer, sent)),
+            false => {
+                Err(Error::because(Code::AnswerInvalid, "The lease is not the one asked for."))
+            }
+        }
+    }
+
+    fn learn(
+        self: &Arc<Self>,
+        holder: &Arc<Holder>,
+        need: Need,
+        answer: LeaseAnswer,
+        sent: Moment,
+    ) -> Reply {
+        let LeaseAnswer { lease, code, quotas, when_offline, upgrade_url } = answer;
+        self.remember(&need.action, when_offline);
+        self.warn(&need, &quotas);
+        let Need { customer_id, action, quantity: least, .. } = need;
         let Some(lease) = lease else {
             let error = match code {
-                Some(Code::QuotaExceeded) | None => {
-                    Denial::of(&need.action, need.quantity, quotas, upgrade_url)
-                }
+                Some(Code::QuotaExceeded) | None => Denial::of(&action, least, quotas, upgrade_url),
                 Some(code) => Error::new(code),
             };
-            return Ok(Reply::Denied { least: need.quantity, error });
+            return Reply::Denied { least, error };
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
         // Where no limit is hard, nothing is set aside.
         let is_kept = quotas.iter().any(|quota| quota.policy != QuotaPolicy::Soft);
-        holder.books().book.add(&need.customer_id, &need.action, lease, is_kept, sent);
-        self.look_after(&holder);
-        Ok(Reply::Granted)
+        holder.books().book.add(&customer_id, &action, lease, is_kept, sent);
+        self.look_after(holder);
+        Reply::Granted
+    }
+
+    /// Says it if the customer comes near a limit.
+    fn warn(&self, need: &Need, quotas: &[Quota]) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = warnings.due(&need.customer_id, quotas);
+        drop(warnings);
+        if let Some((used, limit)) = due {
+            let (customer_id, action) = (need.customer_id.clone(), need.action.clone());
+            let event = Event::QuotaWarning { customer_id, action, used, limit };
+            self.pipelines.uplink.announcer.announce(event);
+        }
     }
 
     fn remember(&self, action: &str, policy: WhenOffline) {
@@ -183,8 +221,4 @@ impl Need {
 
 fn key(event: &UsageEvent) -> String {
     format!("{}/{}", event.customer_id, event.action)
-}
-
-fn is_what_was_asked(lease: &crate::model::Lease, request: &TakeLease) -> bool {
-    lease.id == request.id && lease.granted.is_none_or(|granted| granted >= request.least)
 }

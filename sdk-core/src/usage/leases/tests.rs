@@ -4,12 +4,14 @@ mod market;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
+use crate::events::Event;
 use crate::host::Host;
 use crate::host::sim::{SimDisk, Simulation};
 use crate::model::Code;
-use crate::usage::Usage;
+use crate::usage::{Overflow, SpoolLimits, Usage};
 use market::{Market, Program, WAY};
 
 /// Tells a story of one program and a marketplace with a limit.
@@ -50,6 +52,23 @@ fn whoever_waits_for_a_lease_shares_one_request_and_all_get_what_is_there() {
             assert_eq!(denial.resets_at.to_string(), "2027-01-15T18:30:00Z");
             assert_eq!(denial.upgrade_url.as_deref(), Some("https://x.example/plans"));
         }
+    });
+}
+
+#[test]
+fn who_comes_near_a_limit_is_told_of_once_for_each_threshold() {
+    story(10, async |_, _, mut program| {
+        for _ in 0..10 {
+            program.consume(1).await.expect("there is room");
+        }
+        program.consume(1).await.unwrap_err();
+        let mut told = Vec::new();
+        while let Some(event) = program.events.next().now_or_never().flatten() {
+            if let Event::QuotaWarning { used, limit, .. } = event {
+                told.push((used, limit));
+            }
+        }
+        assert_eq!(told, [(8, 10), (10, 10)]);
     });
 }
 
@@ -138,7 +157,8 @@ fn the_end_of_a_lease_counts_from_when_the_request_was_sent() {
 #[test]
 fn a_slow_answer_is_counted_from_the_attempt_that_it_answers() {
     story(1_000, async |_, market, program| {
-        market.books().ttl_ms = 1_500; // 750 ms here: three attempts take longer
+        market.books().ttl_ms = 4_000; // 3 s here: three attempts take longer
+        market.books().delay = Duration::from_secs(1);
         market.books().lose_answers = 2;
         program.consume(2).await.expect("the last attempt was a moment ago");
         assert_eq!(market.saw("POST leases"), 3);
@@ -231,6 +251,21 @@ fn what_can_not_be_given_back_at_the_end_is_given_back_by_the_next_program() {
 }
 
 #[test]
+fn what_is_not_delivered_at_the_end_is_delivered_before_the_leases_are_given_back() {
+    story(1_000, async |simulation, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        market.books().takes_no_usage = true;
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!((market.saw("POST end"), program.producers()), (0, 1));
+        market.books().takes_no_usage = false;
+        let next = Program::begin(simulation, market, program.die());
+        next.pass(5).await;
+        assert_eq!((market.spent_and_used(), next.producers()), ((9, 9), 0));
+    });
+}
+
+#[test]
 fn what_can_not_be_noted_is_not_spent() {
     story(8, async |_, market, program| {
         program.consume(3).await.expect("there is room");
@@ -244,6 +279,56 @@ fn what_can_not_be_noted_is_not_spent() {
         assert_eq!(program.consume(1).await.unwrap_err().code(), Code::QuotaExceeded);
         program.tracker.flush().await.expect("it is reached");
         assert_eq!(market.books().used, 8);
+    });
+}
+
+#[test]
+fn what_a_full_spool_drops_was_allowed_and_is_free_again_when_its_lease_is_given_back() {
+    story(1_000, async |simulation, market, program| {
+        program.tracker.close(Duration::ZERO).await;
+        let limits = SpoolLimits::default().events(2).overflow(Overflow::DropNewest);
+        let program = Program::with(simulation, market, SimDisk::new(2), limits);
+        market.books().down = true;
+        program.consume(8).await.unwrap_err();
+        market.books().down = false;
+        program.pass(2).await;
+        for quantity in [8, 8, 8] {
+            program.consume(quantity).await.expect("the program chose to go on");
+        }
+        assert_eq!(program.tracker.stats().lost.overflow, 1);
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!(market.spent_and_used(), (16, 16));
+    });
+}
+
+#[test]
+fn whose_log_was_taken_over_begins_another_with_leases_of_its_own() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.tracker.flush().await.expect("it is reached");
+        let first = market.books().leases.values().next().expect("it has something left").0.clone();
+        market.books().superseded = Some(first.clone());
+        program.consume(100).await.expect("another log has a lease");
+        program.consume(1).await.expect("and one more");
+        program.tracker.flush().await.expect("it is reached");
+        assert_eq!(market.spent_and_used().1, 110);
+        let holders = || market.books().leases.values().map(|(holder, _)| holder.clone()).collect();
+        let holders: Vec<_> = holders();
+        assert!(holders.iter().any(|holder| *holder != first), "{holders:?}");
+    });
+}
+
+#[test]
+fn a_name_that_counts_once_leaves_nothing_behind_that_is_charged() {
+    story(8, async |_, market, program| {
+        for _ in 0..2 {
+            let job = Usage::of("export").quantity(4).idempotency_key("job-1");
+            program.consume_as(job).await.expect("there is room");
+        }
+        // Whether the second one counts, the marketplace knows: what it did not count is free again.
+        program.pass(5).await;
+        assert_eq!(market.saw("DELETE lease"), 2);
     });
 }
 

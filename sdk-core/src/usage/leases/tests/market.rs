@@ -10,6 +10,7 @@ use futures_util::future::ready;
 use serde_json::{Value, json};
 
 use crate::auth::User;
+use crate::events::Events;
 
 use crate::host::sim::{Network, SimDisk, SimHost, Simulation};
 use crate::host::{Files, Host, Request, Response, SendError, SendStage};
@@ -24,16 +25,25 @@ pub(super) struct Program {
     pub(super) host: Arc<SimHost>,
     pub(super) disk: SimDisk,
     pub(super) tracker: UsageTracker,
+    pub(super) events: Events,
 }
 
 impl Program {
     pub(super) fn begin(simulation: &Simulation, market: &Market, disk: SimDisk) -> Self {
+        Program::with(simulation, market, disk, SpoolLimits::default())
+    }
+
+    pub(super) fn with(
+        simulation: &Simulation,
+        market: &Market,
+        disk: SimDisk,
+        limits: SpoolLimits,
+    ) -> Self {
         let host = SimHost::new(simulation, Some(disk.clone()), market.network(simulation));
         let any: Arc<dyn Host> = host.clone();
         let files = any.files().expect("it has a disk");
-        let limits = SpoolLimits::default();
-        let (tracker, _) = alone::tracker(any, files, "http://sim", Durability::Fast, limits);
-        Program { host, disk, tracker }
+        let (tracker, events) = alone::tracker(any, files, "http://sim", Durability::Fast, limits);
+        Program { host, disk, tracker, events }
     }
 
     pub(super) async fn consume(&self, quantity: u64) -> crate::Result<Consumed> {
@@ -79,12 +89,15 @@ pub(super) struct Books {
     pub(super) ttl_ms: u64,
     pub(super) when_offline: &'static str,
     pub(super) down: bool,
+    pub(super) takes_no_usage: bool,
     /// So many of the next answers are lost, their requests having had their effect.
     pub(super) lose_answers: u64,
     /// Requests for leases take so much longer.
     pub(super) delay: Duration,
     /// Leases of an earlier owner stay charged for so many more calls.
     pub(super) open: u64,
+    /// Its log was taken over.
+    pub(super) superseded: Option<String>,
     /// By lease: its producer, and what is left of it.
     pub(super) leases: BTreeMap<String, (String, u64)>,
     fences: BTreeMap<String, u64>,
@@ -104,9 +117,11 @@ impl Market {
             ttl_ms: 300_000,
             when_offline: "deny",
             down: false,
+            takes_no_usage: false,
             lose_answers: 0,
             delay: Duration::ZERO,
             open: 0,
+            superseded: None,
             leases: BTreeMap::new(),
             fences: BTreeMap::new(),
             ended: Vec::new(),
@@ -163,6 +178,9 @@ impl Books {
                 ("POST leases", self.grant(&serde_json::from_value(body).expect("it asks for one")))
             }
             ("DELETE", path) => ("DELETE lease", self.take_back(path)),
+            ("POST", "/api/track-usage") if self.takes_no_usage => {
+                ("POST track-usage", json!({"code": "credential_invalid"}))
+            }
             ("POST", "/api/track-usage") => ("POST track-usage", self.count(&body)),
             ("POST", _) => ("POST end", self.end(path, body)),
             other => panic!("nobody asks {other:?}"),
@@ -173,11 +191,19 @@ impl Books {
             self.lose_answers -= 1;
             return Err(SendError::new(SendStage::Answer, "the answer is lost"));
         }
+        let status = match answer["code"].as_str() {
+            Some("epoch_superseded") => 409,
+            Some("credential_invalid") => 401,
+            _ => 200,
+        };
         let body = serde_json::to_vec(&answer).expect("it has a form in JSON");
-        Ok(Response { status: 200, headers: Vec::new(), body })
+        Ok(Response { status, headers: Vec::new(), body })
     }
 
     fn grant(&mut self, request: &TakeLease) -> Value {
+        if self.superseded.as_ref() == Some(&request.producer) {
+            return json!({"code": "epoch_superseded"});
+        }
         let available = self.limit - self.spent;
         let mut granted = request.wanted.min(available / 8).max(request.least);
         match self.leases.get(&request.id) {
@@ -218,6 +244,9 @@ impl Books {
 
     fn count(&mut self, range: &Value) -> Value {
         let producer = range["producer"].as_str().expect("it names its producer");
+        if self.superseded.as_deref() == Some(producer) {
+            return json!({"code": "epoch_superseded"});
+        }
         let mut fence = self.fences.get(producer).copied().unwrap_or(0);
         let mut results = Vec::new();
         for item in range["items"].as_array().expect("a range") {
@@ -230,11 +259,15 @@ impl Books {
                 continue;
             }
             fence = number;
+            if item["lost"].is_string() {
+                continue;
+            }
             let quantity = item["event"]["quantity"].as_u64().expect("it is an event");
             self.used += quantity;
             let lease = item["event"]["lease"].as_str().unwrap_or_default();
             match self.leases.get_mut(lease) {
-                Some((_, left)) => {
+                Some((holder, left)) => {
+                    assert_eq!(holder, producer, "it is another's");
                     *left = left.checked_sub(quantity).expect("no more than was granted is used");
                     if *left == 0 {
                         self.leases.remove(lease);

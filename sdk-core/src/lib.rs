@@ -24,6 +24,8 @@
 //! * **A validated user is who the marketplace says**, as of at most 5 s ago; in an outage, as of
 //!   at most 5 minutes ago, and the answer says so ([`Answer`]).
 //! * **Acknowledged usage survives the process and counts once**, however often it has to be sent.
+//! * **A hard limit is never exceeded** by all programs that [`consume`](MarketplaceSdk::consume) together, whichever of
+//!   them dies; in an outage, unless the solution has chosen otherwise.
 //! * **A renewed pair is never lost** to a caller that gave up, or to an answer that was.
 //! * **[`close`](MarketplaceSdk::close) returns by its deadline.**
 //! * **No secret is printed**: not in errors, logs or `Debug`.

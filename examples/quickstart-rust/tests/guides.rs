@@ -1,9 +1,10 @@
 //! The Rust of the guides is run here.
 
-use cloudnestle_marketplace::{MarketplaceSdk, Tier, TokenPair};
+use cloudnestle_marketplace::{Code, MarketplaceSdk, Tier, TokenPair, Usage};
 use cloudnestle_mock_server::MockServer;
 
 const AUTHENTICATION: &str = include_str!("../../../docs/guides/authentication.md");
+const LIMITS: &str = include_str!("../../../docs/guides/limits.md");
 
 async fn sdk_of(server: &MockServer) -> (MarketplaceSdk, TokenPair) {
     let pair = server.token_pair("cus_ravi", "sol_faiss_search").await.unwrap();
@@ -52,15 +53,60 @@ async fn the_authentication_guides_rust_works() -> Result<(), Box<dyn std::error
     // To here.
     assert_ne!(pair.refresh_token, old.refresh_token);
 
-    let blocks = include_str!("guides.rs").split("// As in the guide:\n").skip(1);
+    each_block_is_run(AUTHENTICATION, "the_authentication_guides_rust_works");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_limits_guides_rust_works() -> Result<(), Box<dyn std::error::Error>> {
+    let server = MockServer::start().await?;
+    let (sdk, pair) = sdk_of(&server).await;
+    let token = pair.access_token.expose();
+    // As in the guide:
+    match sdk.consume(token, "export").await {
+        Ok(_) => println!("here is your file"),
+        Err(error) if error.code() == Code::QuotaExceeded => match error.denial() {
+            Some(denial) => println!("used up until {}", denial.resets_at),
+            None => println!("not now: {error}"),
+        },
+        Err(error) if error.refuses_user() => println!("Open the solution again: {error}"),
+        Err(error) => println!("Nobody knows at the moment: {error}"),
+    }
+    // To here.
+    {
+        // As in the guide:
+        let consumed = sdk.consume(token, Usage::of("export").quantity(2)).await?;
+        let event = consumed.receipt().reference().await?;
+        sdk.flush().await?;
+        sdk.track_usage(token, Usage::of("export").quantity(2).voids(event)).await?; // it failed
+        // To here.
+    }
+    // As in the guide:
+    let consumed = sdk.consume(token, "export").await?;
+    if consumed.is_overage() {
+        println!("allowed in an outage; it counts, be it beyond the limit");
+    }
+    // To here.
+    sdk.flush().await?;
+    let quotas = sdk.quotas("cus_ravi").await?;
+    let export = quotas.iter().find(|quota| quota.action == "export").expect("a limit");
+    assert_eq!((export.used, sdk.stats().usage.rejected), (2, 0));
+    each_block_is_run(LIMITS, "the_limits_guides_rust_works");
+    Ok(())
+}
+
+/// The Rust of a guide is that of a test of this file, between its lines that say so.
+fn each_block_is_run(guide: &str, test: &str) {
+    let (_, test) = include_str!("guides.rs").split_once(&format!("async fn {test}(")).unwrap();
+    let (test, _) = test.split_once("\n}\n").unwrap();
+    let blocks = test.split("// As in the guide:\n").skip(1);
     let mut compared = 0;
     for lines in blocks.filter_map(|rest| Some(rest.split_once("// To here.")?.0)) {
         let indent = lines.len() - lines.trim_start().len();
-        let lines: Vec<&str> = lines.lines().filter_map(|line| line.get(indent..)).collect();
+        let lines: Vec<&str> = lines.lines().map(|line| line.get(indent..).unwrap_or("")).collect();
         let block = format!("```rust\n{}\n```", lines.join("\n").trim_end());
-        assert!(AUTHENTICATION.contains(&block), "the guide has no\n{block}");
+        assert!(guide.contains(&block), "the guide has no\n{block}");
         compared += 1;
     }
-    assert_eq!(compared, AUTHENTICATION.matches("```rust").count(), "each block is run");
-    Ok(())
+    assert_eq!(compared, guide.matches("```rust").count(), "each block is run");
 }

@@ -17,7 +17,6 @@ const BUFFER: usize = 256;
 /// Something the SDK did or met by itself. Contains no secret.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "at most 256 wait for a subscriber")]
 pub enum Event {
     /// The marketplace can't be reached; answers come from what is known, usage waits on disk.
     Offline,

@@ -78,7 +78,7 @@ async fn grant(
     if !fence.may_lease(asked.epoch) {
         return Err(superseded(fence));
     }
-    let told = |granted, ttl_ms| Told { id: asked.id.clone(), granted, ttl_ms };
+    let told = |granted, ttl_ms| Told { id: asked.id.clone(), granted, ttl_ms, kept: true };
     let key = facts::lease(principal, &asked.producer, &asked.id);
     if let Some(before) = tx.get::<Lease>(&key).await? {
         if !before.is_of(asked, customer_id) {
@@ -107,7 +107,7 @@ async fn grant(
     let lease = Lease::new(asked, customer_id, granted, &limits, now);
     if limits.is_empty() {
         // Nothing of it is kept under a limit, whatever the tier: there is nothing to charge.
-        return Ok(Ok(told(granted, lease.ttl_ms(now))));
+        return Ok(Ok(Told { kept: false, ..told(granted, lease.ttl_ms(now)) }));
     }
     if let Some(amount) = granted {
         // At most what may be asked for, far below 2^63.
@@ -137,18 +137,15 @@ async fn is_good(
     let Some(issued) = tx.peek::<IssuedToken>(&facts::issued_token(token_id)).await? else {
         return Ok(false);
     };
-    let family: Option<Family> = tx.peek(&facts::family(&issued.family_id)).await?;
-    let not_before: Option<NotBefore> =
-        tx.peek(&facts::not_before(customer_id, solution_id)).await?;
-    let has_ended = |family: Family| {
-        let issued_at = issued.issued_at.numeric_date();
-        family.revoked_at.is_some()
-            || not_before.is_some_and(|not_before| not_before.ends(&family, issued_at))
+    let Some(family) = tx.peek::<Family>(&facts::family(&issued.family_id)).await? else {
+        return Ok(false);
     };
+    let not_before = facts::not_before(customer_id, solution_id);
+    let not_before: NotBefore = tx.peek(&not_before).await?.unwrap_or_default();
     Ok(issued.customer_id == customer_id
         && issued.solution_id == solution_id
         && now <= issued.expires_at + CLOCK_TOLERANCE
-        && !family.is_some_and(has_ended))
+        && !family.is_over(&not_before, issued.issued_at.numeric_date()))
 }
 
 /// The quotas of the action; none for who has not subscribed.
@@ -188,6 +185,8 @@ pub(crate) async fn give_back(
     Query(Settled { producer, through }): Query<Settled>,
 ) -> Result<Json<ReturnedLease>, Failure> {
     let principal = principal_of(&caller, &solution_id)?;
+    check_id("lease_id", &lease_id, "lse_")?;
+    check_id("producer", &producer, "prd_")?;
     let key = facts::lease(&principal, &producer, &lease_id);
     let returned = transact(&*market.store, async |tx| {
         let fence = facts::fence(&principal, &producer);
@@ -196,8 +195,10 @@ pub(crate) async fn give_back(
         if fence.number < through {
             return Err(unsettled(fence, through));
         }
-        let lease = tx.get::<Lease>(&key).await?.filter(|it| it.customer_id == customer_id);
-        match lease {
+        match tx.get::<Lease>(&key).await? {
+            Some(lease) if lease.customer_id != customer_id => {
+                Err(Failure::new(Code::NotFound, "The lease is another customer's."))
+            }
             Some(lease) => Ok(release(tx, &principal, &producer, &key, &lease)?),
             None => Ok(0),
         }

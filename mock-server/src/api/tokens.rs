@@ -187,13 +187,12 @@ pub(crate) async fn verify(
 async fn is_alive(market: &Market, claims: &Claims) -> Result<bool, Failure> {
     transact(&*market.store, async |tx| {
         // A token of ours that we don't know was issued before the database was replaced.
-        let family = family_of(tx, &claims.jti).await?;
-        let Some(family) = family.filter(|family| family.revoked_at.is_none()) else {
+        let Some(family) = family_of(tx, &claims.jti).await? else {
             return Ok(false);
         };
         let key = facts::not_before(&claims.sub, &claims.aud);
         let not_before: NotBefore = tx.peek(&key).await?.unwrap_or_default();
-        Ok(!not_before.ends(&family, claims.iat))
+        Ok(!family.is_over(&not_before, claims.iat))
     })
     .await
 }

@@ -46,6 +46,11 @@ pub(crate) struct Family {
 }
 
 impl Family {
+    /// Whether its token of that `iat` was ended before its time.
+    pub(crate) fn is_over(&self, not_before: &NotBefore, iat: u64) -> bool {
+        self.revoked_at.is_some() || not_before.ends(self, iat)
+    }
+
     /// Whether that changed anything.
     pub(crate) fn revoke(&mut self, now: Timestamp) -> bool {
         let was_good = self.revoked_at.is_none();
@@ -90,8 +95,7 @@ pub(crate) fn renewal(
     not_before: &NotBefore,
     now: Timestamp,
 ) -> Renewal {
-    let user_revoked = not_before.ends(family, presented.access.iat);
-    if family.revoked_at.is_some() || family.ends_at <= now || user_revoked {
+    if family.ends_at <= now || family.is_over(not_before, presented.access.iat) {
         return Renewal::Ended;
     }
     let Some(renewed_at) = presented.renewed_at else {

@@ -115,6 +115,9 @@ async fn near_the_limit_a_lease_is_what_is_needed_and_at_the_limit_there_is_none
         assert_eq!((&quota["limit"], &quota["leased"]), (&json!(5), &json!(5)));
         assert!(quota["resets_at"].as_str().is_some_and(|at| at.ends_with("18:30:00Z")));
 
+        give_back(&server, "cus_asha", "lse_0", 0).await.is_problem(404, "not_found");
+        give_back(&server, "cus_ravi", "0", 0).await.is_problem(422, "request_invalid");
+
         // Nobody else gets through while it may still be used.
         let others = server.track(range("prd_b", 0, 1, vec![export(&server, &pair, 1, 1)])).await;
         assert_eq!(codes(&others), ["quota_exceeded"]);
@@ -157,6 +160,7 @@ async fn without_a_limit_a_lease_has_none_and_what_it_allowed_counts_after_a_dow
         let meera = server.pair("cus_meera", FAISS).await;
         let answer = take(&server, &meera, json!({"id": "lse_a", "least": 1, "wanted": 1})).await;
         assert_eq!(answer.body["lease"]["granted"], Value::Null, "{answer:?}");
+        assert_eq!(answer.body["lease"]["kept"], true, "another tier's limit is hard");
         let body = json!({"customer_id": "cus_meera", "solution_id": FAISS, "tier": "registered"});
         server.call("PUT /api/user-tier", &server.admin_key(), body).await;
         let events = vec![
@@ -172,6 +176,7 @@ async fn without_a_limit_a_lease_has_none_and_what_it_allowed_counts_after_a_dow
         let search = json!({"id": "lse_b", "action": "search", "least": 1, "wanted": 1});
         let answer = take(&server, &meera, search).await;
         assert_eq!(answer.body["lease"]["granted"], Value::Null);
+        assert_eq!(answer.body["lease"]["kept"], false);
         assert_eq!(end(&server, "prd_a", 0, 3).await.body, json!({"open": 0}));
     }
 }

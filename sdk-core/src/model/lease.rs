@@ -88,6 +88,15 @@ pub struct Lease {
     /// request, so that its end comes no later than the marketplace's.
     #[cfg_attr(feature = "openapi", schema(examples(300_000)))]
     pub ttl_ms: u64,
+    /// Whether the marketplace keeps it, and it has to be given back. What has no hard limit in any plan
+    /// is not set aside.
+    #[serde(default = "yes")]
+    #[cfg_attr(feature = "openapi", schema(examples(true)))]
+    pub kept: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What becomes of what is [consumed](crate::model::UsageEvent) when the marketplace can't be reached

@@ -16,7 +16,7 @@ fn at(seconds: f64) -> Moment {
 }
 
 fn lease(id: &str, granted: impl Into<Option<u64>>) -> Lease {
-    Lease { id: id.into(), granted: granted.into(), ttl_ms: TTL }
+    Lease { id: id.into(), granted: granted.into(), ttl_ms: TTL, kept: true }
 }
 
 fn book_with(id: &str, granted: impl Into<Option<u64>>) -> Book {
@@ -217,7 +217,7 @@ proptest! {
                     let (id, customer) = (format!("lse_{}", granted.len()), format!("cus_{customer}"));
                     let ttl = Duration::from_millis(ttl_ms);
                     let ends = Moment { monotonic: now.monotonic + ttl, wall: now.wall + ttl };
-                    let lease = Lease { id: id.clone(), granted: amount, ttl_ms };
+                    let lease = Lease { id: id.clone(), granted: amount, ttl_ms, kept: true };
                     let (drawn, given_back) = (0, false);
                     book.add(&customer, "export", lease, true, now);
                     granted.insert(id, Granted { customer, amount, ends, drawn, given_back });

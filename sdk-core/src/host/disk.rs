@@ -104,7 +104,7 @@ impl Files for DiskFiles {
         let file =
             for_owner(OpenOptions::new().write(true).create(true).truncate(false)).open(file)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(FileLock { _held: file }))),
+            Ok(()) => Ok(Some(Box::new(FileLock { held: file }))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -177,7 +177,17 @@ fn dropped() -> io::Error {
 }
 
 struct FileLock {
-    _held: File,
+    held: File,
 }
 
-impl Lock for FileLock {}
+impl Lock for FileLock {
+    #[cfg(unix)]
+    fn is_held(&self) -> bool {
+        self.held.metadata().is_ok_and(|file| std::os::unix::fs::MetadataExt::nlink(&file) > 0)
+    }
+
+    #[cfg(not(unix))]
+    fn is_held(&self) -> bool {
+        self.held.metadata().is_ok()
+    }
+}

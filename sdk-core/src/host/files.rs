@@ -47,4 +47,7 @@ pub trait AppendFile: Send + Sync {
 }
 
 /// A lock that is held as long as this value lives.
-pub trait Lock: Send + Sync {}
+pub trait Lock: Send + Sync {
+    /// Whether it keeps others away: not if somebody has removed its file, where the platform can tell.
+    fn is_held(&self) -> bool;
+}

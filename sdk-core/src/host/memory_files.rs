@@ -103,7 +103,11 @@ struct MemoryLock {
     path: PathBuf,
 }
 
-impl Lock for MemoryLock {}
+impl Lock for MemoryLock {
+    fn is_held(&self) -> bool {
+        true // nobody else has this memory
+    }
+}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {

@@ -15,7 +15,7 @@ use crate::model::UsageRange;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How often the uploader looks whether what blocks it was mended, such as a rotated key.
-pub(super) const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
+const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
 
 /// The longest wait that is granted to whoever asks for one: a proxy's `Retry-After: 86400` must
 /// not stop usage for a day.

@@ -17,8 +17,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,10 @@ use crate::model::{Code, Timestamp, new_id};
 
 const FORMAT: u32 = 1;
 const OWNER: &str = "owner.json";
+
+/// How long a process takes a log for its own without looking again: within it, nobody removes a lock and
+/// takes over what it was to protect.
+const OURS_FOR: Duration = Duration::from_millis(100);
 
 /// How the names of producers' folders begin.
 const PRODUCER: &str = "prd_";
@@ -53,8 +58,11 @@ pub(crate) struct Producer {
     pub(crate) log: Arc<SegmentLog>,
     /// What is in it ends with the process.
     pub(crate) in_memory: bool,
+    host: Arc<dyn Host>,
     files: Arc<dyn Files>,
     dir: PathBuf,
+    /// When the lock was last seen to be held, in milliseconds of the monotonic clock.
+    ours_at: AtomicU64,
     /// Until the producer is left.
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// It may have leases, which nobody has given back.
@@ -100,8 +108,9 @@ impl Spool {
         let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
         let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
         let (in_memory, lock) = (self.in_memory, Mutex::new(Some(lock)));
-        let owes_leases = AtomicBool::new(false);
-        Ok(Producer { id, epoch: 0, log, in_memory, files, dir, lock, owes_leases })
+        let (owes_leases, epoch) = (AtomicBool::new(false), 0);
+        let (host, ours_at) = (self.host.clone(), AtomicU64::new(0));
+        Ok(Producer { id, epoch, log, in_memory, host, files, dir, ours_at, lock, owes_leases })
     }
 
     /// Writes something into the folder, and removes it again.
@@ -172,7 +181,10 @@ impl Spool {
         let (files, dir, lock) = (self.files.clone(), dir.to_owned(), Mutex::new(Some(lock)));
         let (id, in_memory) = (owner.producer, self.in_memory);
         let owes_leases = AtomicBool::new(owner.leases);
-        Ok(Some(Producer { id, epoch, log, in_memory, files, dir, lock, owes_leases }))
+        let (host, ours_at) = (self.host.clone(), AtomicU64::new(0));
+        let producer =
+            Producer { id, epoch, log, in_memory, host, files, dir, ours_at, lock, owes_leases };
+        Ok(Some(producer))
     }
 
     /// Removes a folder without an owner: its process died before it wrote anything. Segments that
@@ -213,7 +225,7 @@ impl Producer {
     /// to give them back.
     pub(super) fn take_leases(&self) -> Result<()> {
         let lock = self.lock();
-        if lock.is_none() || self.owes_leases() {
+        if !lock.as_ref().is_some_and(|lock| lock.is_held()) || self.owes_leases() {
             return Ok(()); // it is another's, or noted
         }
         let owner =
@@ -236,11 +248,28 @@ impl Producer {
         self.owes_leases.store(false, Ordering::Release);
     }
 
+    /// Whether what is noted now is this process's to send. Where its lock was removed, another may have taken
+    /// the log over while this process was stopped, and has seen what was in it by then.
+    pub(super) fn is_ours(&self) -> bool {
+        let now = self.host.monotonic().as_millis() as u64;
+        let since = now.saturating_sub(self.ours_at.load(Ordering::Relaxed));
+        if u128::from(since) < OURS_FOR.as_millis() {
+            return true;
+        }
+        let is_ours = self.lock().as_ref().is_some_and(|lock| lock.is_held());
+        if is_ours {
+            self.ours_at.store(now, Ordering::Relaxed);
+        } else {
+            self.log.cut_off();
+        }
+        is_ours
+    }
+
     /// Gives the log up: nothing is appended to it any more, and the next process may adopt it,
     /// unless everything in it is `answered` for and no lease is to be given back; then it is removed.
     pub(super) fn leave(&self, answered: u64) {
         let Some(_lock) = self.lock().take() else { return };
-        if self.log.seal() > answered || self.owes_leases() {
+        if self.log.is_cut_off() || self.log.seal() > answered || self.owes_leases() {
             return;
         }
         if let Err(error) = self.remove() {

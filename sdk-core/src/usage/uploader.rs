@@ -9,7 +9,7 @@ use futures_util::future::select;
 
 use super::accounts::{Accounts, Failure};
 use super::log::{Most, RecordLog, SegmentLog, Taken};
-use super::pace::{BLOCKED_RECHECK, Mark, Pace};
+use super::pace::{Mark, Pace};
 use super::range::{Losses as NotSent, Range, Told};
 use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
@@ -82,6 +82,11 @@ impl Pipeline {
 
     pub(super) fn append(&self, record: &[u8]) -> Result<Taken> {
         let taken = self.producer.log.append(record)?;
+        if !self.producer.is_ours() {
+            let words =
+                "Another process took the log over while the event was written: it may count.";
+            return Err(Error::because(Code::SpoolFailed, words));
+        }
         self.appended.notify(1);
         Ok(taken)
     }
@@ -151,7 +156,7 @@ impl Pipeline {
 
     /// Whether new events need another log.
     pub(super) fn takes_no_more(&self) -> bool {
-        self.has_left() || self.producer.log.is_cut_off()
+        self.has_left() || self.producer.log.is_cut_off() || !self.producer.is_ours()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -217,7 +222,10 @@ impl Pipeline {
                     let range = Range::after(answered, records, last, &losses);
                     self.deliver(uplink, range, &mut pace).await;
                 }
-                Err(error) => self.wait(uplink, error, BLOCKED_RECHECK, hurries).await,
+                Err(error) => {
+                    let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
+                    self.wait(uplink, error, delay, hurries).await;
+                }
             }
         }
     }

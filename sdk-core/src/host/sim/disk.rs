@@ -206,13 +206,16 @@ struct SimLock {
     file: PathBuf,
 }
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn is_held(&self) -> bool {
+        self.disk.tree().locked.get(&self.file) == Some(&self.disk.user)
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        let mut tree = self.disk.tree();
-        if tree.locked.get(&self.file) == Some(&self.disk.user) {
-            tree.locked.remove(&self.file);
+        if self.is_held() {
+            self.disk.tree().locked.remove(&self.file);
         }
     }
 }

@@ -56,6 +56,12 @@ impl Simulation {
         self.0.now()
     }
 
+    /// How many tasks have not ended.
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> usize {
+        self.0.state().tasks.len()
+    }
+
     pub(super) fn world(&self) -> Arc<World> {
         self.0.clone()
     }

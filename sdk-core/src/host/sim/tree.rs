@@ -270,6 +270,7 @@ impl Tree {
             names.iter().try_for_each(|name| self.remove(user, &path.join(name)))?;
         }
         self.call(user)?;
+        self.locked.remove(path);
         self.set_name(path, None)
     }
 

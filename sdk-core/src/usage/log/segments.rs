@@ -34,7 +34,7 @@ pub(crate) struct SegmentLog {
     pub(super) dir: PathBuf,
     pub(super) limits: SpoolLimits,
     state: Mutex<State>,
-    /// The folder is gone.
+    /// The folder is gone, or another process's.
     cut_off: AtomicBool,
     /// Held by the task that syncs: an fsync that began later must not end earlier.
     syncing: futures_util::lock::Mutex<()>,
@@ -146,7 +146,7 @@ impl SegmentLog {
         let _in_order = self.syncing.lock().await;
         let (files, through) = {
             let mut state = self.state();
-            state.hurried = false;
+            (state.hurried, state.sync_is_due) = (false, false);
             (std::mem::take(&mut state.unsynced), state.next - 1)
         };
         let mut outcome = Ok(());
@@ -188,7 +188,13 @@ impl SegmentLog {
         Err(io::Error::new(io::ErrorKind::NotFound, "the spool's folder was removed"))
     }
 
-    /// Whether the log has lost its folder.
+    /// Takes no more records: whatever is written to the log from now on is nobody's to send.
+    pub(crate) fn cut_off(&self) {
+        self.seal();
+        self.cut_off.store(true, Ordering::Release);
+    }
+
+    /// Whether the log has lost its folder, or its lock.
     pub(crate) fn is_cut_off(&self) -> bool {
         self.cut_off.load(Ordering::Acquire)
     }
@@ -256,7 +262,7 @@ impl RecordLog for Arc<SegmentLog> {
     fn append(&self, record: &[u8]) -> Result<Taken> {
         let mut state = self.state();
         let taken = state.append(self, record)?;
-        let first = state.unsynced.is_empty();
+        let first = !std::mem::replace(&mut state.sync_is_due, true);
         if let Some(file) = &state.open
             && !state.unsynced.last().is_some_and(|last| Arc::ptr_eq(last, file))
         {

@@ -52,8 +52,10 @@ pub(super) struct State {
     pub(super) synced_through: u64,
     /// The numbers whose fsync failed: nobody knows what became of those.
     pub(super) failed: Vec<RangeInclusive<u64>>,
-    /// Files written since their last fsync; not empty while a task is on its way to do it.
+    /// Files written since their last fsync.
     pub(super) unsynced: Vec<Arc<dyn AppendFile>>,
+    /// A task is on its way to do it; on a disk on which nothing can be written, to say that it is done.
+    pub(super) sync_is_due: bool,
     /// Somebody waits for that fsync.
     pub(super) hurried: bool,
     /// Where the next scan is likely to go on.
@@ -238,6 +240,7 @@ impl Default for State {
             synced_through: 0,
             failed: Vec::new(),
             unsynced: Vec::new(),
+            sync_is_due: false,
             hurried: false,
             cursor: Cursor::default(),
             buffer: Vec::new(),

@@ -33,7 +33,16 @@ impl Member {
         limits: SpoolLimits,
         marketplace: &Marketplace,
     ) -> Member {
-        let disk = SimDisk::new(seed);
+        Member::on(SimDisk::new(seed), simulation, limits, marketplace)
+    }
+
+    /// A program on a machine that has others, perhaps.
+    pub(super) fn on(
+        disk: SimDisk,
+        simulation: &Simulation,
+        limits: SpoolLimits,
+        marketplace: &Marketplace,
+    ) -> Member {
         let network = marketplace.network(simulation);
         let host = SimHost::new(simulation, Some(disk.clone()), network);
         let any: Arc<dyn Host> = host.clone();

@@ -7,6 +7,7 @@ mod flips;
 mod fuzz;
 mod handover;
 mod ledger;
+mod mishaps;
 mod model;
 mod outage;
 mod power;

@@ -36,8 +36,8 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// A lease that was asked for then, and is `kept` where it was granted.
-    pub(super) fn new(lease: Lease, kept: bool, sent: Moment) -> Self {
+    /// A lease that was asked for at the moment `sent`.
+    pub(super) fn new(lease: Lease, sent: Moment) -> Self {
         let ttl = Duration::from_millis(lease.ttl_ms);
         // Shortly before a window ends there is no room for the whole margin.
         let margin = LEAST_MARGIN.max(ttl / MARGIN_PART).min(ttl / 2);
@@ -49,7 +49,7 @@ impl Block {
             sent,
             lasts: ttl - margin,
             last: None,
-            kept,
+            kept: lease.kept,
             uncertain: false,
             renewed: false,
         }

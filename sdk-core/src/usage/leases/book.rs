@@ -100,20 +100,13 @@ impl Book {
         by_rule.clamp(least, *TakeLease::AMOUNT.end())
     }
 
-    /// Adds a lease, which was asked for at the moment `sent`, and is `kept` where it was granted. What an
-    /// account has beyond two is over: too little is left of it for what is done.
-    pub(super) fn add(
-        &mut self,
-        customer_id: &str,
-        action: &str,
-        lease: Lease,
-        kept: bool,
-        sent: Moment,
-    ) {
+    /// Adds a lease, which was asked for at the moment `sent`. What an account has beyond two is over: too
+    /// little is left of it for what is done.
+    pub(super) fn add(&mut self, customer_id: &str, action: &str, lease: Lease, sent: Moment) {
         if self.customers.len() >= MOST_CUSTOMERS && !self.customers.contains_key(customer_id) {
             self.forget_somebody();
         }
-        let block = Block::new(lease, kept, sent);
+        let block = Block::new(lease, sent);
         let known = self.customers.get_key_value(customer_id).map(|(known, _)| known.clone());
         let customer_id = known.unwrap_or_else(|| customer_id.into());
         let accounts = self.customers.entry(customer_id.clone()).or_default();

@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::host::Moment;
 use crate::http::Call;
 use crate::model::{
-    Code, Lease, LeaseAnswer, Quota, QuotaPolicy, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
+    Code, Lease, LeaseAnswer, Quota, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
 };
 use crate::usage::pipelines::Pipelines;
 
@@ -172,9 +172,7 @@ impl Leases {
             return Reply::Denied { least, error };
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
-        // Where no limit is hard, nothing is set aside.
-        let is_kept = quotas.iter().any(|quota| quota.policy != QuotaPolicy::Soft);
-        holder.books().book.add(&customer_id, &action, lease, is_kept, sent);
+        holder.books().book.add(&customer_id, &action, lease, sent);
         self.look_after(holder);
         Reply::Granted
     }

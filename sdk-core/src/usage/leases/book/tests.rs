@@ -21,7 +21,7 @@ fn lease(id: &str, granted: impl Into<Option<u64>>) -> Lease {
 
 fn book_with(id: &str, granted: impl Into<Option<u64>>) -> Book {
     let mut book = Book::default();
-    book.add("cus_a", "export", lease(id, granted), true, at(0.0));
+    book.add("cus_a", "export", lease(id, granted), at(0.0));
     book
 }
 
@@ -62,7 +62,7 @@ fn a_lease_ends_when_the_first_of_two_clocks_says_so() {
 fn shortly_before_its_window_ends_a_lease_can_still_be_used() {
     let mut book = Book::default();
     let short = Lease { ttl_ms: 400, ..lease("lse_1", 1) };
-    book.add("cus_a", "export", short, true, at(0.0));
+    book.add("cus_a", "export", short, at(0.0));
     assert!(spend(&mut book, 1, at(0.1)).is_some());
 }
 
@@ -85,7 +85,7 @@ fn who_comes_once_needs_no_second_lease_and_who_comes_often_has_it_before_the_fi
 fn the_older_lease_pays_first_and_no_third_is_asked_for() {
     let mut book = book_with("lse_1", 2);
     spend(&mut book, 1, at(1.0));
-    book.add("cus_a", "export", lease("lse_2", 2), true, at(2.0));
+    book.add("cus_a", "export", lease("lse_2", 2), at(2.0));
     assert_eq!(spend(&mut book, 1, at(3.0)), Some(("lse_1".into(), false)));
     assert_eq!(spend(&mut book, 1, at(3.0)), Some(("lse_2".into(), false)));
 }
@@ -106,8 +106,8 @@ fn blocks_double_when_they_are_used_up_early_and_shrink_to_what_was_used_when_no
 fn what_an_account_has_beyond_two_leases_is_given_back() {
     let mut book = book_with("lse_1", 4);
     spend(&mut book, 1, at(1.0));
-    book.add("cus_a", "export", lease("lse_2", 4), true, at(1.0));
-    book.add("cus_a", "export", lease("lse_3", 9), true, at(1.0));
+    book.add("cus_a", "export", lease("lse_2", 4), at(1.0));
+    book.add("cus_a", "export", lease("lse_3", 9), at(1.0));
     assert_eq!(book.next_look(), Some(Duration::ZERO));
     assert_eq!(names(book.look(at(1.0))), ["lse_1"]);
     assert_eq!(book.held(), 2);
@@ -137,7 +137,7 @@ fn what_may_not_count_is_given_back_even_if_it_seems_used_up() {
 #[test]
 fn what_the_marketplace_does_not_keep_is_not_given_back() {
     let mut book = Book::default();
-    book.add("cus_a", "search", lease("lse_1", None), false, at(0.0));
+    book.add("cus_a", "search", Lease { kept: false, ..lease("lse_1", None) }, at(0.0));
     assert!(book.payer("cus_a", "search", 1_000_000, at(1.0)).is_some());
     assert!(book.look(at(60.0)).is_empty());
     assert!(book.customers.is_empty());
@@ -149,7 +149,7 @@ fn a_full_table_forgets_who_holds_nothing_and_was_not_there_for_the_longest() {
     for customer in 1..MOST_CUSTOMERS + 10 {
         let name = format!("cus_{customer}");
         let sent = at(customer as f64 / 10_000.0);
-        book.add(&name, "search", lease("lse_1", None), false, sent);
+        book.add(&name, "search", Lease { kept: false, ..lease("lse_1", None) }, sent);
     }
     assert_eq!(book.customers.len(), MOST_CUSTOMERS);
     assert!(book.payer("cus_a", "export", 1, at(11.0)).is_some(), "it holds something");
@@ -219,7 +219,7 @@ proptest! {
                     let ends = Moment { monotonic: now.monotonic + ttl, wall: now.wall + ttl };
                     let lease = Lease { id: id.clone(), granted: amount, ttl_ms, kept: true };
                     let (drawn, given_back) = (0, false);
-                    book.add(&customer, "export", lease, true, now);
+                    book.add(&customer, "export", lease, now);
                     granted.insert(id, Granted { customer, amount, ends, drawn, given_back });
                 }
                 Deed::Pass { millis } => {

@@ -113,5 +113,30 @@ fn track(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, validate_warm, validate_cold, track);
+/// What is leased. The floor: noting it without a lease.
+fn consume(c: &mut Criterion) {
+    let runtime = runtime();
+    let bench = runtime.block_on(Bench::start(ValidationMode::Local));
+    let token = runtime.block_on(bench.token_without_limit());
+    let mut group = c.benchmark_group("consume");
+    let (sdk, token) = (&bench.sdk, token.as_str());
+    let deliver = async || sdk.flush().await.expect("the server is there");
+    let consume = async || {
+        black_box(sdk.consume(token, "export").await.expect("it is leased"));
+    };
+    runtime.block_on(consume());
+    group.bench_function("sdk, fast", |b| {
+        b.to_async(&runtime).iter_custom(|calls| timed(calls, 10_000, &deliver, &consume));
+    });
+    let track = async || {
+        black_box(sdk.track_usage(token, "export").await.expect("there is room"));
+    };
+    group.bench_function("floor: track_usage", |b| {
+        b.to_async(&runtime).iter_custom(|calls| timed(calls, 10_000, &deliver, &track));
+    });
+    runtime.block_on(deliver());
+    assert_eq!(bench.sdk.stats().usage.rejected, 0);
+}
+
+criterion_group!(benches, validate_warm, validate_cold, track, consume);
 criterion_main!(benches);

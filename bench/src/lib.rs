@@ -40,4 +40,10 @@ impl Bench {
         let pair = self.server.token_pair("cus_asha", SOLUTION).await;
         pair.expect("the customer has the solution").access_token.expose().to_owned()
     }
+
+    /// An access token of an enterprise customer, for whom the hard limit of `export` is no limit.
+    pub async fn token_without_limit(&self) -> String {
+        let pair = self.server.token_pair("cus_meera", SOLUTION).await;
+        pair.expect("the customer has the solution").access_token.expose().to_owned()
+    }
 }

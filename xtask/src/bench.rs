@@ -18,6 +18,7 @@ struct Budgets {
     validate_user_warm_instructions: u64,
     validate_user_cold_percent_of_ring: u64,
     track_usage_instructions: u64,
+    consume_instructions: u64,
 }
 
 pub(crate) fn run(check: bool) -> Result<()> {
@@ -62,6 +63,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let percent = cold * 100 / ring;
     keep("validate_user cold", percent, budgets.validate_user_cold_percent_of_ring, "% of ring");
     keep("track_usage", instructions("track")?, budgets.track_usage_instructions, "instructions");
+    keep("consume", instructions("consume")?, budgets.consume_instructions, "instructions");
 
     if !check {
         step("times of the hot paths");
@@ -112,6 +114,7 @@ fn instructions(path: &str) -> Result<u64> {
                     "--quiet",
                     "--toggle-collect=hot_path::measured_validations",
                     "--toggle-collect=hot_path::measured_tracking",
+                    "--toggle-collect=hot_path::measured_consuming",
                     "--toggle-collect=hot_path::measured_signatures",
                 ])
                 .arg(format!("--callgrind-out-file={}", report.display()))

@@ -1,5 +1,5 @@
 //! A hot path, so many times, for a tool that counts instructions:
-//! `hot-path warm|cold|ring|track CALLS`.
+//! `hot-path warm|cold|ring|track|consume CALLS`.
 //!
 //! What is counted is in functions of its own, on a thread that does nothing else: the server and
 //! the SDK's uploads have theirs.
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().expect("usage: hot-path warm|cold|ring|track CALLS");
+    let path = arguments.next().expect("usage: hot-path warm|cold|ring|track|consume CALLS");
     let calls: usize = arguments.next().and_then(|n| n.parse().ok()).expect("a number of calls");
 
     let elsewhere = Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -29,6 +29,11 @@ fn main() {
         }
         "ring" => measured_signatures(&known, calls),
         "track" => measured_tracking(&here, &bench.sdk, &known, calls),
+        "consume" => {
+            let token = elsewhere.block_on(bench.token_without_limit());
+            elsewhere.block_on(bench.sdk.consume(&token, "export")).expect("nothing is in the way");
+            measured_consuming(&here, &bench.sdk, &token, calls);
+        }
         _ => panic!("no such path: {path}"),
     }
 }
@@ -47,6 +52,16 @@ fn measured_tracking(here: &Runtime, sdk: &MarketplaceSdk, token: &str, calls: u
     here.block_on(async {
         for _ in 0..calls {
             sdk.track_usage(token, "search").await.expect("there is room");
+        }
+    });
+}
+
+/// A lease is there before, so that none is asked for.
+#[inline(never)]
+fn measured_consuming(here: &Runtime, sdk: &MarketplaceSdk, token: &str, calls: usize) {
+    here.block_on(async {
+        for _ in 0..calls {
+            sdk.consume(token, "export").await.expect("it is leased");
         }
     });
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cloudnestle_marketplace::model::TokenPair;
-use futures_util::future::join_all;
+use cloudnestle_mock_server::MockServer;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use crate::common::{
@@ -357,6 +358,67 @@ async fn sixty_four_who_want_more_than_there_is_get_all_there_is() {
         }
         assert_eq!(exports(&server, "cus_asha").await, (0, 0, Some(PRO)));
     }
+}
+
+#[tokio::test]
+async fn leases_and_calls_that_consume_share_one_limit_through_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = async || {
+        let server = MockServer::builder().db(folder.path().join("market.db")).start().await;
+        TestServer::new(server.expect("a server"), None)
+    };
+    let server = start().await;
+    let pair = server.pair("cus_asha", FAISS).await;
+    let (leases, consumed) = spend(&server, &pair, 0, 3).await;
+    assert!(leases > 0 && consumed > 0, "both get something: {leases}, {consumed}");
+    assert_eq!(exports(&server, "cus_asha").await.1, leases);
+    server.into_inner().stop().await;
+
+    let server = start().await;
+    let pair = server.pair("cus_asha", FAISS).await;
+    assert_eq!(
+        exports(&server, "cus_asha").await,
+        (consumed, leases, Some(PRO - leases - consumed))
+    );
+    let (more_leases, more_consumed) = spend(&server, &pair, 3, 1_000).await;
+    let (leases, consumed) = (leases + more_leases, consumed + more_consumed);
+    assert_eq!(leases + consumed, PRO, "{leases}, {consumed}");
+    assert_eq!(exports(&server, "cus_asha").await, (consumed, leases, Some(0)));
+}
+
+/// Sixteen who take leases, and sixteen who consume call by call, so often or until they are refused: how
+/// much each of the two get.
+async fn spend(server: &TestServer, pair: &TokenPair, round: u64, times: u64) -> (u64, u64) {
+    let take_some = async |task: u64| {
+        let mut granted = 0;
+        for n in 0..times {
+            let id = format!("lse_{round}_{task}_{n}");
+            let answer = take(server, pair, json!({"id": id, "least": 1, "wanted": 4})).await;
+            match answer.body["lease"]["granted"].as_u64() {
+                Some(amount) => granted += amount,
+                None => break,
+            }
+        }
+        granted
+    };
+    let consume_some = async |task: u64| {
+        let mut consumed = 0;
+        for n in 0..times {
+            let token_id = claims(&pair.access_token).jti;
+            let id = format!("evt_{round}_{task}_{n}");
+            let body = json!({"id": id, "token_id": token_id, "action": "export", "quantity": 1});
+            let operation = format!("POST /api/quotas/cus_asha/{FAISS}/consume");
+            let answer = server.call(&operation, &server.key(FAISS), body).await;
+            match answer.body["allowed"].as_bool().expect("an answer") {
+                true => consumed += 1,
+                false => break,
+            }
+        }
+        consumed
+    };
+    let (taken, consumed): (Vec<u64>, Vec<u64>) =
+        join(join_all((0..16).map(take_some)), join_all((0..16).map(consume_some))).await;
+    (taken.into_iter().sum(), consumed.into_iter().sum())
 }
 
 #[tokio::test]

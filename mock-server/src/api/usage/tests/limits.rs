@@ -336,6 +336,47 @@ async fn a_range_of_more_limits_than_a_commit_takes_counts_once_wherever_the_pro
     }
 }
 
+#[tokio::test]
+async fn a_range_of_more_leases_than_a_commit_takes_draws_once_wherever_the_process_dies() {
+    for last_one_happens in [false, true] {
+        let mut survived = false;
+        for commits in 1.. {
+            let store = Arc::new(Memory::new());
+            let first = stall(store.clone(), 60).await;
+            let now = first.world.now();
+            for customer in 0..60 {
+                leases::take_block(&first, "prd_a", customer, 2).await;
+            }
+            // Two from each lease, and then one from half of them, which they can't pay.
+            let event = |n: usize| {
+                let mut event = event(format!("evt_{n}"), n % 60, 1, now);
+                event.lease = Some(format!("lse_{}", n % 60));
+                event
+            };
+            let usage = numbered("prd_a".to_owned(), 1, (0..150).map(event).collect());
+            let commits_left = AtomicUsize::new(commits);
+            let dying = Dying { store: store.clone(), commits_left, last_one_happens };
+            let dying = market(Arc::new(dying)).await;
+            survived = try_spend(&dying, &usage).await.is_ok();
+
+            let after = market(store).await;
+            assert_eq!(spend(&after, &usage).await, [true].repeat(150), "died at commit {commits}");
+            let day = format!("day/{}", date_in_berlin(now));
+            for customer in 0..60 {
+                let used = if customer < 30 { 3 } else { 2 };
+                let counts = counts(&after, customer, &day).await;
+                assert_eq!(counts, (used, used), "died at commit {commits}");
+                assert_eq!(leases::leased_of(&after, customer, &day).await, 0);
+            }
+            if survived {
+                assert!(commits > 3, "it was taken in parts");
+                break;
+            }
+        }
+        assert!(survived);
+    }
+}
+
 /// The calendar date, by jiff.
 fn date_in_berlin(at: Timestamp) -> Date {
     let at = jiff::Timestamp::from_millisecond(at.as_millis()).expect("in range");

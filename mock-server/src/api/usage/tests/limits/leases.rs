@@ -528,6 +528,21 @@ async fn take(
     Ok(answer.lease.map(|lease| lease.granted))
 }
 
+/// A lease of a customer, which has the customer's number.
+pub(super) async fn take_block(market: &Arc<Market>, producer: &str, customer: usize, amount: u64) {
+    let asked = TakeLease {
+        id: format!("lse_{customer}"),
+        producer: producer.to_owned(),
+        epoch: 0,
+        token_id: format!("tok_{customer}"),
+        action: "export".to_owned(),
+        least: amount,
+        wanted: amount,
+    };
+    let granted = take(market, customer, &asked).await.expect("an answer");
+    assert_eq!(granted, Some(Some(amount)));
+}
+
 async fn give_back(market: &Arc<Market>, block: &Block, through: u64) -> Result<u64, Failure> {
     let path = Path((format!("cus_{}", block.customer), RACE.to_owned(), block.id.clone()));
     let settled = json!({"producer": block.producer, "through": through});
@@ -555,7 +570,7 @@ async fn reset(market: &Arc<Market>, customer: usize) {
     assert_eq!(answer.expect("an answer").status(), 200);
 }
 
-async fn leased_of(market: &Market, customer: usize, period: &str) -> i64 {
+pub(super) async fn leased_of(market: &Market, customer: usize, period: &str) -> i64 {
     let counter = Counter {
         customer_id: format!("cus_{customer}"),
         solution_id: RACE.to_owned(),

@@ -43,6 +43,7 @@ struct Details {
     message: String,
     retryable: bool,
     without_answer: bool,
+    effect: bool,
     retry_after: Option<Duration>,
     request_id: Option<String>,
     docs_url: Option<String>,
@@ -69,6 +70,7 @@ impl Error {
             message: message.into(),
             retryable: code.is_retryable(),
             without_answer: false,
+            effect: false,
             retry_after: None,
             request_id: None,
             docs_url: None,
@@ -121,6 +123,17 @@ impl Error {
 
     pub(crate) fn is_without_answer(&self) -> bool {
         self.0.without_answer
+    }
+
+    /// Adds that the request may have had its effect all the same, if it may.
+    pub(crate) fn with_effect(mut self, may_have: bool) -> Self {
+        self.0.effect |= may_have;
+        self
+    }
+
+    /// Whether an attempt of the call may have had its effect all the same.
+    pub(crate) fn may_have_had_effect(&self) -> bool {
+        self.0.effect
     }
 
     /// Whether to try again, if the answer said so; else what it is by the catalogue.

@@ -42,7 +42,8 @@ impl Reach {
         }
         let early = millis(self.host.monotonic()) < self.wait_until.load(Ordering::Relaxed);
         if early || self.probing.swap(true, Ordering::Relaxed) {
-            return Err(Error::new(Code::Unavailable));
+            let code = Code::Unavailable;
+            return Err(Error::without_answer(code, code.reason()));
         }
         let _probe = Probe(&self.probing);
         self.note(call.await)

@@ -190,8 +190,10 @@ impl MarketplaceSdk {
     /// [retryable](crate::Error::is_retryable). Or those of [`track_usage`](Self::track_usage). Nothing was
     /// noted if this is an error.
     pub async fn consume(&self, token: &str, usage: impl Into<Usage>) -> Result<Consumed> {
-        let user = self.parts.auth.validate(token).await?;
-        self.parts.usage.consume(&user, usage.into()).await
+        let Parts { auth, usage: tracker, .. } = &*self.parts;
+        let until = auth.host.monotonic().saturating_add(auth.deadline);
+        let user = auth.validate(token).await?;
+        tracker.consume(&user, usage.into(), until).await
     }
 
     /// The token pair for a launch code: the marketplace has sent a customer's browser to the

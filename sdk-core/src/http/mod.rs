@@ -91,14 +91,17 @@ impl HttpClient {
         let left = || deadline.saturating_sub(self.host.monotonic().saturating_sub(started));
         let call = call.keyed(|| self.idempotency_key());
         let mut delays = self.retry.delays();
+        let mut had_effect = false;
         loop {
             let began = Moment::now(&*self.host);
             let error = match self.attempt(&call, left()).await {
                 Ok(answer) => return Ok((answer, began)),
-                Err(error) if error.is_retryable() => error,
-                Err(error) => return Err(error),
+                Err(error) => error.with_effect(had_effect),
             };
-            let Some(delay) = delays.next() else { return Err(error) };
+            had_effect = error.may_have_had_effect();
+            let Some(delay) = delays.next().filter(|_| error.is_retryable()) else {
+                return Err(error);
+            };
             // What the server asks for is a minimum. Jitter comes on top: it asks many for the same.
             let asked = error.retry_after().unwrap_or_default();
             let delay = asked.saturating_add(full_jitter(&*self.host, delay));
@@ -140,7 +143,11 @@ impl HttpClient {
         let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
         let used = call.credential();
         let response = self.look(call, left).await.map_err(|no_answer| no_answer.error)?;
-        answer::read(&response, call.secrets().iter().chain(used.as_deref()), self.clock.now())
+        let secrets = call.secrets().iter().chain(used.as_deref());
+        // What was refused was not done. What went wrong may have.
+        let was_refused = (400..500).contains(&response.status);
+        answer::read(&response, secrets, self.clock.now())
+            .map_err(|error| error.with_effect(!was_refused))
     }
 
     /// The answer to a call, whatever it is. A call that went to a connection that had been closed
@@ -155,7 +162,8 @@ impl HttpClient {
         match self.exchange(call, limit).await {
             Err(NoAnswer { stage: SendStage::StaleConnection, .. }) => {
                 let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
-                self.exchange(call, left).await
+                let again = self.exchange(call, left).await;
+                again.map_err(|no| NoAnswer { error: no.error.with_effect(true), ..no })
             }
             result => result,
         }
@@ -172,13 +180,15 @@ impl HttpClient {
         let response = match timeout(&*self.host, limit, sending).await {
             None => {
                 let code = Code::DeadlineExceeded;
-                let error = Error::without_answer(code, code.reason());
+                let error = Error::without_answer(code, code.reason()).with_effect(true);
                 return Err(NoAnswer { error, stage: SendStage::Answer });
             }
             Some(Err(error)) => {
                 let words = no_answer(&self.base_url, &error.to_string());
                 let stage = error.stage;
+                let never_left = matches!(stage, SendStage::Lookup | SendStage::Connect);
                 let error = Error::without_answer(Code::Unavailable, words);
+                let error = error.with_effect(!never_left);
                 return Err(NoAnswer { error, stage });
             }
             Some(Ok(response)) => response,

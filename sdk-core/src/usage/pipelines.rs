@@ -184,11 +184,14 @@ impl Pipelines {
         }
     }
 
-    /// Ends the producers that had leases and whose logs are delivered.
-    pub(super) async fn end(&self) {
+    /// Ends the producers that had leases and whose logs are delivered, as far as that can be done `until`
+    /// then.
+    pub(super) async fn end(&self, until: Duration) {
         if self.is_at_home() {
             let running = self.state().running.clone();
-            join_all(running.iter().map(|pipeline| pipeline.end_if_delivered(&self.uplink))).await;
+            let ends =
+                running.iter().map(|pipeline| pipeline.end_if_delivered(&self.uplink, until));
+            join_all(ends).await;
         }
     }
 

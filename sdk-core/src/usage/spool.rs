@@ -67,7 +67,13 @@ pub(crate) struct Producer {
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// It may have leases, which nobody has given back.
     owes_leases: AtomicBool,
+    /// They are all given back, and there will be no more.
+    leases_ended: AtomicBool,
 }
+
+/// The right to take leases in a producer's name: whoever finds its log without its owner knows that there
+/// may be some.
+pub(crate) struct LeaseRight<'p>(&'p Producer);
 
 #[derive(Serialize, Deserialize)]
 struct Owner {
@@ -108,9 +114,21 @@ impl Spool {
         let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
         let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
         let (in_memory, lock) = (self.in_memory, Mutex::new(Some(lock)));
-        let (owes_leases, epoch) = (AtomicBool::new(false), 0);
-        let (host, ours_at) = (self.host.clone(), AtomicU64::new(0));
-        Ok(Producer { id, epoch, log, in_memory, host, files, dir, ours_at, lock, owes_leases })
+        let (owes_leases, leases_ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (host, ours_at, epoch) = (self.host.clone(), AtomicU64::new(0), 0);
+        Ok(Producer {
+            id,
+            epoch,
+            log,
+            in_memory,
+            host,
+            files,
+            dir,
+            ours_at,
+            lock,
+            owes_leases,
+            leases_ended,
+        })
     }
 
     /// Writes something into the folder, and removes it again.
@@ -180,10 +198,21 @@ impl Spool {
         let log = SegmentLog::left_behind(self.host.clone(), self.files.clone(), dir).await?;
         let (files, dir, lock) = (self.files.clone(), dir.to_owned(), Mutex::new(Some(lock)));
         let (id, in_memory) = (owner.producer, self.in_memory);
-        let owes_leases = AtomicBool::new(owner.leases);
+        let (owes_leases, leases_ended) = (AtomicBool::new(owner.leases), AtomicBool::new(false));
         let (host, ours_at) = (self.host.clone(), AtomicU64::new(0));
-        let producer =
-            Producer { id, epoch, log, in_memory, host, files, dir, ours_at, lock, owes_leases };
+        let producer = Producer {
+            id,
+            epoch,
+            log,
+            in_memory,
+            host,
+            files,
+            dir,
+            ours_at,
+            lock,
+            owes_leases,
+            leases_ended,
+        };
         Ok(Some(producer))
     }
 
@@ -220,13 +249,34 @@ impl Owner {
     }
 }
 
+impl LeaseRight<'_> {
+    /// Whose leases they are.
+    pub(super) fn producer_id(&self) -> &str {
+        &self.0.id
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+}
+
 impl Producer {
     /// Notes that leases are taken, before the first one is: whoever finds the log without its owner has
     /// to give them back.
-    pub(super) fn take_leases(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Code::Closed`] when the producer was left, or has ended: nobody would give them back.
+    pub(super) fn lease_right(&self) -> Result<LeaseRight<'_>> {
         let lock = self.lock();
-        if !lock.as_ref().is_some_and(|lock| lock.is_held()) || self.owes_leases() {
-            return Ok(()); // it is another's, or noted
+        if !lock.as_ref().is_some_and(|lock| lock.is_held()) {
+            self.log.cut_off(); // it is another's
+            return Err(Error::new(Code::Closed));
+        }
+        if self.leases_ended.load(Ordering::Acquire) {
+            return Err(Error::new(Code::Closed));
+        }
+        if self.owes_leases() {
+            return Ok(LeaseRight(self));
         }
         let owner =
             Owner { format: FORMAT, producer: self.id.clone(), epoch: self.epoch, leases: true };
@@ -235,7 +285,7 @@ impl Producer {
             Error::because(code_of(&error), words).caused_by(error)
         })?;
         self.owes_leases.store(true, Ordering::Release);
-        Ok(())
+        Ok(LeaseRight(self))
     }
 
     /// Whether it may have leases that nobody has given back.
@@ -245,6 +295,8 @@ impl Producer {
 
     /// Notes that all leases are given back, and no more will be taken.
     pub(super) fn has_returned_leases(&self) {
+        let _no_more_rights = self.lock();
+        self.leases_ended.store(true, Ordering::Release);
         self.owes_leases.store(false, Ordering::Release);
     }
 

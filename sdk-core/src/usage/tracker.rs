@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::join;
 
 use super::event::Usage;
-use super::leases::{Consumed, Holder, LeaseStats, Leases, Reply, Spent};
+use super::leases::{Consumed, Holder, LeaseStats, Leases};
 use super::limits::Durability;
 use super::log::Taken;
 use super::pipelines::Pipelines;
@@ -19,7 +19,7 @@ use super::uploader::Uplink;
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::host::{MemoryFiles, Moment, timeout};
+use crate::host::{MemoryFiles, timeout};
 use crate::model::{Code, LossReason, UsageEvent, new_id};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
@@ -65,43 +65,24 @@ impl UsageTracker {
         Ok(receipt)
     }
 
-    /// Notes the usage if a lease allows it, or one that is asked for.
-    pub(crate) async fn consume(&self, user: &User, usage: Usage) -> Result<Consumed> {
-        let mut event = self.event(user, usage)?;
+    /// Notes the usage if a lease allows it, or one that is granted `until` then.
+    pub(crate) async fn consume(
+        &self,
+        user: &User,
+        usage: Usage,
+        until: Duration,
+    ) -> Result<Consumed> {
+        let event = self.event(user, usage)?;
         if event.amends.is_some() || event.voids.is_some() {
             let words =
                 "A correction is tracked, not consumed: it gives back, or was done already.";
             return Err(Error::because(Code::RequestInvalid, words));
         }
-        let host = &*self.pipelines.uplink.host;
-        let began = host.monotonic();
-        let (receipt, overage) = loop {
-            let holder = self.own()?;
-            if let Spent::Noted { taken, renew } = holder.spend(&mut event, Moment::now(host))? {
-                if renew {
-                    self.leases.ask_ahead(&holder, &event);
-                }
-                break (self.receipt(event.id, &holder, taken), false);
-            }
-            if host.monotonic().saturating_sub(began) >= self.leases.deadline() {
-                return Err(Error::new(Code::DeadlineExceeded));
-            }
-            match self.leases.ask(&holder, &event).await {
-                Ok(Reply::Granted) => {}
-                // Others may have asked for more than this.
-                Ok(Reply::Denied { least, .. }) if least > event.quantity => {}
-                Ok(Reply::Denied { error, .. }) => return Err(error),
-                // The next log has leases of its own.
-                Err(error) if error.code() == Code::EpochSuperseded => {}
-                Err(error) if self.leases.allows_without(&error, &event.action) => {
-                    event.overage = true;
-                    break (self.note(event)?, true);
-                }
-                Err(error) => return Err(error),
-            }
-        };
+        let event_id = event.id.clone();
+        let paid = self.leases.pay(event, until, || self.own()).await?;
+        let receipt = self.receipt(event_id, &paid.holder, paid.taken);
         self.as_durable_as_asked(&receipt).await?;
-        Ok(Consumed { receipt, overage })
+        Ok(Consumed { receipt, overage: paid.overage })
     }
 
     fn event(&self, user: &User, usage: Usage) -> Result<UsageEvent> {
@@ -198,10 +179,10 @@ impl UsageTracker {
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         let host = &*self.pipelines.uplink.host;
-        let began = host.monotonic();
+        let until = host.monotonic().saturating_add(deadline);
         self.flush_within(deadline).await;
-        let left = deadline.saturating_sub(host.monotonic().saturating_sub(began));
-        timeout(host, left, self.pipelines.end().boxed()).await;
+        let left = until.saturating_sub(host.monotonic());
+        timeout(host, left, self.pipelines.end(until).boxed()).await;
         self.pipelines.leave();
         CloseReport { usage: self.stats() }
     }

@@ -204,7 +204,7 @@ impl Pipeline {
         let mut pace = Pace::default();
         while !self.has_left() {
             if self.was_left_behind() && self.answered() == self.producer.log.last() {
-                self.end(uplink).await;
+                self.end(uplink, Duration::MAX).await;
                 return self.leave();
             }
             if !pace.is_retrying() {
@@ -352,7 +352,7 @@ impl Pipeline {
 
     /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt: not
     /// long if somebody has been in a hurry since `hurries` was read.
-    async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
+    pub(super) async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
         if self.last_error().map(|last| last.code()) != Some(error.code()) {
             uplink.announcer.announce(Event::UsageWaiting { error: error.clone() });
         }
@@ -375,11 +375,11 @@ impl Pipeline {
         self.producer.log.waiting_after(self.answered())
     }
 
-    fn mark(&self, uplink: &Uplink) -> Mark {
+    pub(super) fn mark(&self, uplink: &Uplink) -> Mark {
         Mark { at: uplink.host.monotonic(), last: self.producer.log.last() }
     }
 
-    fn hurries(&self) -> u64 {
+    pub(super) fn hurries(&self) -> u64 {
         self.hurries.load(Ordering::Acquire)
     }
 

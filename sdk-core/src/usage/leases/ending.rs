@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::http::{Call, RetryPolicy, full_jitter};
+use crate::http::Call;
 use crate::model::{Code, EndProducer, EndedProducer};
 use crate::usage::log::RecordLog;
+use crate::usage::pace::Pace;
 use crate::usage::uploader::{Pipeline, Uplink};
 
 /// How long one request may take.
@@ -16,46 +17,57 @@ const END_WITHIN: Duration = Duration::from_secs(10);
 const OPEN_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10 * 60));
 
 impl Pipeline {
-    /// Ends the producer, if it had leases and its log is delivered: nothing is appended to it any more.
-    /// One attempt; where it fails, the folder stays for whoever adopts it.
-    pub(in crate::usage) async fn end_if_delivered(&self, uplink: &Uplink) {
-        if !self.producer().owes_leases() || self.log().seal() > self.answered() {
-            return;
-        }
-        if let Err(error) = self.end_once(uplink).await {
-            tracing::debug!(%error, "the leases are given back by the next process");
+    /// Ends the producer of a log to which nothing is appended any more, if it had leases and the log is
+    /// delivered. What is not done `until` then is done by whoever adopts the folder.
+    pub(in crate::usage) async fn end_if_delivered(&self, uplink: &Uplink, until: Duration) {
+        if self.log().seal() <= self.answered() {
+            self.end(uplink, until).await;
         }
     }
 
-    /// Ends the producer of a log that was left behind and is delivered, however long that takes.
-    pub(in crate::usage) async fn end(&self, uplink: &Uplink) {
-        let mut delays = RetryPolicy::UPLOAD.delays();
+    /// Ends the producer of a log that is delivered, if it had leases: asks again as long as some are
+    /// charged, and waits where that fails as the uploader does. Returns when waiting would take longer
+    /// than `until` then.
+    pub(in crate::usage) async fn end(&self, uplink: &Uplink, until: Duration) {
+        let (mut pace, mut open) = (Pace::default(), u64::MAX);
         while self.producer().owes_leases() && !self.has_left() {
-            let wait = match self.end_once(uplink).await {
-                Ok(EndedProducer { open: 0, .. }) => return,
-                Ok(EndedProducer { retry_after_ms, .. }) => {
-                    let asked = Duration::from_millis(retry_after_ms.unwrap_or_default());
-                    asked.clamp(OPEN_WAIT.0, OPEN_WAIT.1)
+            let (left, hurries) = (until.saturating_sub(uplink.host.monotonic()), self.hurries());
+            match self.end_once(uplink, END_WITHIN.min(left)).await {
+                Ok(ended) => {
+                    let asked = Duration::from_millis(ended.retry_after_ms.unwrap_or_default());
+                    // It takes so many at a time, and goes on at once while they become fewer.
+                    let goes_on = asked.is_zero() && ended.open < open;
+                    let wait = match ended.open == 0 || goes_on {
+                        true => Duration::ZERO,
+                        false => asked.clamp(OPEN_WAIT.0, OPEN_WAIT.1),
+                    };
+                    if wait >= left {
+                        return;
+                    }
+                    (pace, open) = (Pace::default(), ended.open);
+                    uplink.host.sleep(wait).await;
                 }
                 Err(error) if error.code() == Code::EpochSuperseded => {
                     return self.make_way(uplink, error);
                 }
                 Err(error) => {
-                    let asked = error.retry_after().unwrap_or_default().min(OPEN_WAIT.1);
-                    full_jitter(&*uplink.host, delays.next().unwrap_or_default()).max(asked)
+                    let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
+                    if delay >= left {
+                        tracing::debug!(%error, "the leases are given back by the next process");
+                        return;
+                    }
+                    self.wait(uplink, error, delay, hurries).await;
                 }
-            };
-            uplink.host.sleep(wait).await;
+            }
         }
     }
 
-    async fn end_once(&self, uplink: &Uplink) -> Result<EndedProducer> {
+    async fn end_once(&self, uplink: &Uplink, limit: Duration) -> Result<EndedProducer> {
         let (epoch, through) = (self.producer().epoch, self.log().last());
         let path = format!("/api/producers/{}/end", self.producer_id());
         let call = Call::post(&path, &EndProducer { epoch, through })?;
         let call = call.with_key(&uplink.secret_key).without_effect(); // it ends once
-        let ended: EndedProducer =
-            uplink.reach.note(uplink.http.attempt(&call, END_WITHIN).await)?;
+        let ended: EndedProducer = uplink.reach.note(uplink.http.attempt(&call, limit).await)?;
         if ended.open == 0 {
             self.producer().has_returned_leases();
         }

@@ -16,6 +16,7 @@ mod block;
 mod book;
 mod consumed;
 mod ending;
+mod pay;
 mod request;
 mod returning;
 mod stats;
@@ -39,7 +40,8 @@ use book::Book;
 pub use consumed::{Consumed, Denial};
 pub use stats::LeaseStats;
 
-pub(super) use request::{Leases, Reply};
+pub(super) use request::Leases;
+use request::Reply;
 
 /// A producer's log and the leases it has.
 pub(super) struct Holder {

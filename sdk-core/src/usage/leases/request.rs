@@ -15,6 +15,7 @@ use crate::model::{
     Code, Lease, LeaseAnswer, Quota, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
 };
 use crate::usage::pipelines::Pipelines;
+use crate::usage::spool::LeaseRight;
 
 /// The most actions whose policies are remembered. A solution has a few.
 const MOST_ACTIONS: usize = 1_000;
@@ -42,6 +43,9 @@ pub(crate) enum Reply {
         least: u64,
         error: Error,
     },
+    /// Nobody answers. What the marketplace itself says is an answer, be it that it is busy: who asks too
+    /// much of it must not get beyond a limit by that.
+    Unreachable(Error),
 }
 
 /// What a lease is needed for.
@@ -75,16 +79,8 @@ impl Leases {
         holder.requests.launch(&key(event), request);
     }
 
-    /// How long whoever consumes waits for a lease.
-    pub(crate) fn deadline(&self) -> Duration {
-        self.deadline
-    }
-
-    /// Whether the solution wants the action allowed without a lease, because nobody answers.
-    pub(crate) fn allows_without(&self, error: &Error, action: &str) -> bool {
-        if !matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded) {
-            return false; // it was answered
-        }
+    /// Whether the solution wants the action allowed where nobody answers.
+    pub(super) fn allows_unasked(&self, action: &str) -> bool {
         let offline = self.offline.lock().unwrap_or_else(PoisonError::into_inner);
         offline.get(action) == Some(&WhenOffline::Overage)
     }
@@ -93,31 +89,27 @@ impl Leases {
         if !is_id(&need.customer_id, "cus_") {
             return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
         }
-        // Whoever finds the log without its owner has to know that there may be leases.
-        holder.pipeline.producer().take_leases()?;
-        let request = self.question(&holder, &need);
+        let request = self.question(holder.pipeline.producer().lease_right()?, &holder, &need);
         let uplink = &self.pipelines.uplink;
-        let mut was_sent = false;
-        let answer = uplink.reach.attempt(async {
-            was_sent = true;
-            self.send(&need.customer_id, &request).await
-        });
-        match answer.await {
+        match uplink.reach.attempt(self.send(&need.customer_id, &request)).await {
             Ok((answer, sent)) => Ok(self.learn(&holder, need, answer, sent)),
             Err(error) => {
-                if was_sent && error.code().is_retryable() {
+                if error.may_have_had_effect() {
                     holder.books().book.add_unheard(&need.customer_id, &request.id);
                     self.look_after(&holder);
                 }
                 if error.code() == Code::EpochSuperseded {
                     holder.pipeline.make_way(uplink, error.clone());
                 }
-                Err(error)
+                match error.is_without_answer() {
+                    true => Ok(Reply::Unreachable(error)),
+                    false => Err(error),
+                }
             }
         }
     }
 
-    fn question(&self, holder: &Holder, need: &Need) -> TakeLease {
+    fn question(&self, right: LeaseRight<'_>, holder: &Holder, need: &Need) -> TakeLease {
         let uplink = &self.pipelines.uplink;
         let mut random = [0; 10];
         uplink.host.random(&mut random);
@@ -125,8 +117,8 @@ impl Leases {
         let now = Moment::now(&*uplink.host);
         TakeLease {
             id: new_id("lse", uplink.clock.now(), random),
-            producer: holder.pipeline.producer_id().to_owned(),
-            epoch: holder.pipeline.producer().epoch,
+            producer: right.producer_id().to_owned(),
+            epoch: right.epoch(),
             token_id: token_id.clone(),
             action: action.clone(),
             least: *quantity,
@@ -148,7 +140,8 @@ impl Leases {
         match answer.lease.as_ref().is_none_or(fits) {
             true => Ok((answer, sent)),
             false => {
-                Err(Error::because(Code::AnswerInvalid, "The lease is not the one asked for."))
+                let words = "The lease is not the one asked for.";
+                Err(Error::because(Code::AnswerInvalid, words).with_effect(true))
             }
         }
     }

@@ -2,6 +2,8 @@
 
 mod market;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -9,10 +11,10 @@ use futures_util::future::join_all;
 
 use crate::events::Event;
 use crate::host::Host;
-use crate::host::sim::{SimDisk, Simulation};
+use crate::host::sim::{SimDisk, SimHost, Simulation, no_network};
 use crate::model::Code;
-use crate::usage::{Overflow, SpoolLimits, Usage};
-use market::{Market, Program, WAY};
+use crate::usage::{Overflow, Spool, SpoolLimits, Usage};
+use market::{DEADLINE, Market, Program, WAY};
 
 /// Tells a story of one program and a marketplace with a limit.
 fn story(limit: u64, tell: impl AsyncFnOnce(&Simulation, &Market, Program)) {
@@ -108,6 +110,33 @@ fn a_lease_that_nobody_heard_of_is_given_back() {
 }
 
 #[test]
+fn a_lease_that_nobody_heard_of_is_given_back_whatever_was_said_later() {
+    story(5, async |_, market, program| {
+        market.books().lose_answers = 1;
+        market.books().refuses = Some("credential_invalid");
+        assert_eq!(program.consume(5).await.unwrap_err().code(), Code::CredentialInvalid);
+        assert_eq!(market.books().spent, 5);
+        program.pass(10).await;
+        assert_eq!(market.books().spent, 0);
+    });
+}
+
+#[test]
+fn of_a_request_that_was_refused_or_never_left_nothing_is_given_back() {
+    story(5, async |_, market, program| {
+        market.books().refuses = Some("rate_limited");
+        program.consume(1).await.unwrap_err();
+        market.books().down = true;
+        for _ in 0..3 {
+            program.consume(1).await.unwrap_err();
+        }
+        market.books().down = false;
+        program.pass(10).await;
+        assert_eq!(market.saw("DELETE lease"), 0);
+    });
+}
+
+#[test]
 fn in_an_outage_what_is_leased_can_be_spent_and_no_more() {
     story(1_000, async |_, market, program| {
         program.consume(8).await.expect("there is room");
@@ -135,6 +164,44 @@ fn in_an_outage_a_solution_may_allow_what_is_beyond_and_it_is_marked() {
         program.pass(60).await;
         assert_eq!(market.books().unleased[0]["overage"], true);
         assert_eq!(market.books().unleased.len(), 1);
+    });
+}
+
+#[test]
+fn in_an_outage_who_is_told_without_asking_is_allowed_as_well() {
+    story(1_000, async |_, market, program| {
+        market.books().when_offline = "overage";
+        program.consume(8).await.expect("there is room");
+        market.books().down = true;
+        for _ in 0..2 {
+            assert!(program.consume(9).await.expect("the solution allows it").is_overage());
+        }
+    });
+}
+
+#[test]
+fn a_marketplace_that_says_it_is_busy_is_no_outage() {
+    story(1_000, async |_, market, program| {
+        market.books().when_offline = "overage";
+        program.consume(8).await.expect("there is room");
+        market.books().refuses = Some("unavailable");
+        assert_eq!(program.consume(9).await.unwrap_err().code(), Code::Unavailable);
+        program.pass(2).await;
+        assert!(market.books().unleased.is_empty());
+    });
+}
+
+#[test]
+fn whoever_consumes_waits_no_longer_than_the_deadline_however_often_it_has_to_ask() {
+    story(1_000, async |_, market, program| {
+        market.books().ttl_ms = 2_000;
+        market.books().delay = Duration::from_secs(4); // it is over when it comes
+        let began = program.host.monotonic();
+        assert_eq!(program.consume(1).await.unwrap_err().code(), Code::DeadlineExceeded);
+        assert_eq!(program.host.monotonic() - began, DEADLINE);
+        market.books().when_offline = "overage";
+        program.consume(1).await.unwrap_err();
+        assert!(program.consume(1).await.expect("the solution allows it").is_overage());
     });
 }
 
@@ -205,6 +272,74 @@ fn a_program_that_closes_gives_everything_back_and_leaves_nothing_behind() {
         assert_eq!(market.spent_and_used(), (9, 9));
         assert_eq!((market.saw("POST end"), program.producers()), (1, 0));
         assert_eq!(market.books().ended[0]["through"], 2);
+    });
+}
+
+/// Leaves something of seven leases.
+async fn hold_much(program: &Program) {
+    for action in 0..7 {
+        for _ in 0..2 {
+            let usage = Usage::of(format!("export {action}"));
+            program.consume_as(usage).await.expect("there is room");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_closes_gives_back_more_than_one_call_can() {
+    story(1_000, async |_, market, program| {
+        hold_much(&program).await;
+        market.books().page = 2;
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!(market.spent_and_used(), (14, 14));
+        assert_eq!((market.saw("POST end"), program.producers()), (4, 0));
+    });
+}
+
+#[test]
+fn a_program_that_closes_tries_again_within_its_time_and_no_longer() {
+    story(1_000, async |_, market, program| {
+        hold_much(&program).await;
+        program.tracker.flush().await.expect("it is reached");
+        market.books().lose_answers = 1;
+        market.books().page = 2;
+        let began = program.host.monotonic();
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert!(program.host.monotonic() - began < Duration::from_secs(2));
+        assert_eq!((market.spent_and_used(), program.producers()), ((14, 14), 0));
+    });
+}
+
+#[test]
+fn what_a_program_held_that_died_is_given_back_without_a_pause() {
+    story(1_000, async |simulation, market, program| {
+        hold_much(&program).await;
+        program.tracker.flush().await.expect("it is reached");
+        market.books().page = 1;
+        let next = Program::begin(simulation, market, program.die());
+        next.pass(1).await;
+        assert_eq!((market.spent_and_used(), next.producers()), ((14, 14), 0));
+    });
+}
+
+#[test]
+fn who_can_not_end_a_producer_says_so_once_and_waits() {
+    story(1_000, async |simulation, market, program| {
+        hold_much(&program).await;
+        program.tracker.flush().await.expect("it is reached");
+        market.books().ends_with = Some("credential_invalid");
+        let mut next = Program::begin(simulation, market, program.die());
+        next.pass(100).await;
+        let mut told = Vec::new();
+        while let Some(event) = next.events.next().now_or_never().flatten() {
+            if let Event::UsageWaiting { error } = event {
+                told.push(error.code());
+            }
+        }
+        assert_eq!((told, market.saw("POST end")), (vec![Code::CredentialInvalid], 4));
+        market.books().ends_with = None;
+        next.pass(30).await;
+        assert_eq!((market.spent_and_used(), next.producers()), ((14, 14), 0));
     });
 }
 
@@ -342,4 +477,20 @@ fn a_correction_is_not_consumed() {
         assert_eq!(market.saw("POST leases"), 1);
         program.host.sleep(WAY).await;
     });
+}
+
+#[test]
+fn who_has_left_a_log_or_ended_it_takes_no_leases_in_its_name() {
+    let simulation = Simulation::new(1);
+    let host = SimHost::new(&simulation, None, no_network());
+    let files = Arc::new(SimDisk::new(1));
+    let (dir, limits) = (PathBuf::from("spool"), SpoolLimits::default());
+    let spool = Spool { host: host.clone(), files, dir, limits, in_memory: false };
+    let left = spool.begin(host.wall()).expect("there is a disk");
+    left.leave(0);
+    assert_eq!(left.lease_right().err().map(|error| error.code()), Some(Code::Closed));
+    let ended = spool.begin(host.wall()).expect("there is a disk");
+    assert_eq!(ended.lease_right().expect("it is ours").epoch(), 0);
+    ended.has_returned_leases();
+    assert_eq!(ended.lease_right().err().map(|error| error.code()), Some(Code::Closed));
 }

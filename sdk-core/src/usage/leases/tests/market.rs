@@ -20,6 +20,9 @@ use crate::usage::{Consumed, Durability, SpoolLimits, Usage, UsageTracker, alone
 /// How long a request is on its way, there and back.
 pub(super) const WAY: Duration = Duration::from_millis(20);
 
+/// How long a call may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+
 /// A program, and the disk it has its spool on.
 pub(super) struct Program {
     pub(super) host: Arc<SimHost>,
@@ -58,7 +61,8 @@ impl Program {
             token_id: "tok_x".to_owned(),
             expires_at: self.host.wall() + Duration::from_secs(3_600),
         };
-        self.tracker.consume(&user, usage).await
+        let until = self.host.monotonic() + DEADLINE;
+        self.tracker.consume(&user, usage, until).await
     }
 
     pub(super) async fn pass(&self, seconds: u64) {
@@ -92,10 +96,16 @@ pub(super) struct Books {
     pub(super) takes_no_usage: bool,
     /// So many of the next answers are lost, their requests having had their effect.
     pub(super) lose_answers: u64,
+    /// What it says to who asks for a lease.
+    pub(super) refuses: Option<&'static str>,
     /// Requests for leases take so much longer.
     pub(super) delay: Duration,
     /// Leases of an earlier owner stay charged for so many more calls.
     pub(super) open: u64,
+    /// What it says to who ends a producer.
+    pub(super) ends_with: Option<&'static str>,
+    /// How many leases it gives back at a time when a producer ends.
+    pub(super) page: usize,
     /// Its log was taken over.
     pub(super) superseded: Option<String>,
     /// By lease: its producer, and what is left of it.
@@ -119,8 +129,11 @@ impl Market {
             down: false,
             takes_no_usage: false,
             lose_answers: 0,
+            refuses: None,
             delay: Duration::ZERO,
             open: 0,
+            ends_with: None,
+            page: 1_000,
             superseded: None,
             leases: BTreeMap::new(),
             fences: BTreeMap::new(),
@@ -175,14 +188,20 @@ impl Books {
         let (operation, answer) = match (request.method, path) {
             ("POST", path) if path.ends_with("/leases") => {
                 assert_eq!(path, "/api/quotas/cus_asha/sol_x/leases");
-                ("POST leases", self.grant(&serde_json::from_value(body).expect("it asks for one")))
+                let refused = self.refuses.filter(|_| self.lose_answers == 0);
+                let granted =
+                    || self.grant(&serde_json::from_value(body).expect("it asks for one"));
+                ("POST leases", refused.map_or_else(granted, |code| json!({"code": code})))
             }
             ("DELETE", path) => ("DELETE lease", self.take_back(path)),
             ("POST", "/api/track-usage") if self.takes_no_usage => {
                 ("POST track-usage", json!({"code": "credential_invalid"}))
             }
             ("POST", "/api/track-usage") => ("POST track-usage", self.count(&body)),
-            ("POST", _) => ("POST end", self.end(path, body)),
+            ("POST", _) => match self.ends_with {
+                Some(code) => ("POST end", json!({"code": code})),
+                None => ("POST end", self.end(path, body)),
+            },
             other => panic!("nobody asks {other:?}"),
         };
         self.saw.push(operation);
@@ -194,6 +213,8 @@ impl Books {
         let status = match answer["code"].as_str() {
             Some("epoch_superseded") => 409,
             Some("credential_invalid") => 401,
+            Some("rate_limited") => 429,
+            Some("unavailable") => 503,
             _ => 200,
         };
         let body = serde_json::to_vec(&answer).expect("it has a form in JSON");
@@ -291,10 +312,11 @@ impl Books {
         }
         let of_it = |(_, lease): &(&String, &mut (String, u64))| lease.0 == producer;
         let mine: Vec<_> = self.leases.iter_mut().filter(of_it).map(|(id, _)| id.clone()).collect();
-        for id in mine {
+        let open = mine.len().saturating_sub(self.page);
+        for id in mine.into_iter().take(self.page) {
             self.spent -= self.leases.remove(&id).map_or(0, |(_, left)| left);
         }
-        json!({"open": 0})
+        json!({"open": open, "retry_after_ms": (open > 0).then_some(0)})
     }
 }
 

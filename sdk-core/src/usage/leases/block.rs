@@ -7,6 +7,10 @@ use crate::host::Moment;
 use crate::model::Lease;
 use crate::usage::log::Ticket;
 
+/// How long a lease is used at most, whatever it says: a token that is revoked, a tier or a limit that is
+/// another is found out by then at the latest by whoever asks for the next.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
 /// The least time by which a lease ends earlier here than where it was granted.
 const LEAST_MARGIN: Duration = Duration::from_secs(1);
 
@@ -36,9 +40,9 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// A lease that was asked for at the moment `sent`.
+    /// A lease that was asked for then.
     pub(super) fn new(lease: Lease, sent: Moment) -> Self {
-        let ttl = Duration::from_millis(lease.ttl_ms);
+        let ttl = Duration::from_millis(lease.ttl_ms).min(LONGEST);
         // Shortly before a window ends there is no room for the whole margin.
         let margin = LEAST_MARGIN.max(ttl / MARGIN_PART).min(ttl / 2);
         Block {

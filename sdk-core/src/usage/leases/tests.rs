@@ -251,6 +251,19 @@ fn what_nobody_uses_for_a_minute_is_given_back_once_what_was_used_is_delivered()
 }
 
 #[test]
+fn what_has_no_limit_in_this_tier_is_given_back_where_it_is_kept() {
+    story(1_000, async |_, market, program| {
+        market.books().soft = true;
+        for _ in 0..100 {
+            program.consume(1).await.expect("there is no limit");
+            program.pass(62).await;
+            assert!(market.books().leases.len() <= 2, "{}", market.books().leases.len());
+        }
+        assert_eq!(market.saw("DELETE lease"), 100);
+    });
+}
+
+#[test]
 fn what_is_not_used_is_given_back_after_an_outage_too() {
     story(1_000, async |_, market, program| {
         program.consume(8).await.expect("there is room");

@@ -19,6 +19,10 @@ fn lease(id: &str, granted: impl Into<Option<u64>>) -> Lease {
     Lease { id: id.into(), granted: granted.into(), ttl_ms: TTL, kept: true }
 }
 
+fn unkept(id: &str) -> Lease {
+    Lease { kept: false, ..lease(id, None) }
+}
+
 fn book_with(id: &str, granted: impl Into<Option<u64>>) -> Book {
     let mut book = Book::default();
     book.add("cus_a", "export", lease(id, granted), at(0.0));
@@ -56,6 +60,15 @@ fn a_lease_ends_when_the_first_of_two_clocks_says_so() {
     let set_back = Moment { wall: at(1.0).wall, ..at(297.0) };
     assert!(spend(&mut book_with("lse_1", 3), 1, set_back).is_none(), "the clock was set");
     assert!(spend(&mut book_with("lse_1", 3), 1, at(296.9)).is_some(), "300 s but a hundredth");
+}
+
+#[test]
+fn a_lease_that_is_said_to_last_for_ever_ends_after_five_minutes() {
+    let endless = || Lease { ttl_ms: u64::MAX, ..lease("lse_1", 3) };
+    let mut book = Book::default();
+    book.add("cus_a", "export", endless(), at(0.0));
+    assert!(spend(&mut book, 1, at(296.9)).is_some());
+    assert!(spend(&mut book, 1, at(297.0)).is_none());
 }
 
 #[test]
@@ -137,7 +150,7 @@ fn what_may_not_count_is_given_back_even_if_it_seems_used_up() {
 #[test]
 fn what_the_marketplace_does_not_keep_is_not_given_back() {
     let mut book = Book::default();
-    book.add("cus_a", "search", Lease { kept: false, ..lease("lse_1", None) }, at(0.0));
+    book.add("cus_a", "search", unkept("lse_1"), at(0.0));
     assert!(book.payer("cus_a", "search", 1_000_000, at(1.0)).is_some());
     assert!(book.look(at(60.0)).is_empty());
     assert!(book.customers.is_empty());
@@ -149,7 +162,7 @@ fn a_full_table_forgets_who_holds_nothing_and_was_not_there_for_the_longest() {
     for customer in 1..MOST_CUSTOMERS + 10 {
         let name = format!("cus_{customer}");
         let sent = at(customer as f64 / 10_000.0);
-        book.add(&name, "search", Lease { kept: false, ..lease("lse_1", None) }, sent);
+        book.add(&name, "search", unkept("lse_1"), sent);
     }
     assert_eq!(book.customers.len(), MOST_CUSTOMERS);
     assert!(book.payer("cus_a", "export", 1, at(11.0)).is_some(), "it holds something");

@@ -91,6 +91,8 @@ pub(super) struct Books {
     /// What is granted or used.
     pub(super) spent: u64,
     pub(super) ttl_ms: u64,
+    /// The customer's tier has no hard limit, but another has: what is granted is kept, and has no end.
+    pub(super) soft: bool,
     pub(super) when_offline: &'static str,
     pub(super) down: bool,
     pub(super) takes_no_usage: bool,
@@ -125,6 +127,7 @@ impl Market {
             limit,
             spent: 0,
             ttl_ms: 300_000,
+            soft: false,
             when_offline: "deny",
             down: false,
             takes_no_usage: false,
@@ -229,6 +232,9 @@ impl Books {
         let mut granted = request.wanted.min(available / 8).max(request.least);
         match self.leases.get(&request.id) {
             Some((_, left)) => granted = *left,
+            None if self.soft => {
+                self.leases.insert(request.id.clone(), (request.producer.clone(), 0));
+            }
             None if available < granted => granted = 0,
             None => {
                 self.spent += granted;
@@ -237,10 +243,13 @@ impl Books {
         }
         let quota = json!({
             "action": "export", "limit": self.limit, "used": self.used,
-            "leased": self.spent - self.used, "remaining": self.limit - self.spent,
-            "window": "day", "resets_at": "2027-01-15T18:30:00Z", "policy": "hard",
+            "leased": self.spent.saturating_sub(self.used), "remaining": self.limit - self.spent,
+            "window": "day", "resets_at": "2027-01-15T18:30:00Z",
+            "policy": if self.soft { "soft" } else { "hard" },
         });
-        let lease = json!({"id": request.id, "granted": granted, "ttl_ms": self.ttl_ms});
+        let amount = (!self.soft).then_some(granted);
+        let lease =
+            json!({"id": request.id, "granted": amount, "ttl_ms": self.ttl_ms, "kept": true});
         json!({
             "lease": (granted > 0).then_some(lease),
             "code": (granted == 0).then_some("quota_exceeded"),
@@ -287,6 +296,7 @@ impl Books {
             self.used += quantity;
             let lease = item["event"]["lease"].as_str().unwrap_or_default();
             match self.leases.get_mut(lease) {
+                Some((holder, _)) if self.soft => assert_eq!(holder, producer, "it is another's"),
                 Some((holder, left)) => {
                     assert_eq!(holder, producer, "it is another's");
                     *left = left.checked_sub(quantity).expect("no more than was granted is used");

@@ -31,6 +31,11 @@ mod control;
 mod domain;
 mod facts;
 mod market;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;

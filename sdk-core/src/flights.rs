@@ -4,18 +4,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::planted::{Bug, planted};
 
 type Flight<T> = Shared<BoxFuture<'static, Result<T>>>;
+
+/// A flight as those see it who do not wait for it. It may hold whoever has asked for it, and must not be
+/// held by them: what nobody runs any more is gone.
+type Sighted<T> = WeakShared<BoxFuture<'static, Result<T>>>;
 
 /// Everybody who asks while a flight is in the air shares its result. A flight is the host's task,
 /// not a caller's: one who gives up does not take the result from the others.
 pub(crate) struct Flights<T: Clone> {
     host: Arc<dyn Host>,
-    in_the_air: Arc<Mutex<HashMap<String, Flight<T>>>>,
+    in_the_air: Arc<Mutex<HashMap<String, Sighted<T>>>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
@@ -44,7 +49,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let (flight, is_new) = self.board(key, take_off);
-        if is_new {
+        if is_new && !planted(Bug::FlightDroppedWithCaller) {
             // Not under the lock: a host may run the task at once, and landing takes it.
             self.host.spawn(flight.clone().map(drop).boxed());
         }
@@ -56,8 +61,8 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let mut in_the_air = lock(&self.in_the_air);
-        if let Some(flight) = in_the_air.get(key) {
-            return (flight.clone(), false);
+        if let Some(flight) = in_the_air.get(key).and_then(Sighted::upgrade) {
+            return (flight, false);
         }
         let (request, landing, own_key) = (take_off(), self.in_the_air.clone(), key.to_owned());
         let flight = async move {
@@ -66,14 +71,14 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
             result
         };
         let flight = flight.boxed().shared();
-        in_the_air.insert(key.to_owned(), flight.clone());
+        in_the_air.extend(flight.downgrade().map(|sighted| (key.to_owned(), sighted)));
         (flight, true)
     }
 }
 
 fn lock<T: Clone>(
-    flights: &Mutex<HashMap<String, Flight<T>>>,
-) -> MutexGuard<'_, HashMap<String, Flight<T>>> {
+    flights: &Mutex<HashMap<String, Sighted<T>>>,
+) -> MutexGuard<'_, HashMap<String, Sighted<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

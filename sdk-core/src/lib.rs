@@ -64,6 +64,11 @@ pub mod host;
 mod http;
 mod memory;
 pub mod model;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod reach;
 mod sdk;
 mod usage;

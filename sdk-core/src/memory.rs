@@ -18,6 +18,7 @@ use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Host, timeout};
 use crate::http::Clock;
 use crate::model::{Code, Tier, Timestamp};
+use crate::planted::{Bug, planted};
 use crate::reach::Reach;
 
 /// How long what the marketplace said is as good as asking again: the bound on how late a revocation
@@ -200,7 +201,10 @@ impl<T: Remembered> Memory<T> {
         let error = match flight.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded))) {
             Ok(known) => {
                 // The feed may have told more than the marketplace knew when it was asked.
-                let known = self.judged(token, known)?;
+                let known = match planted(Bug::OvertakenAnswer) {
+                    true => known,
+                    false => self.judged(token, known)?,
+                };
                 return Some(self.answer(&known, self.host.monotonic(), Freshness::Fresh));
             }
             Err(error) => error,

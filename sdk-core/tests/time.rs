@@ -279,3 +279,17 @@ async fn a_token_that_is_taken_at_its_word_has_the_tier_that_the_feed_tells_of()
     assert_eq!((user.tier, user.freshness()), (Tier::Registered, Freshness::Offline));
     assert_eq!(user.age().as_secs(), 3, "as old as the token: of that the feed can't tell");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_may_consume_and_how_much_share_one_deadline() {
+    let sdk = stage(|path, asked| match path {
+        "/.well-known/jwks.json" => (Duration::from_millis(500), keys()),
+        "/api/revocations" => (Duration::ZERO, feed(asked > 2)),
+        "/api/validate-token" => (Duration::from_secs(1), good()),
+        _ => (NEVER, Value::Null),
+    });
+    let sdk = sdk.1.build().unwrap();
+    let (error, took) = timed(sdk.consume(&token(), "export")).await;
+    assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_in_time(took);
+}

@@ -25,6 +25,7 @@ use crate::domain::account::Email;
 use crate::domain::sealed::Sealed;
 use crate::facts;
 use crate::market::Market;
+use crate::planted::{Bug, planted};
 use crate::store::{Transaction, transact};
 
 const HEADER: &str = "idempotency-key";
@@ -113,7 +114,10 @@ impl IdempotencyKey {
             if let Some(before) = before.filter(|deed| now < deed.forgotten_at) {
                 return before.answer_to(&fingerprint, &sealing);
             }
-            let answer = effect.clone()(tx).await?;
+            let answer = match planted(Bug::RecordAfterEffect) {
+                true => transact(&*market.store, effect.clone()).await?,
+                false => effect.clone()(tx).await?,
+            };
             let text = serde_json::to_vec(&answer).map_err(|_| Code::Internal)?;
             let deed = Deed {
                 fingerprint: fingerprint.clone(),

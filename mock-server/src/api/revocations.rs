@@ -24,6 +24,7 @@ use crate::domain::refresh::Family;
 use crate::domain::revocation::NotBefore;
 use crate::facts::{self, FamilyToken};
 use crate::market::Market;
+use crate::planted::{Bug, planted};
 use crate::store::{Transaction, transact};
 
 /// The most changes of one answer.
@@ -198,6 +199,9 @@ async fn publish(
     expires_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    if planted(Bug::FeedUntold) {
+        return Ok(());
+    }
     let key = facts::feed_head(solution_id);
     let mut head: FeedHead = tx.get(&key).await?.unwrap_or_default();
     let version = head.next();

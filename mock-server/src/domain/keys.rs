@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::credential::{Hash, Kind};
 use super::signing::{SigningKeys, SigningSeeds};
+use crate::planted::{Bug, planted};
 
 /// How much of an HMAC-SHA256 seals a value: 128 bits can't be guessed.
 pub(crate) const SEAL_BYTES: usize = 16;
@@ -72,6 +73,11 @@ impl Keys {
     /// even with the presented token in hand.
     pub(crate) fn successor(&self, family: &str, generation: u64, presented: &Hash) -> Secret {
         let mut context = hmac::Context::with_key(&self.refresh);
+        if planted(Bug::SuccessorDrawn) {
+            use std::sync::atomic::{AtomicU64, Ordering};
+            static DRAWN: AtomicU64 = AtomicU64::new(0);
+            context.update(&DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        }
         context.update(b"rt.v1\0");
         context.update(family.as_bytes());
         context.update(b"\0");

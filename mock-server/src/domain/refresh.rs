@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::credential::Hash;
 use super::jwt::ACCESS_SECS;
 use super::revocation::NotBefore;
+use crate::planted::{Bug, planted};
 
 /// How long a family can be renewed. Afterwards the customer opens the solution anew.
 pub(crate) const FAMILY_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -101,6 +102,9 @@ pub(crate) fn renewal(
     let Some(renewed_at) = presented.renewed_at else {
         return Renewal::New;
     };
+    if planted(Bug::ReuseAtOnce) {
+        return Renewal::Reused;
+    }
     let age = now.since(renewed_at);
     let successor_is_unused = presented.generation + 1 == family.newest;
     let lost_answer = successor_is_unused && age < UNUSED_SUCCESSOR_WINDOW;

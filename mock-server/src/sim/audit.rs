@@ -29,7 +29,7 @@ pub struct Audit {
     pub lines: Vec<AuditedLine>,
     /// Where the books contradict each other.
     pub flaws: Vec<String>,
-    /// What the ledger says was used of actions with a hard limit: by customer, solution, action, period.
+    /// What the ledger says was used of actions with a hard limit, without what may exceed it: by customer, solution, action, period.
     pub hard: BTreeMap<(String, String, String, String), i64>,
     /// How many customers there are.
     pub customers: usize,
@@ -129,7 +129,8 @@ impl Auditor<'_> {
             let producer = key.partition.rsplit('/').next().unwrap_or_default().to_owned();
             for line in page.lines {
                 let number = line.result.number.unwrap_or_default();
-                let before = last.insert(key.partition.clone(), number).unwrap_or_default();
+                let through = line.result.last().unwrap_or_default();
+                let before = last.insert(key.partition.clone(), through).unwrap_or_default();
                 if number != before + 1 {
                     self.flaw(format!("{}: {number} follows {before}", key.partition));
                 }
@@ -165,7 +166,8 @@ impl Auditor<'_> {
     ) {
         let solution = partition.split('/').find_map(|part| solutions.get(part));
         if let (Some(effect), Some(solution)) = (line.effect(), solution) {
-            self.count_effect(effect, line.charged_at, solution);
+            let is_beyond = line.event.as_ref().is_some_and(|event| event.overage);
+            self.count_effect(effect, line.charged_at, is_beyond, solution);
         }
         let LedgerLine { result, event, lost, .. } = line;
         let (status, code) = (result.status, result.code);
@@ -176,6 +178,7 @@ impl Auditor<'_> {
         &mut self,
         effect: Effect<'_>,
         charged_at: Option<Timestamp>,
+        is_beyond: bool,
         solution: &Solution,
     ) {
         let Ok(zone) = TimeZone::get(&solution.time_zone) else { return };
@@ -195,6 +198,9 @@ impl Auditor<'_> {
                 period: period.name,
             };
             *self.spent.entry(facts::spent(&counter)).or_default() += amount;
+            if is_beyond {
+                continue;
+            }
             let Counter { customer_id, solution_id, action, period } = counter;
             let names = (customer_id, solution_id, action, period);
             *self.audit.hard.entry(names).or_default() += amount;

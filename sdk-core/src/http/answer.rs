@@ -9,6 +9,7 @@ use super::redaction::redacted;
 use crate::error::{Error, Result};
 use crate::host::Response;
 use crate::model::{Code, Problem, Secret, Timestamp};
+use crate::planted::{Bug, planted};
 
 /// Reads the answer to a call that was made with `secrets`; `now` is the marketplace's time, for answers
 /// without a `Date`.
@@ -72,6 +73,9 @@ fn is_passing(status: u16) -> bool {
 /// How long to wait: `retry-after-ms` as OpenAI and Azure have it, or `Retry-After` (RFC 9110) in
 /// seconds or until a date, which is measured by the clock of whoever wrote it.
 fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    if planted(Bug::RetryAfterIgnored) {
+        return None;
+    }
     let number = |name| response.header(name)?.trim().parse().ok();
     if let Some(millis) = number("retry-after-ms") {
         return Some(Duration::from_millis(millis));

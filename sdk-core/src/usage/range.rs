@@ -10,6 +10,7 @@ use super::log::{Gap, Record};
 use super::rejected::RejectedUsage;
 use crate::error::{Error, Result};
 use crate::model::{Code, EventResult, EventStatus, LossReason, Timestamp, UsageEvent, UsageRange};
+use crate::planted::{Bug, planted};
 
 /// A [`UsageRange`] whose events are the very bytes that were written.
 pub(super) struct Range {
@@ -91,9 +92,20 @@ impl Range {
             range.push(Entry::of(record, losses.expired_before));
         }
         range.declare(next, end, &losses.missing);
+        if planted(Bug::SkippedHole) {
+            range.entries.retain(|entry| entry.event.is_ok());
+        }
         range.truncate(UsageRange::MAX_ITEMS);
         range.truncate(range.entries_with_few_keys());
         range
+    }
+
+    /// Gives the entries other numbers: what no range ever does.
+    pub(super) fn renumber(&mut self) {
+        let many = self.entries.len() as u64;
+        for entry in &mut self.entries {
+            (entry.number, entry.through) = (entry.number + many, entry.through + many);
+        }
     }
 
     fn declare(&mut self, first: u64, last: u64, missing: &impl Fn(u64, u64) -> Vec<Gap>) {

@@ -29,6 +29,7 @@ use super::rejected::DeadLetters;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
 use crate::model::{Code, Timestamp, new_id};
+use crate::planted::{Bug, planted};
 
 const FORMAT: u32 = 1;
 const OWNER: &str = "owner.json";
@@ -184,7 +185,8 @@ impl Spool {
         }
         // What is not as we wrote it is somebody else's, and left alone.
         let is_ours = dir.file_name().is_some_and(|name| *name == *owner.producer);
-        let Some(epoch) = owner.epoch.checked_add(1).filter(|_| is_ours) else {
+        let taken_over = if planted(Bug::AdopterKeepsEpoch) { 0 } else { 1 };
+        let Some(epoch) = owner.epoch.checked_add(taken_over).filter(|_| is_ours) else {
             let words = format!("{} in {} is not of its folder.", OWNER, dir.display());
             return Err(Error::because(Code::SpoolFailed, words));
         };

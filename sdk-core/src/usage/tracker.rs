@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::host::{MemoryFiles, timeout};
 use crate::model::{Code, LossReason, UsageEvent, new_id};
+use crate::planted::{Bug, planted};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -96,6 +97,9 @@ impl UsageTracker {
     fn note(&self, event: UsageEvent) -> Result<Receipt> {
         let record = record(&event)?;
         let holder = self.own()?;
+        if planted(Bug::AcknowledgedBeforeWrite) {
+            return Ok(self.acknowledged_before_write(event, &holder, record));
+        }
         let taken = holder.pipeline.append(&record)?;
         Ok(self.receipt(event.id, &holder, taken))
     }
@@ -109,10 +113,26 @@ impl UsageTracker {
     }
 
     async fn as_durable_as_asked(&self, receipt: &Receipt) -> Result<()> {
-        if self.durability == Durability::Durable && !receipt.taken.lost {
+        let is_durable = self.durability == Durability::Durable && !planted(Bug::UnsyncedDurable);
+        if is_durable && !receipt.taken.lost {
             receipt.persisted().await?;
         }
         Ok(())
+    }
+
+    /// What no tracker ever does.
+    fn acknowledged_before_write(
+        &self,
+        event: UsageEvent,
+        holder: &Holder,
+        record: Vec<u8>,
+    ) -> Receipt {
+        let host = self.pipelines.uplink.host.clone();
+        let soon = host.sleep(Duration::from_millis(20));
+        let (writing, pipeline) = (holder.pipeline.clone(), holder.pipeline.clone());
+        let ticket = pipeline.log().everything();
+        host.spawn(soon.map(move |()| drop(writing.append(&record))).boxed());
+        Receipt { event_id: event.id, pipeline, taken: Taken { ticket, lost: false, dropped: 0 } }
     }
 
     /// What the marketplace has rejected, and was not replayed yet: the oldest.

@@ -20,6 +20,7 @@ use crate::domain::usage::{Counter, Effect, Grant, deed_fingerprint, judge};
 use crate::facts::{
     self, IdempotencyRecord, IssuedToken, LedgerLine, LedgerPage, Principal, SingleEvent,
 };
+use crate::planted::{Bug, planted};
 use crate::store::{StoreError, Transaction};
 
 /// What became of an event.
@@ -263,6 +264,7 @@ impl<'a> Admission<'a> {
             match amount {
                 0 => {}
                 1.. if is_beyond => tx.add_beyond(&key, amount)?,
+                1.. if planted(Bug::LimitUnchecked) => tx.add(&key, amount)?,
                 1.. => tx.add_within(&key, amount, i64::MIN..=ceiling)?,
                 _ => tx.add_within(&key, amount, 0..=i64::MAX)?,
             }

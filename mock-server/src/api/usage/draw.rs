@@ -7,6 +7,7 @@ use crate::domain::lease::Lease;
 use crate::domain::quota::period;
 use crate::domain::usage::Counter;
 use crate::facts;
+use crate::planted::{Bug, planted};
 use crate::store::{StoreError, Transaction};
 
 /// An event that is paid for by a lease.
@@ -36,6 +37,9 @@ pub(super) async fn draw(
     let Some(mut lease) = tx.get::<Lease>(&key).await?.filter(|lease| lease.pays(event)) else {
         return Ok(None);
     };
+    if planted(Bug::LeaseUnpaidAfterItsEnd) && lease.ends_at <= rules.now {
+        return Ok(None);
+    }
     // `judge` has bounded the quantity.
     let quantity = event.quantity as i64;
     let occurred_in = |name: &String| {

@@ -23,6 +23,7 @@ use crate::domain::quota::period;
 use crate::domain::usage::additions;
 use crate::facts::{self, LedgerLine, LedgerPage, PageName, Principal};
 use crate::market::Market;
+use crate::planted::{Bug, planted};
 use crate::store::{MAX_ITEM_BYTES, StoreError, Transaction, transact};
 
 const MAX_ITEMS: usize = UsageRange::MAX_ITEMS;
@@ -106,7 +107,7 @@ async fn take_part(
     let last = entries.last().map_or(0, Entry::through);
     let fence_key = facts::fence(principal, &range.producer);
 
-    transact(&*market.store, async |tx| {
+    let (taken, fence) = transact(&*market.store, async |tx| {
         let fence: Fence = tx.get(&fence_key).await?.unwrap_or_default();
         let behind =
             fence.admit(range.epoch, first, last).map_err(|refusal| refused(refusal, fence))?;
@@ -115,12 +116,12 @@ async fn take_part(
         let mut results = told_again(tx, principal, &range.producer, parts.seen()).await?;
         let told = results.last().and_then(EventResult::last);
         if told != parts.seen().last().map(Entry::through) {
-            return Ok(Taken { fence: Some(fence.number), results });
+            return Ok((Taken { fence: Some(fence.number), results }, fence));
         }
         let lines = judge_all(tx, rules, &range.producer, parts.unseen()).await?;
         results.extend(lines.iter().map(|line| line.result.clone()));
 
-        if behind != fence {
+        if behind != fence && !planted(Bug::FenceApart) {
             tx.put(&fence_key, &behind)?;
         }
         let effects = lines.iter().filter_map(LedgerLine::effect);
@@ -136,9 +137,14 @@ async fn take_part(
             projection.pages.push(PageName { principal, producer, last });
         }
         projection::project(tx, projection, || market.world.id("pnd"))?;
-        Ok(Taken { fence: Some(behind.number), results })
+        let taken = Taken { fence: Some(behind.number), results };
+        Ok::<_, Failure>((taken, behind))
     })
-    .await
+    .await?;
+    if planted(Bug::FenceApart) {
+        transact(&*market.store, async |tx| tx.put(&fence_key, &fence)).await?;
+    }
+    Ok(taken)
 }
 
 /// The events of a range.

@@ -70,8 +70,10 @@ impl Simulation {
 impl Drop for Simulation {
     /// Tasks hold their host, which holds the world, which holds the tasks.
     fn drop(&mut self) {
-        let tasks = std::mem::take(&mut self.0.state().tasks);
-        drop(tasks);
+        let mut state = self.0.state();
+        let ended = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.doomed));
+        drop(state);
+        drop(ended);
     }
 }
 
@@ -234,7 +236,8 @@ impl World {
     fn pass_time(&self) -> bool {
         let mut state = self.state();
         let Some((&(next, _), _)) = state.timers.first_key_value() else { return false };
-        state.now = next;
+        // Who was set to sleep, and begins when that time is over, sleeps no more: time does not go back.
+        state.now = state.now.max(next);
         let later = state.timers.split_off(&(next, u64::MAX));
         let awake = std::mem::replace(&mut state.timers, later);
         drop(state);
@@ -387,6 +390,16 @@ mod tests {
             simulation.run(other.sleep(Duration::from_millis(20_500)));
             assert_eq!(*turns.lock().unwrap(), (polls, 21, true));
         }
+    }
+
+    #[test]
+    fn time_does_not_go_back_for_a_sleep_that_begins_late() {
+        let simulation = Simulation::new(1);
+        let host = SimHost::new(&simulation, None, no_network());
+        let late = host.sleep(Duration::from_secs(1));
+        simulation.run(host.sleep(Duration::from_secs(5)));
+        simulation.run(late);
+        assert_eq!(host.monotonic(), Duration::from_secs(5));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
+    clippy(&["--package=cloudnestle-sim", "--features=planted", "--all-targets"])?;
 
     step("generated files");
     generate::check()?;

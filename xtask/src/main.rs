@@ -67,16 +67,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         campaign: Vec<String>,
     },
-    /// Tells stories of processes, disks and networks that fail, in virtual time, each made of its
-    /// seed, and notes the totals.
-    Sim {
-        /// How many of each kind
-        #[arg(long, default_value_t = 100_000)]
-        seeds: u64,
-        /// `power`, `flips`, `model`, `fuzz`, `handover`, `outage` or `storm`; all of them if left out
-        #[arg(default_value = "")]
-        which: String,
-    },
+    /// Tells stories of programs, servers, disks and networks that fail, in virtual time, each made of
+    /// its seed, and notes the totals.
+    Sim(sim::Campaign),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -99,7 +92,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { spool: true, .. } => bench::campaign("spool"),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
-        Command::Sim { seeds, which } => sim::run(seeds, &which),
+        Command::Sim(campaign) => sim::run(&campaign),
         Command::Generate { check: true } => generate::check(),
         Command::Generate { check: false } => generate::write(),
     }

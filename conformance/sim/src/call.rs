@@ -67,6 +67,7 @@ impl Call {
             state.place = place;
             state.planned.take_if(|(_, planned)| *planned == place)
         };
+        world.passes(place).await;
         let Some((fault, _)) = planned else { return };
         world.fired(fault, place);
         let Call { id, operation, .. } = self;

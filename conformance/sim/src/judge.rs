@@ -10,17 +10,20 @@ use cloudnestle_marketplace::{Code, Tier};
 use cloudnestle_mock_server::sim::AuditedLine;
 
 use crate::oracle::{Attempt, Oracle, Outcome};
+use crate::story::SOLUTIONS;
 use crate::world::World;
 
 /// The most that an event which was acknowledged waits for the disk, in `Fast` mode.
 const FAST: Duration = Duration::from_millis(500);
 
-/// What one customer may do of `export` in a day, the only action with a hard limit.
-fn exports(tier: Tier) -> i64 {
-    match tier {
-        Tier::Registered => 5,
-        Tier::Pro => 200,
-        Tier::Enterprise => i64::MAX,
+/// What one customer may do of the actions with a hard limit, in a window.
+fn most(action: &str, tier: Tier) -> i64 {
+    match (action, tier) {
+        ("export", Tier::Registered) => 5,
+        ("export", Tier::Pro) => 200,
+        ("translation", Tier::Registered) => 20,
+        ("translation", Tier::Pro) => 1_000,
+        (_, Tier::Enterprise) => i64::MAX,
         _ => 0,
     }
 }
@@ -38,10 +41,18 @@ pub(crate) async fn judge(world: &Arc<World>) {
     let oracle = world.oracle();
     wrong.extend(over_granted(&oracle, &audit.hard));
     wrong.extend(miscounted(&oracle, &audit.lines));
+    wrong.extend(kept_leases(&oracle));
     drop(oracle);
     for wrong in wrong {
         world.violated(wrong);
     }
+}
+
+/// What is leased is given back when its producer is gone, unless the power took the producer's log.
+fn kept_leases(oracle: &Oracle) -> Option<String> {
+    let kept: usize = SOLUTIONS.iter().map(|solution| oracle.leases(solution)).sum();
+    (kept > 0 && oracle.power_losses.is_empty())
+        .then(|| format!("{kept} leases are never given back"))
 }
 
 type Named = (String, String, String, String);
@@ -50,7 +61,7 @@ fn over_granted(oracle: &Oracle, hard: &BTreeMap<Named, i64>) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((customer, solution, action, period), used) in hard {
         let tiers = oracle.tiers_of(customer, solution);
-        let most = tiers.into_iter().map(exports).max().unwrap_or_default();
+        let most = tiers.into_iter().map(|tier| most(action, tier)).max().unwrap_or_default();
         if *used > most {
             wrong.push(format!("{customer} has {used} of {most} {action} in {period}"));
         }
@@ -108,12 +119,14 @@ fn miscounted(oracle: &Oracle, lines: &[AuditedLine]) -> Vec<String> {
 /// What is wrong with what became of an event, if anything is.
 fn unjust(oracle: &Oracle, line: &AuditedLine, mark: u64) -> Option<String> {
     let attempt = oracle.attempts.get(mark as usize);
-    let Some(Attempt { action, .. }) = attempt else {
+    let Some(Attempt { action, allowed, .. }) = attempt else {
         return Some(format!("{mark} was never tracked"));
     };
     let explained = match (line.status, line.code) {
         (EventStatus::Accepted, _) => true,
-        (EventStatus::Rejected, Some(Code::QuotaExceeded)) => *action == "export",
+        (EventStatus::Rejected, Some(Code::QuotaExceeded)) => {
+            ["export", "translation"].contains(action) && !allowed
+        }
         (EventStatus::Rejected, Some(Code::TokenNotForCustomer | Code::OccurredOutOfRange)) => {
             oracle.clocks_moved
         }

@@ -20,6 +20,8 @@ mod judge;
 mod network;
 mod oracle;
 mod people;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod program;
 mod server;
 mod store;

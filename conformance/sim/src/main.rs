@@ -7,6 +7,9 @@ use clap::Parser;
 use cloudnestle_sim::{Coverage, Options, tell};
 use serde_json::json;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "SDKs and the marketplace in worlds in which everything fails")]
 struct Arguments {
@@ -19,6 +22,10 @@ struct Arguments {
     /// The first of their seeds
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Plants bugs, one after the other, and says how many stories it takes to find each
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    planted: bool,
     /// Nothing fails
     #[arg(long)]
     calm: bool,
@@ -27,8 +34,29 @@ struct Arguments {
     totals: Option<std::path::PathBuf>,
 }
 
+/// Whether every bug that is planted is found.
+#[cfg(feature = "planted")]
+fn find_planted() -> ExitCode {
+    use cloudnestle_sim::planted::{ALL, find};
+
+    let mut blind = false;
+    for (bug, most) in ALL {
+        let found = find(*bug, *most);
+        match &found {
+            Some(found) => println!("{bug:?} | {} of {most} | {}", found.after, found.by),
+            None => println!("{bug:?} | NOT FOUND in {most} stories"),
+        }
+        blind |= found.is_none();
+    }
+    if blind { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[cfg(feature = "planted")]
+    if arguments.planted {
+        return find_planted();
+    }
     let options = Options { faults: !arguments.calm, show: arguments.seed.is_some() };
     let seeds = match arguments.seed {
         Some(seed) => seed..seed + 1,

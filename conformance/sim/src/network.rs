@@ -100,6 +100,7 @@ async fn travel(
         return no_answer(outage).await;
     }
     let planned = plan(world, call);
+    world.passes(Where::Request).await;
     world.sleep_ms(way(world)).await;
     match planned {
         None => {}
@@ -150,6 +151,7 @@ async fn travel(
     };
     judge(world, call, &response);
     call.is_at(Where::Answer);
+    world.passes(Where::Answer).await;
     world.sleep_ms(way(world)).await;
     answer(world, link, call, planned, response).await
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cloudnestle_marketplace::Tier;
 use cloudnestle_marketplace::host::{Request, Response};
-use cloudnestle_mock_server::store::{Table, Write};
+use cloudnestle_mock_server::store::{Key, Table, Write};
 use serde::Deserialize;
 
 use crate::network::{Link, retry_after};
@@ -29,6 +29,8 @@ pub(crate) struct Oracle {
     /// Events in the ledger that count, and all that are in it.
     pub(crate) counted: BTreeSet<String>,
     pub(crate) answered: BTreeSet<String>,
+    /// What is leased and neither used nor given back.
+    leases: BTreeSet<Key>,
     tokens: BTreeMap<String, Issued>,
     /// When families ended.
     families: BTreeMap<String, Duration>,
@@ -52,6 +54,8 @@ pub(crate) struct Attempt {
     /// Its place in [`Oracle::lives`].
     pub(crate) life: usize,
     pub(crate) action: &'static str,
+    /// That it was allowed, and not as overage: it counts, whatever else is used.
+    pub(crate) allowed: bool,
     pub(crate) outcome: Outcome,
 }
 
@@ -187,6 +191,13 @@ impl Oracle {
     pub(crate) fn saw_commit(&mut self, now: Duration, call: Option<u64>, writes: &[Write]) {
         self.commits += 1;
         for write in writes {
+            if write.key().partition.starts_with("leases/") {
+                match write {
+                    Write::Put { key, .. } => drop(self.leases.insert(key.clone())),
+                    Write::Delete { key, .. } => drop(self.leases.remove(key)),
+                    Write::Add { .. } | Write::Check { .. } => {}
+                }
+            }
             let Write::Put { key, value, .. } = write else { continue };
             let partition = key.partition.as_str();
             match (key.table, key.sort.as_str()) {
@@ -267,6 +278,12 @@ impl Oracle {
         };
         let ends = tiers.iter().skip(1).map(|(from, _)| *from).chain([Duration::MAX]);
         tiers.iter().zip(ends).any(|((_, had), end)| *had == tier && end >= since)
+    }
+
+    /// How many leases of a solution are not used or given back.
+    pub(crate) fn leases(&self, solution_id: &str) -> usize {
+        let of_solution = |key: &&Key| key.partition.split('/').any(|part| part == solution_id);
+        self.leases.iter().filter(of_solution).count()
     }
 
     /// Every tier the customer ever had.

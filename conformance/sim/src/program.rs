@@ -18,6 +18,9 @@ use crate::server::URL;
 use crate::work::Worker;
 use crate::world::{World, locked};
 
+/// As long as a lease may be used at most, and a minute in which it is given back.
+const LEASES_RETURNED_WITHIN: Duration = Duration::from_secs(6 * 60);
+
 /// Where the spools are on each machine.
 const SPOOL: &str = "spool";
 
@@ -83,6 +86,7 @@ impl Program {
         let disk = locked(&machine.disk).share();
         let on_disk = Some(disk.clone());
         let host = world.ether.another(machine.ppm, on_disk, network(world, &link));
+        host.move_clock(world.ahead_ms);
         let Settings { solution_id, durability, validation, deadline, workers } = settings.clone();
         let key = world.people().secret_keys.get(&solution_id).cloned()?;
         let (newest, solution) = (world.clone(), solution_id.clone());
@@ -148,6 +152,9 @@ impl Program {
         polls: u64,
         then: impl FnOnce() + Send + 'static,
     ) {
+        if self.is_dead() {
+            return;
+        }
         let (program, world) = (self.clone(), world.clone());
         self.host.kill_after(polls, move || {
             if program.ends(&world) {
@@ -180,10 +187,15 @@ impl Program {
         world: &World,
         within: Duration,
     ) -> Option<CloseReport> {
-        let until = world.now() + within;
         // It adopts what others left as soon as it begins.
         world.sleep_ms(1_000).await;
-        self.close(world, until.saturating_sub(world.now())).await
+        // What a program held that is gone is given back when nobody can use it any more.
+        let solution_id = &self.settings.solution_id;
+        let until = world.now() + LEASES_RETURNED_WITHIN;
+        while world.oracle().leases(solution_id) > 0 && world.now() < until {
+            world.sleep_ms(5_000).await;
+        }
+        self.close(world, within).await
     }
 
     /// Closes it, and waits until it is; `None` if it dies before.

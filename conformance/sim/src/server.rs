@@ -44,14 +44,20 @@ pub(crate) enum NoServer {
 }
 
 impl Server {
-    pub(crate) fn new(world: Weak<World>, ether: &SimHost, chance: &mut Rng) -> Server {
-        let ppm = chance.i32(-200..=200);
+    pub(crate) fn new(
+        world: Weak<World>,
+        ether: &SimHost,
+        ahead_ms: i64,
+        chance: &mut Rng,
+    ) -> Server {
+        let machine = ether.another(chance.i32(-200..=200), None, no_network());
+        machine.move_clock(ahead_ms);
         let mut seed = [0; 24];
         chance.fill(&mut seed);
         Server {
             store: Arc::new(SimStore::new(world.clone())),
             world,
-            machine: ether.another(ppm, None, no_network()),
+            machine,
             process: Mutex::default(),
             seed,
         }

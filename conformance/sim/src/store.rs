@@ -63,7 +63,7 @@ impl Store for SimStore {
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
         // Whose commit this is, is known while the call is polled.
         let Some(world) = self.world.upgrade() else { return self.facts.commit(writes) };
-        let (call, wait) = (world.call_in_hand(), self.wait());
+        let (call, wait, answer) = (world.call_in_hand(), self.wait(), self.wait());
         async move {
             wait.await;
             reach(&world, call.as_ref(), Where::BeforeCommit).await;
@@ -72,6 +72,7 @@ impl Store for SimStore {
             let written = writes.into_iter().map(|write| write.key().clone());
             self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
             reach(&world, call.as_ref(), Where::AfterCommit).await;
+            answer.await;
             Ok(())
         }
         .boxed()

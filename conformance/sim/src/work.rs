@@ -57,7 +57,10 @@ impl Worker {
             if running.link.is_closing.load(Ordering::Relaxed) {
                 return;
             }
-            running.do_something().await;
+            match running.world.one_in(12) {
+                true => running.rush().await,
+                false => running.do_something().await,
+            }
         }
     }
 }
@@ -66,7 +69,8 @@ impl Running {
     async fn do_something(&self) {
         let Some((place, person)) = self.somebody() else { return };
         match self.world.between(0, 100) {
-            0..50 => self.track(&person).await,
+            0..35 => self.track(&person).await,
+            35..50 => self.consume(&person).await,
             50..70 => self.validate(&person).await,
             70..78 => self.ask_for_context(&person).await,
             78..87 => self.refresh(place, &person).await,
@@ -87,13 +91,69 @@ impl Running {
         Some((place, people.all[place].clone()))
     }
 
+    /// All programs do the same for the same customer, at the same time: whose limit is near.
+    async fn rush(&self) {
+        let every = Duration::from_secs(3).as_nanos();
+        let next = every - self.world.now().as_nanos() % every;
+        self.host.sleep(Duration::from_nanos(next as u64)).await;
+        let least = {
+            let people = self.world.people();
+            let of = people.of(&self.settings.solution_id);
+            of.iter().find(|place| people.all[**place].customer_id == "cus_ravi").copied()
+        };
+        let Some(place) = least else { return };
+        let person = self.world.people().all[place].clone();
+        match self.world.one_in(2) {
+            true => self.consume(&person).await,
+            false => self.track(&person).await,
+        }
+        self.flush().await;
+    }
+
+    /// Something that is about to be noted.
+    fn attempt(&self, action: &'static str) -> usize {
+        let (life, outcome) = (self.life, Outcome::Unknown);
+        let mut oracle = self.world.oracle();
+        oracle.attempts.push(Attempt { life, action, allowed: false, outcome });
+        oracle.attempts.len() - 1
+    }
+
+    async fn consume(&self, person: &Person) {
+        let action = match self.settings.solution_id.as_str() {
+            "sol_invoice_ocr" => "translation",
+            "sol_faiss_search" => "export",
+            _ => self.action(),
+        };
+        let mark = self.attempt(action);
+        let usage = Usage::of(action).quantity(self.world.between(1, 4));
+        let usage = usage.metadata("mark", mark as u64);
+        let began = self.world.now();
+        let consumed = self.sdk.consume(person.pair.access_token.expose(), usage).await;
+        self.took("consume", began, self.settings.deadline);
+        let consumed = match consumed {
+            Ok(consumed) => consumed,
+            Err(error) => {
+                self.world.note(&self.link.name, format_args!("{mark} is refused: {error}"));
+                self.world.oracle().attempts[mark].outcome = Outcome::Refused;
+                return self.judge_error("consume", person, &error);
+            }
+        };
+        let id = consumed.receipt().event_id().to_owned();
+        let overage = if consumed.is_overage() { "overage" } else { "allowed" };
+        self.world.note(&self.link.name, format_args!("{mark} is {id}, {overage}"));
+        self.acknowledged_as(mark, id);
+        self.world.oracle().attempts[mark].allowed = !consumed.is_overage();
+    }
+
+    fn acknowledged_as(&self, mark: usize, event_id: String) {
+        let persisted = self.settings.durability == Durability::Durable;
+        let outcome = Outcome::Acknowledged { event_id, at: self.world.now(), persisted };
+        self.world.oracle().attempts[mark].outcome = outcome;
+    }
+
     async fn track(&self, person: &Person) {
         let action = self.action();
-        let mark = {
-            let mut oracle = self.world.oracle();
-            oracle.attempts.push(Attempt { life: self.life, action, outcome: Outcome::Unknown });
-            oracle.attempts.len() - 1
-        };
+        let mark = self.attempt(action);
         let quantity = self.world.between(1, 4);
         let usage = Usage::of(action).quantity(quantity).metadata("mark", mark as u64);
         let began = self.world.now();
@@ -108,10 +168,7 @@ impl Running {
             }
         };
         self.world.note(&self.link.name, format_args!("{mark} is {}", receipt.event_id()));
-        let (event_id, at) = (receipt.event_id().to_owned(), self.world.now());
-        let persisted = self.settings.durability == Durability::Durable;
-        let outcome = Outcome::Acknowledged { event_id, at, persisted };
-        self.world.oracle().attempts[mark].outcome = outcome;
+        self.acknowledged_as(mark, receipt.event_id().to_owned());
         match self.world.between(0, 16) {
             0..2 => self.persisted(mark, &receipt).await,
             2 => self.delivered(&receipt).await,
@@ -380,6 +437,8 @@ impl Running {
             ("sol_faiss_search", 1) => "index",
             ("sol_faiss_search", _) => "search",
             ("sol_chat_notes", 0) => "transcription",
+            ("sol_invoice_ocr", 0) => "translation",
+            ("sol_invoice_ocr", _) => "page",
             _ => "note",
         }
     }

@@ -10,8 +10,9 @@ use cloudnestle_marketplace::host::Host;
 use cloudnestle_marketplace::host::sim::{SimHost, Simulation, no_network};
 use cloudnestle_mock_server::store::Write;
 use fastrand::Rng;
+use futures_channel::oneshot;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, ready, select};
 
 use crate::call::Call;
 use crate::fault::{Coverage, Fault, When, Where};
@@ -19,6 +20,10 @@ use crate::oracle::Oracle;
 use crate::people::People;
 use crate::server::Server;
 use crate::trace::Trace;
+
+/// From the beginning of a simulation, 08:00 UTC, to when the day ends in Asia/Kolkata, where the solutions'
+/// quotas are counted: some stories begin a little before.
+const TO_MIDNIGHT_MS: i64 = (10 * 60 + 30) * 60 * 1_000;
 
 /// One world, in which one story happens.
 pub(crate) struct World {
@@ -35,6 +40,10 @@ pub(crate) struct World {
     calls: Mutex<BTreeMap<u64, Arc<Call>>>,
     names_of_calls: Mutex<u64>,
     in_hand: Mutex<Option<Arc<Call>>>,
+    /// Who waits for a call to be at a place.
+    ambush: Mutex<Option<(Where, oneshot::Sender<()>)>>,
+    /// How far every clock is ahead of the simulation's, in milliseconds.
+    pub(crate) ahead_ms: i64,
 }
 
 /// How the world is for now.
@@ -64,8 +73,10 @@ impl World {
     pub(crate) fn new(simulation: &Simulation, seed: u64, is_shown: bool) -> Arc<World> {
         let ether = SimHost::new(simulation, None, no_network());
         let mut chance = Rng::with_seed(seed);
+        let ahead_ms = if chance.u8(..3) == 0 { TO_MIDNIGHT_MS - chance.i64(0..15_000) } else { 0 };
         Arc::new_cyclic(|world| World {
-            server: Server::new(world.clone(), &ether, &mut chance),
+            server: Server::new(world.clone(), &ether, ahead_ms, &mut chance),
+            ahead_ms,
             ether,
             trace: Mutex::new(Trace::new(is_shown)),
             coverage: Mutex::default(),
@@ -82,6 +93,7 @@ impl World {
             calls: Mutex::default(),
             names_of_calls: Mutex::default(),
             in_hand: Mutex::default(),
+            ambush: Mutex::default(),
             chance: Mutex::new(chance),
         })
     }
@@ -185,6 +197,24 @@ impl World {
     /// The call that the server works on at this very moment.
     pub(crate) fn call_in_hand(&self) -> Option<Arc<Call>> {
         locked(&self.in_hand).clone()
+    }
+
+    /// Waits until some call is at that place, and not for long.
+    pub(crate) async fn ambush(&self, place: Where) {
+        let (told, is_there) = oneshot::channel();
+        *locked(&self.ambush) = Some((place, told));
+        select(is_there, self.ether.sleep(Duration::from_secs(1))).await;
+        locked(&self.ambush).take();
+    }
+
+    /// A call is at a place. If somebody waits for that, it stays for a moment.
+    pub(crate) async fn passes(&self, place: Where) {
+        let awaited = locked(&self.ambush).take_if(|(awaited, _)| *awaited == place);
+        if let Some((_, told)) = awaited {
+            // Whoever waited may have given it up.
+            let _ = told.send(());
+            self.sleep_ms(3).await;
+        }
     }
 
     /// How long the store's medium takes.

@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::api::idempotency::IdempotencyKey;
 use crate::domain::catalogue::{Action, Allowance, Customer, Plan, Source, Subscription};
+use crate::domain::refresh::Family;
 use crate::facts::{IssuedToken, LedgerPage, SingleEvent};
 
 const RACE: &str = "sol_race";
@@ -61,12 +62,22 @@ async fn stall(store: Arc<dyn Store>, customers: usize) -> Arc<Market> {
         let id = format!("cus_{n}");
         let customer = Customer { id: id.clone(), name: None, email: None, registered_at: None };
         put(&market, &facts::customer(&id), &customer).await;
+        let ends_at = Timestamp::from_secs(7_258_118_400);
+        let family = Family {
+            customer_id: id.clone(),
+            solution_id: RACE.to_owned(),
+            newest: 0,
+            ends_at,
+            revoked_at: None,
+            after_revocations: None,
+        };
+        put(&market, &facts::family(&format!("fam_{n}")), &family).await;
         let token = IssuedToken {
             customer_id: id.clone(),
             solution_id: RACE.to_owned(),
-            family_id: "fam_none".to_owned(),
+            family_id: format!("fam_{n}"),
             issued_at: Timestamp::from_secs(0),
-            expires_at: Timestamp::from_secs(7_258_118_400),
+            expires_at: ends_at,
         };
         put(&market, &facts::issued_token(&format!("tok_{n}")), &token).await;
         give_tier(&market, n, Tier::Pro).await;

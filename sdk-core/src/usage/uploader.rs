@@ -209,8 +209,10 @@ impl Pipeline {
         let mut pace = Pace::default();
         while !self.has_left() {
             if self.was_left_behind() && self.answered() == self.producer.log.last() {
-                self.end(uplink, Duration::MAX).await;
-                return self.leave();
+                if self.end(uplink, Duration::MAX).await {
+                    return self.leave();
+                }
+                continue;
             }
             if !pace.is_retrying() {
                 self.gather(uplink, &pace).await;
@@ -350,7 +352,7 @@ impl Pipeline {
 
     /// The marketplace has less of this log than it had answered for, or than was here when the log
     /// was found. What is still in the log is sent again; what is not is declared lost.
-    fn go_back_to(&self, uplink: &Uplink, fence: u64, error: Error) {
+    pub(super) fn go_back_to(&self, uplink: &Uplink, fence: u64, error: Error) {
         let mut accounts = self.accounts();
         accounts.reopen(fence, self.answered());
         self.answered.store(fence, Ordering::Release);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::Call;
 use crate::model::{Code, EndProducer, EndedProducer};
 use crate::usage::log::RecordLog;
@@ -20,15 +20,17 @@ impl Pipeline {
     /// Ends the producer of a log to which nothing is appended any more, if it had leases and the log is
     /// delivered. What is not done `until` then is done by whoever adopts the folder.
     pub(in crate::usage) async fn end_if_delivered(&self, uplink: &Uplink, until: Duration) {
-        if self.log().seal() <= self.answered() {
+        // Of a log that was taken over, the new owner ends the producer.
+        if !self.takes_no_more() && self.log().seal() <= self.answered() {
             self.end(uplink, until).await;
         }
     }
 
     /// Ends the producer of a log that is delivered, if it had leases: asks again as long as some are
     /// charged, and waits where that fails as the uploader does. Returns when waiting would take longer
-    /// than `until` then.
-    pub(in crate::usage) async fn end(&self, uplink: &Uplink, until: Duration) {
+    /// than `until` then. Whether the log is still delivered: it is not if the marketplace turns out to
+    /// have less of it than it had answered for, as one that was set back has.
+    pub(in crate::usage) async fn end(&self, uplink: &Uplink, until: Duration) -> bool {
         let (mut pace, mut open) = (Pace::default(), u64::MAX);
         while self.producer().owes_leases() && !self.has_left() {
             let (left, hurries) = (until.saturating_sub(uplink.host.monotonic()), self.hurries());
@@ -42,24 +44,35 @@ impl Pipeline {
                         false => asked.clamp(OPEN_WAIT.0, OPEN_WAIT.1),
                     };
                     if wait >= left {
-                        return;
+                        return true;
                     }
                     (pace, open) = (Pace::default(), ended.open);
                     uplink.host.sleep(wait).await;
                 }
                 Err(error) if error.code() == Code::EpochSuperseded => {
-                    return self.make_way(uplink, error);
+                    self.make_way(uplink, error);
+                }
+                Err(error) if self.is_ahead(&error) => {
+                    self.go_back_to(uplink, error.fence().unwrap_or_default(), error);
+                    return false;
                 }
                 Err(error) => {
                     let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
                     if delay >= left {
                         tracing::debug!(%error, "the leases are given back by the next process");
-                        return;
+                        return true;
                     }
                     self.wait(uplink, error, delay, hurries).await;
                 }
             }
         }
+        true
+    }
+
+    /// Whether more was answered for than the marketplace has.
+    fn is_ahead(&self, error: &Error) -> bool {
+        let fence = error.fence().filter(|_| error.code() == Code::LeaseUnsettled);
+        fence.is_some_and(|fence| fence < self.answered())
     }
 
     async fn end_once(&self, uplink: &Uplink, limit: Duration) -> Result<EndedProducer> {

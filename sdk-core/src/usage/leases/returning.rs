@@ -13,7 +13,7 @@ use super::{Holder, Leases};
 use crate::error::Result;
 use crate::host::Moment;
 use crate::http::Call;
-use crate::model::ReturnedLease;
+use crate::model::{Code, ReturnedLease};
 use crate::usage::log::RecordLog;
 
 /// After how long a lease is given back again where that failed. Nobody waits for it but others, who would
@@ -71,7 +71,9 @@ impl Leases {
                 self.returned.fetch_add(1, Ordering::Relaxed);
                 true
             }
-            Err(error) if error.code().is_retryable() => {
+            // The marketplace has another past than when it answered for the log: the end of the producer
+            // settles it.
+            Err(error) if error.code().is_retryable() && error.code() != Code::LeaseUnsettled => {
                 holder.books().book.put_back(over);
                 false
             }

@@ -414,6 +414,28 @@ fn what_is_not_delivered_at_the_end_is_delivered_before_the_leases_are_given_bac
 }
 
 #[test]
+fn a_marketplace_that_has_forgotten_everything_is_not_asked_for_ever() {
+    story(1_000, async |simulation, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.tracker.flush().await.expect("it is reached");
+        market.books().forget();
+        program.pass(120).await;
+        assert_eq!(market.saw("DELETE lease"), 3, "as often as any call is tried");
+        program.pass(600).await;
+        assert_eq!(market.saw("DELETE lease"), 3);
+        market.books().open = 1;
+        let next = Program::begin(simulation, market, program.die());
+        next.pass(30).await; // it has delivered, and waits for what is open
+        market.books().forget();
+        next.pass(60).await;
+        // It finds that all is forgotten, delivers once more what it has, and ends.
+        assert_eq!((market.saw("POST end"), next.producers()), (3, 0));
+        assert_eq!(market.spent_and_used().1, 9);
+    });
+}
+
+#[test]
 fn what_can_not_be_noted_is_not_spent() {
     story(8, async |_, market, program| {
         program.consume(3).await.expect("there is room");

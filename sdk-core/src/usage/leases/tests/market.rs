@@ -96,6 +96,7 @@ pub(super) struct Books {
     pub(super) when_offline: &'static str,
     pub(super) down: bool,
     pub(super) takes_no_usage: bool,
+    has_another_past: bool,
     /// So many of the next answers are lost, their requests having had their effect.
     pub(super) lose_answers: u64,
     /// What it says to who asks for a lease.
@@ -131,6 +132,7 @@ impl Market {
             when_offline: "deny",
             down: false,
             takes_no_usage: false,
+            has_another_past: false,
             lose_answers: 0,
             refuses: None,
             delay: Duration::ZERO,
@@ -182,6 +184,14 @@ impl Market {
 }
 
 impl Books {
+    /// It begins anew, and knows nothing of what was.
+    pub(super) fn forget(&mut self) {
+        self.has_another_past = true;
+        (self.spent, self.used) = (0, 0);
+        self.leases.clear();
+        self.fences.clear();
+    }
+
     fn answer(&mut self, request: &Request) -> Result<Response, SendError> {
         if self.down {
             return Err(nobody());
@@ -214,7 +224,7 @@ impl Books {
             return Err(SendError::new(SendStage::Answer, "the answer is lost"));
         }
         let status = match answer["code"].as_str() {
-            Some("epoch_superseded") => 409,
+            Some("epoch_superseded" | "lease_unsettled") => 409,
             Some("credential_invalid") => 401,
             Some("rate_limited") => 429,
             Some("unavailable") => 503,
@@ -265,7 +275,11 @@ impl Books {
         let (producer, through) = query.split_once("&through=").expect("it says through where");
         let producer = producer.strip_prefix("producer=").expect("it says whose");
         let fence = self.fences.get(producer).copied().unwrap_or(0);
-        assert!(fence >= through.parse().expect("a number"), "given back before it is settled");
+        let through: u64 = through.parse().expect("a number");
+        if self.has_another_past && fence < through {
+            return json!({"code": "lease_unsettled", "fence": fence});
+        }
+        assert!(fence >= through, "given back before it is settled");
         let id = path.rsplit('/').next().unwrap_or_default();
         let returned = self.leases.remove(id).map_or(0, |(_, left)| left);
         self.spent -= returned;
@@ -281,6 +295,7 @@ impl Books {
         let mut results = Vec::new();
         for item in range["items"].as_array().expect("a range") {
             let number = item["number"].as_u64().expect("it has a number");
+            let number = item["through"].as_u64().unwrap_or(number);
             let is_new = number > fence;
             results.push(
                 json!({"number": number, "status": if is_new { "accepted" } else { "duplicate" }}),
@@ -314,6 +329,9 @@ impl Books {
     fn end(&mut self, path: &str, body: Value) -> Value {
         let producer = path.split('/').nth(3).expect("/api/producers/{id}/end");
         let fence = self.fences.get(producer).copied().unwrap_or(0);
+        if self.has_another_past && Some(fence) < body["through"].as_u64() {
+            return json!({"code": "lease_unsettled", "fence": fence});
+        }
         assert!(Some(fence) >= body["through"].as_u64(), "ended before it is delivered");
         self.ended.push(body);
         if self.open > 0 {

@@ -52,25 +52,26 @@ impl Keys {
 
     /// The key named `kid`, asking the marketplace if need be.
     pub(crate) async fn get(self: &Arc<Self>, kid: &str) -> Result<[u8; 32]> {
-        let now = self.host.monotonic();
-        let (key, due) = {
-            let published = self.read();
-            (published.keys.get(kid).copied(), published.due(kid, now))
-        };
-        match (key, due) {
-            (Some(key), Ok(false) | Err(_)) => return Ok(key),
-            (Some(key), Ok(true)) => {
-                let keys = self.clone();
-                // A failure is remembered, and the old key is as good as before.
-                self.host.spawn(async move { drop(keys.fetch().await) }.boxed());
-                return Ok(key);
+        loop {
+            let now = self.host.monotonic();
+            let (key, due) = {
+                let published = self.read();
+                (published.keys.get(kid).copied(), published.due(kid, now))
+            };
+            match (key, due) {
+                (Some(key), Ok(false) | Err(_)) => return Ok(key),
+                (Some(key), Ok(true)) => {
+                    let keys = self.clone();
+                    // A failure is remembered, and the old key is as good as before.
+                    self.host.spawn(async move { drop(keys.fetch().await) }.boxed());
+                    return Ok(key);
+                }
+                // And look again: they may have been forgotten between their coming and now.
+                (None, Ok(true)) => self.fetch().await?,
+                (None, Ok(false)) => return Err(Error::new(Code::TokenKeyUnknown)),
+                (None, Err(error)) => return Err(error),
             }
-            (None, Ok(true)) => self.fetch().await?,
-            (None, Ok(false)) => {}
-            (None, Err(error)) => return Err(error),
         }
-        let key = self.read().keys.get(kid).copied();
-        key.ok_or_else(|| Error::new(Code::TokenKeyUnknown))
     }
 
     /// Knows no key any more: the marketplace may have others now.
@@ -144,9 +145,10 @@ fn usable(jwks: AnyJwks) -> Result<HashMap<String, [u8; 32]>> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    use std::task::Poll;
 
-    use futures_util::future::{BoxFuture, pending, ready};
+    use futures_util::future::{BoxFuture, pending, poll_fn, ready};
     use serde_json::json;
 
     use super::*;
@@ -160,6 +162,8 @@ mod tests {
     struct Stage {
         now: AtomicU64,
         asked: AtomicU32,
+        /// An answer does not come at once.
+        slow: AtomicBool,
         tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
     }
 
@@ -182,7 +186,13 @@ mod tests {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "known", "x": "A".repeat(43)});
             let body = json!({"keys": [key]}).to_string().into_bytes();
-            ready(Ok(Response { status: 200, headers: vec![], body })).boxed()
+            let answer = ready(Ok(Response { status: 200, headers: vec![], body }));
+            let mut waits = self.slow.load(Ordering::Relaxed);
+            let wait = poll_fn(move |_| match std::mem::take(&mut waits) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            });
+            wait.then(|()| answer).boxed()
         }
 
         fn verify<'a>(
@@ -211,7 +221,8 @@ mod tests {
     impl Stage {
         fn set() -> (Arc<Stage>, Arc<Keys>) {
             let (now, asked) = (AtomicU64::new(3600), AtomicU32::new(0));
-            let stage = Arc::new(Stage { now, asked, tasks: Mutex::default() });
+            let slow = AtomicBool::new(false);
+            let stage = Arc::new(Stage { now, asked, slow, tasks: Mutex::default() });
             let clock = Arc::new(Clock::new(stage.clone(), None));
             let (url, solution) = ("http://m.test".into(), "sol_a".into());
             let retry = RetryPolicy::CALL;
@@ -246,6 +257,20 @@ mod tests {
         assert_eq!(stage.asked(), 2, "and a new set comes behind it");
         get("known").unwrap();
         stage.run_tasks();
+        assert_eq!(stage.asked(), 2);
+    }
+
+    #[test]
+    fn keys_that_are_forgotten_as_they_come_are_asked_for_again() {
+        let (stage, keys) = Stage::set();
+        stage.slow.store(true, Ordering::Relaxed);
+        let mut get = keys.get("known").boxed();
+        assert!((&mut get).now_or_never().is_none());
+        stage.run_tasks(); // they are there
+        keys.forget(); // and another database, it turns out
+        assert!((&mut get).now_or_never().is_none());
+        stage.run_tasks();
+        get.now_or_never().expect("they are there again").unwrap();
         assert_eq!(stage.asked(), 2);
     }
 

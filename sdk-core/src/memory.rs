@@ -99,10 +99,10 @@ impl<T: Remembered> Memory<T> {
     /// What was said of the token within the last 5 s. Waits for nobody.
     pub(crate) fn fresh(&self, token: &str) -> Option<Result<Answer<T>>> {
         let known = self.known.get(token)?;
-        let now = self.host.monotonic();
+        let now = self.now();
         // Asked first in any case: it has the feed read when that is due.
-        let told = self.feed.as_ref().is_some_and(|feed| feed.is_fresh(now)) && T::LASTS;
-        if !known.is_fresh(told, now, self.clock.now()) {
+        let told = self.feed.as_ref().is_some_and(|feed| feed.is_fresh(now.here)) && T::LASTS;
+        if !known.is_fresh(told, now.here, now.there) {
             return None;
         }
         let known = self.judged(token, known)?;
@@ -121,9 +121,9 @@ impl<T: Remembered> Memory<T> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let known = self.known.get(token)?;
-        let now = self.host.monotonic();
-        let is_good = matches!(known.said, Said::Yes(..)) && self.clock.now() < known.ends_at;
-        if !is_good || now >= known.asked + STALE_FOR {
+        let now = self.now();
+        let is_good = matches!(known.said, Said::Yes(..)) && now.there < known.ends_at;
+        if !is_good || now.here >= known.asked + STALE_FOR {
             return None;
         }
         let known = self.judged(token, known)?;
@@ -168,7 +168,7 @@ impl<T: Remembered> Memory<T> {
             Verdict::Void => return None,
         };
         let known = keep(&self.known, token, known);
-        Some(self.answer(&known, self.host.monotonic(), Freshness::Fresh))
+        Some(self.answer(&known, self.now(), Freshness::Fresh))
     }
 
     /// Refuses the token from now on, without asking.
@@ -205,7 +205,7 @@ impl<T: Remembered> Memory<T> {
                     true => known,
                     false => self.judged(token, known)?,
                 };
-                return Some(self.answer(&known, self.host.monotonic(), Freshness::Fresh));
+                return Some(self.answer(&known, self.now(), Freshness::Fresh));
             }
             Err(error) => error,
         };
@@ -230,7 +230,7 @@ impl<T: Remembered> Memory<T> {
         let moment = self.moment();
         let known = learn(self.reach.note(question.await), moment, identity)?;
         let known = keep(&self.known, token, known);
-        self.answer(&known, self.host.monotonic(), Freshness::Fresh)
+        self.answer(&known, self.now(), Freshness::Fresh)
     }
 
     fn flight(
@@ -291,8 +291,8 @@ impl<T: Remembered> Memory<T> {
             let counts = |feed: &Arc<Revocations>| feed.counts(known.epoch.load(Ordering::Relaxed));
             self.feed.as_ref().is_none_or(counts).then_some(known)
         })?;
-        let now = self.host.monotonic();
-        let is_believable = known.is_believable(self.age(&known, now), self.clock.now());
+        let now = self.now();
+        let is_believable = known.is_believable(self.age(&known, now), now.there);
         is_believable.then(|| self.answer(&known, now, Freshness::Offline))
     }
 
@@ -321,16 +321,21 @@ impl<T: Remembered> Memory<T> {
     }
 
     /// How long ago the marketplace was asked for what it takes to say this.
-    fn age(&self, known: &Known<T>, now: Duration) -> Duration {
+    fn age(&self, known: &Known<T>, now: Now) -> Duration {
         // Nobody was asked: the token itself said it, when it was issued.
         if let Said::Yes(_, Verified::Local) = known.said {
-            return self.clock.now().since(Timestamp::from_numeric_date(known.issued_at));
+            return now.there.since(Timestamp::from_numeric_date(known.issued_at));
         }
         let told = self.feed.as_ref().filter(|_| T::LASTS).and_then(|feed| feed.sent());
-        now.saturating_sub(told.map_or(known.asked, |sent| sent.max(known.asked)))
+        now.here.saturating_sub(told.map_or(known.asked, |sent| sent.max(known.asked)))
     }
 
-    fn answer(&self, known: &Known<T>, now: Duration, freshness: Freshness) -> Result<Answer<T>> {
+    /// Read once for each answer: the clocks are a tenth of what a remembered one costs.
+    fn now(&self) -> Now {
+        Now { here: self.host.monotonic(), there: self.clock.now() }
+    }
+
+    fn answer(&self, known: &Known<T>, now: Now, freshness: Freshness) -> Result<Answer<T>> {
         match &known.said {
             Said::Yes(value, verified) => Ok(Answer {
                 value: value.clone(),
@@ -341,6 +346,15 @@ impl<T: Remembered> Memory<T> {
             Said::No(code) => Err(Error::new(*code)),
         }
     }
+}
+
+/// The time by two clocks.
+#[derive(Clone, Copy)]
+struct Now {
+    /// This machine's monotonic one.
+    here: Duration,
+    /// The marketplace's.
+    there: Timestamp,
 }
 
 fn subject<T: Remembered>(value: &T, issued_at: u64) -> Subject<'_> {

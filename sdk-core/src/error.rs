@@ -272,8 +272,8 @@ impl Error {
     /// # use cloudnestle_marketplace::Usage;
     /// let error = sdk.consume(token, Usage::of("export").quantity(201)).await.unwrap_err();
     /// let denial = error.denial().expect("that is more than the limit");
-    /// println!("{} of {} left until {}", denial.limit - denial.used, denial.limit, denial.resets_at);
-    /// # assert_eq!((denial.used, denial.limit), (0, 200));
+    /// println!("{} of {} left until {}", denial.remaining, denial.limit, denial.resets_at);
+    /// # assert_eq!((denial.remaining, denial.limit), (200, 200));
     /// # Ok(()) });
     /// ```
     pub fn denial(&self) -> Option<&Denial> {

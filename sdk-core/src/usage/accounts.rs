@@ -97,6 +97,13 @@ impl Accounts {
         }
     }
 
+    /// Whether all of these numbers, which are answered, were counted; not of those of which that is forgotten.
+    pub(super) fn has_counted(&self, numbers: &RangeInclusive<u64>) -> bool {
+        let refused = self.refused.range(..=*numbers.end()).next_back();
+        let refused = refused.map_or(self.forgotten, |(_, (refused, _))| *refused.end());
+        refused.max(self.forgotten) < *numbers.start()
+    }
+
     /// The books without what is neither answered for nor known to be lost.
     pub(super) fn stats(&self) -> UsageStats {
         let Accounts { delivered, rejected, lost, .. } = *self;
@@ -133,5 +140,23 @@ mod tests {
         accounts.reopen(10, 903);
         assert_eq!(sums(&accounts), (2, 8, 0));
         assert!(accounts.answer(2).is_ok() && accounts.answer(10).is_err());
+    }
+
+    #[test]
+    fn numbers_of_which_one_was_not_counted_are_told_from_others() {
+        let mut accounts = Accounts::default();
+        assert!(accounts.has_counted(&(1..=9)));
+        let rejected = Outcome::Rejected(Code::Unknown);
+        accounts.note(vec![
+            (1..=4, Outcome::Counted),
+            (5..=6, rejected),
+            (7..=9, Outcome::Counted),
+        ]);
+        for (numbers, all_counted) in [(1..=4, true), (1..=5, false), (6..=7, false), (7..=9, true)]
+        {
+            assert_eq!(accounts.has_counted(&numbers), all_counted, "{numbers:?}");
+        }
+        accounts.forgotten = 7;
+        assert!(!accounts.has_counted(&(7..=9)) && accounts.has_counted(&(8..=9)));
     }
 }

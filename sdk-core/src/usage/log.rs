@@ -50,6 +50,10 @@ impl Ticket {
     pub(super) fn of(number: u64) -> Self {
         Ticket(number)
     }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// What an append came to.

@@ -1,10 +1,11 @@
 //! Sends a producer's log, range by range, until the marketplace has answered for all of it.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use event_listener::Event as Signal;
+use event_listener::{Event as Signal, EventListener};
 use futures_util::future::select;
 
 use super::accounts::{Accounts, Failure};
@@ -127,9 +128,7 @@ impl Pipeline {
     /// Why an attempt that began meanwhile has failed, if waiting does not mend it.
     pub(super) async fn delivered(&self) -> Result<()> {
         let last = self.producer.log.last();
-        self.hurried.fetch_max(last, Ordering::Relaxed);
-        let hurries = self.hurries.fetch_add(1, Ordering::AcqRel) + 1;
-        self.hurry.notify(usize::MAX);
+        let hurries = self.hurry_up(last);
         loop {
             let progress = self.progress.listen();
             if self.answered() >= last || self.has_left() {
@@ -140,6 +139,29 @@ impl Pipeline {
             }
             progress.await;
         }
+    }
+
+    /// Has what is in the log up to `last` sent without lingering. How often somebody has been in a hurry.
+    fn hurry_up(&self, last: u64) -> u64 {
+        self.hurried.fetch_max(last, Ordering::Relaxed);
+        let hurries = self.hurries.fetch_add(1, Ordering::AcqRel) + 1;
+        self.hurry.notify(usize::MAX);
+        hurries
+    }
+
+    /// Has what is in the log now sent without lingering, and waits for nobody.
+    pub(super) fn hurry(&self) {
+        self.hurry_up(self.producer.log.last());
+    }
+
+    /// Told when something more is answered for, could not be sent, or is another's to send.
+    pub(super) fn progress(&self) -> EventListener {
+        self.progress.listen()
+    }
+
+    /// Whether these numbers, which are answered, were all counted.
+    pub(super) fn has_counted(&self, numbers: &RangeInclusive<u64>) -> bool {
+        self.accounts().has_counted(numbers)
     }
 
     fn blocked_since(&self, hurries: u64) -> Option<Error> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::returns::Rest;
 use crate::host::Moment;
 use crate::model::Lease;
 use crate::usage::log::Ticket;
@@ -29,12 +30,13 @@ pub(super) struct Block {
     sent: Moment,
     /// How long it may be used after that.
     lasts: Duration,
-    /// The last record that was allowed by it.
-    last: Option<Ticket>,
+    /// The first and the last record that was allowed by it.
+    allowed: Option<(Ticket, Ticket)>,
     /// Whether the marketplace keeps it, and has to be told when nobody uses it any more.
     kept: bool,
-    /// Some of what was allowed by it may not count.
-    uncertain: bool,
+    /// Some of what was allowed by it has a name that counts once: whether it was the first one, its answer
+    /// does not tell.
+    is_named: bool,
     /// The next one was asked for.
     renewed: bool,
 }
@@ -52,9 +54,9 @@ impl Block {
             draws: 0,
             sent,
             lasts: ttl - margin,
-            last: None,
+            allowed: None,
             kept: lease.kept,
-            uncertain: false,
+            is_named: false,
             renewed: false,
         }
     }
@@ -82,12 +84,12 @@ impl Block {
         self.left() == Some(0)
     }
 
-    /// Takes so much of it, for the record that `ticket` stands for; `uncertain` where that may not count.
-    pub(super) fn draw(&mut self, quantity: u64, ticket: Ticket, uncertain: bool) {
+    /// Takes so much of it, for the record that `ticket` stands for, which may have a name that counts once.
+    pub(super) fn draw(&mut self, quantity: u64, ticket: Ticket, is_named: bool) {
         self.used = self.used.saturating_add(quantity);
         self.draws += 1;
-        self.last = Some(ticket);
-        self.uncertain |= uncertain;
+        self.allowed = Some((self.allowed.map_or(ticket, |(first, _)| first), ticket));
+        self.is_named |= is_named;
     }
 
     /// Whether to ask for the next one, which is answered with yes once: less than half of it is left, or
@@ -114,13 +116,17 @@ impl Block {
         now.monotonic < self.sent.monotonic + self.lasts / 2
     }
 
-    /// Whether the marketplace has to be told when nobody uses it any more: not of what it finds used up.
-    pub(super) fn is_to_be_returned(&self) -> bool {
-        self.kept && (self.uncertain || !self.is_used_up())
+    /// What the marketplace will find of it when nobody uses it any more; `None` if it does not keep it.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        let rest = match self.is_used_up() && !self.is_named {
+            true => Rest::UsedUp,
+            false => Rest::Left(self.left().unwrap_or(0)),
+        };
+        self.kept.then_some(rest)
     }
 
-    /// The last record that was allowed by it.
-    pub(super) fn last(&self) -> Option<Ticket> {
-        self.last
+    /// The first and the last record that was allowed by it.
+    pub(super) fn allowed(&self) -> Option<(Ticket, Ticket)> {
+        self.allowed
     }
 }

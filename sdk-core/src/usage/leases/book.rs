@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Block;
+use super::returns::{Over, Rest, Returns};
 use crate::host::Moment;
 use crate::model::{Lease, TakeLease};
 use crate::usage::log::Ticket;
@@ -23,20 +24,19 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The most leases of an account that may pay.
 const MOST_LIVE: usize = 2;
 
-/// The most customers there are accounts of, not counting those that hold a part of a limit: of these the
-/// marketplace says how many there may be.
-const MOST_CUSTOMERS: usize = 100_000;
+/// The most accounts. With two leases each they hold what the marketplace lets one producer hold.
+pub(super) const MOST_ACCOUNTS: usize = 100_000;
 
-/// How many are looked at to find one that can be forgotten.
+/// How many are looked at to find one that has nothing to give back.
 const LOOKED_AT: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Book {
     customers: HashMap<Arc<str>, Vec<Account>>,
+    accounts: usize,
     /// Which account is to be looked at, and when.
     agenda: BTreeSet<Look>,
-    /// What is to be given back.
-    over: Vec<Over>,
+    pub(super) returns: Returns,
 }
 
 /// What a customer may do of an action without asking.
@@ -58,19 +58,10 @@ struct Look {
     action: Arc<str>,
 }
 
-/// A lease that nobody uses any more, to be given back when what was allowed by it is delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Over {
-    pub(super) customer_id: Arc<str>,
-    pub(super) lease_id: Arc<str>,
-    /// The last record that was allowed by it.
-    pub(super) last: Option<Ticket>,
-}
-
 /// The lease that allows an event.
 pub(super) struct Payer<'a> {
     account: &'a mut Account,
-    over: &'a mut Vec<Over>,
+    returns: &'a mut Returns,
     place: usize,
 }
 
@@ -86,16 +77,14 @@ impl Book {
         let account = of_action(self.customers.get_mut(customer_id)?, action)?;
         let pays = |block: &Block| block.is_live(now) && block.has(quantity);
         let place = account.blocks.iter().position(pays)?;
-        Some(Payer { account, over: &mut self.over, place })
+        Some(Payer { account, returns: &mut self.returns, place })
     }
 
     /// How much to ask for where `least` is needed.
     pub(super) fn wanted(&self, customer_id: &str, action: &str, least: u64, now: Moment) -> u64 {
-        let accounts = self.customers.get(customer_id).into_iter().flatten();
-        let account = accounts.into_iter().find(|account| *account.action == *action);
-        let by_rule = account.map_or(0, |account| match account.blocks.last() {
-            Some(newest) => newest.next_size(now),
-            None => account.next_size,
+        let by_rule = self.account(customer_id, action).map_or(0, |account| {
+            let newest = account.blocks.last();
+            newest.map_or(account.next_size, |newest| newest.next_size(now))
         });
         by_rule.clamp(least, *TakeLease::AMOUNT.end())
     }
@@ -103,51 +92,63 @@ impl Book {
     /// Adds a lease, which was asked for at the moment `sent`. What an account has beyond two is over: too
     /// little is left of it for what is done.
     pub(super) fn add(&mut self, customer_id: &str, action: &str, lease: Lease, sent: Moment) {
-        if self.customers.len() >= MOST_CUSTOMERS && !self.customers.contains_key(customer_id) {
+        let is_known = self.account(customer_id, action).is_some();
+        if !is_known && self.accounts >= MOST_ACCOUNTS {
             self.forget_somebody();
         }
-        let block = Block::new(lease, sent);
         let known = self.customers.get_key_value(customer_id).map(|(known, _)| known.clone());
         let customer_id = known.unwrap_or_else(|| customer_id.into());
         let accounts = self.customers.entry(customer_id.clone()).or_default();
-        let account = match of_action(accounts, action).is_some() {
-            true => of_action(accounts, action),
-            false => {
-                accounts.push(Account::new(customer_id, action.into(), sent.monotonic));
-                accounts.last_mut()
-            }
-        };
-        let Some(account) = account else { return }; // it was found, or made
-        account.blocks.push(block);
+        if !is_known {
+            accounts.push(Account::new(customer_id, action.into(), sent.monotonic));
+            self.accounts += 1;
+        }
+        let Some(account) = of_action(accounts, action) else { return }; // it was found, or made
+        account.blocks.push(Block::new(lease, sent));
         let too_many = account.blocks.len().saturating_sub(MOST_LIVE);
-        let gone = account.blocks.drain(..too_many);
-        self.over.extend(gone.filter_map(|block| over(&account.customer_id, &block)));
+        for block in account.blocks.drain(..too_many) {
+            give_back(&mut self.returns, &account.customer_id, &account.action, &block);
+        }
         self.agenda.remove(&account.look());
         account.look_at = account.next_look();
         self.agenda.insert(account.look());
     }
 
     /// Notes a lease that the marketplace may have granted without being heard.
-    pub(super) fn add_unheard(&mut self, customer_id: &str, lease_id: &str) {
-        let (customer_id, lease_id) = (customer_id.into(), lease_id.into());
-        self.put_back(Over { customer_id, lease_id, last: None });
+    pub(super) fn add_unheard(&mut self, customer_id: &str, action: &str, lease_id: &str) {
+        let (customer_id, action) = (customer_id.into(), action.into());
+        let (lease_id, rest) = (lease_id.into(), Rest::Unheard { once_more: true });
+        self.returns.push(Over { customer_id, action, lease_id, allowed: None, rest });
     }
 
-    /// Notes that a lease still has to be given back.
-    pub(super) fn put_back(&mut self, over: Over) {
-        self.over.push(over);
+    /// How much an account has itself that the marketplace keeps: of its leases, and of those that are on
+    /// their way back.
+    pub(super) fn own(&self, customer_id: &str, action: &str) -> u64 {
+        let blocks = self.account(customer_id, action).map_or(&[][..], |account| &account.blocks);
+        let left = |block: &Block| match block.rest() {
+            Some(Rest::Left(left)) => left,
+            _ => 0,
+        };
+        blocks.iter().map(left).sum::<u64>() + self.returns.owed(customer_id, action)
     }
 
-    /// When there is something to do: at once, if a lease is over.
-    pub(super) fn next_look(&self) -> Option<Duration> {
-        match self.over.is_empty() {
-            true => self.agenda.first().map(|look| look.at),
-            false => Some(Duration::ZERO),
+    /// Ends the leases of an account.
+    pub(super) fn surrender(&mut self, customer_id: &str, action: &str, now: Moment) {
+        let Some(accounts) = self.customers.get_mut(customer_id) else { return };
+        let Some(account) = of_action(accounts, action) else { return };
+        for block in std::mem::take(&mut account.blocks) {
+            account.next_size = block.next_size(now);
+            give_back(&mut self.returns, &account.customer_id, &account.action, &block);
         }
     }
 
-    /// Looks at the accounts whose time has come, and hands out the leases that are over.
-    pub(super) fn look(&mut self, now: Moment) -> Vec<Over> {
+    /// When an account is to be looked at.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        self.agenda.first().map(|look| look.at)
+    }
+
+    /// Looks at the accounts whose time has come, and ends what is over.
+    pub(super) fn look(&mut self, now: Moment) {
         while let Some(look) = self.agenda.first().filter(|look| look.at <= now.monotonic).cloned()
         {
             self.agenda.remove(&look);
@@ -159,7 +160,7 @@ impl Book {
             let is_over = |block: &mut Block| is_idle || !block.is_live(now);
             for block in account.blocks.extract_if(.., is_over) {
                 account.next_size = block.next_size(now);
-                self.over.extend(over(&account.customer_id, &block));
+                give_back(&mut self.returns, &look.customer_id, &look.action, &block);
             }
             if is_idle {
                 self.forget(&look);
@@ -168,27 +169,26 @@ impl Book {
                 self.agenda.insert(account.look());
             }
         }
-        std::mem::take(&mut self.over)
     }
 
-    /// Forgets an account that holds nothing of a limit: whoever was not there for the longest, if one of
-    /// those does.
+    /// Forgets an account that has nothing to give back, if one of those does that were not there for the
+    /// longest; else the first of those, which has to ask when it comes again.
     fn forget_somebody(&mut self) {
-        let holds_nothing = |look: &&Look| {
-            let accounts = self.customers.get(&look.customer_id).into_iter().flatten();
-            let mut blocks = accounts.into_iter().flat_map(|account| &account.blocks);
-            !blocks.any(Block::is_to_be_returned)
-        };
-        let Some(look) = self.agenda.iter().take(LOOKED_AT).find(holds_nothing).cloned() else {
-            return;
-        };
+        let has_nothing = |look: &&Look| self.own(&look.customer_id, &look.action) == 0;
+        let found = self.agenda.iter().take(LOOKED_AT).find(has_nothing);
+        let Some(look) = found.or(self.agenda.first()).cloned() else { return };
         self.agenda.remove(&look);
         self.forget(&look);
     }
 
     fn forget(&mut self, look: &Look) {
         let Some(accounts) = self.customers.get_mut(&look.customer_id) else { return };
-        accounts.retain(|account| account.action != look.action);
+        for account in accounts.extract_if(.., |account| account.action == look.action) {
+            self.accounts -= 1;
+            for block in &account.blocks {
+                give_back(&mut self.returns, &look.customer_id, &look.action, block);
+            }
+        }
         if accounts.is_empty() {
             self.customers.remove(&look.customer_id);
         }
@@ -199,6 +199,10 @@ impl Book {
         let accounts = self.customers.values().flatten();
         accounts.map(|account| account.blocks.len() as u64).sum()
     }
+
+    fn account(&self, customer_id: &str, action: &str) -> Option<&Account> {
+        self.customers.get(customer_id)?.iter().find(|account| *account.action == *action)
+    }
 }
 
 impl Payer<'_> {
@@ -206,18 +210,18 @@ impl Payer<'_> {
         &self.account.blocks[self.place].id
     }
 
-    /// Takes so much of the lease, for the record that `ticket` stands for; `uncertain` where that may not
-    /// count. Whether to ask for the next lease.
-    pub(super) fn draw(self, quantity: u64, ticket: Ticket, uncertain: bool, now: Moment) -> bool {
-        let Payer { account, over: all_over, place } = self;
+    /// Takes so much of the lease, for the record that `ticket` stands for, which may have a name that counts
+    /// once. Whether to ask for the next lease.
+    pub(super) fn draw(self, quantity: u64, ticket: Ticket, is_named: bool, now: Moment) -> bool {
+        let Payer { account, returns, place } = self;
         account.used_at = now.monotonic;
         let is_newest = place + 1 == account.blocks.len();
         let block = &mut account.blocks[place];
-        block.draw(quantity, ticket, uncertain);
+        block.draw(quantity, ticket, is_named);
         let is_to_be_renewed = is_newest && block.is_to_be_renewed(now);
         if block.is_used_up() {
             account.next_size = block.next_size(now);
-            all_over.extend(over(&account.customer_id, block));
+            give_back(returns, &account.customer_id, &account.action, block);
             account.blocks.remove(place);
         }
         is_to_be_renewed
@@ -245,7 +249,10 @@ fn of_action<'a>(accounts: &'a mut [Account], action: &str) -> Option<&'a mut Ac
     accounts.iter_mut().find(|account| *account.action == *action)
 }
 
-fn over(customer_id: &Arc<str>, block: &Block) -> Option<Over> {
-    let (customer_id, lease_id) = (customer_id.clone(), block.id.clone());
-    block.is_to_be_returned().then_some(Over { customer_id, lease_id, last: block.last() })
+/// Has a lease given back that nobody uses any more, if the marketplace keeps it.
+fn give_back(returns: &mut Returns, customer_id: &Arc<str>, action: &Arc<str>, block: &Block) {
+    let Some(rest) = block.rest() else { return };
+    let (customer_id, action) = (customer_id.clone(), action.clone());
+    let (lease_id, allowed) = (block.id.clone(), block.allowed());
+    returns.push(Over { customer_id, action, lease_id, allowed, rest });
 }

@@ -57,8 +57,11 @@ pub struct Denial {
     pub limit: u64,
     /// What they have used of it.
     pub used: u64,
-    /// What is set aside for programs that may use it, or have used it and not said so yet.
+    /// What is set aside for other programs that may use it, or have used it and not said so yet. What
+    /// this program had not used of it was given back before it was denied, where that would have helped.
     pub leased: u64,
+    /// What is left for whoever asks. Less than was wanted.
+    pub remaining: u64,
     /// How long a window is.
     pub window: Window,
     /// When the next window begins.
@@ -68,6 +71,11 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// How much is missing of what is wanted.
+    pub(super) fn lacks(quantity: u64, quotas: &[Quota]) -> u64 {
+        quotas.iter().map(|quota| lacks(quota, quantity)).max().unwrap_or(0)
+    }
+
     /// The error that says that there is not so much left.
     pub(super) fn of(
         action: &str,
@@ -75,13 +83,13 @@ impl Denial {
         quotas: Vec<Quota>,
         upgrade_url: Option<String>,
     ) -> Error {
-        let is_short = |quota: &&Quota| quota.remaining.is_some_and(|left| left < quantity);
-        let hard = || quotas.iter().filter(|quota| quota.policy == QuotaPolicy::Hard);
-        let short = hard().filter(is_short).max_by_key(|quota| quota.resets_at);
+        let short = quotas.iter().filter(|quota| lacks(quota, quantity) > 0);
+        let short = short.max_by_key(|quota| quota.resets_at);
         let Some((quota, limit)) = short.and_then(|quota| Some((quota, quota.limit?))) else {
             return Error::new(Code::QuotaExceeded); // others gave something back meanwhile
         };
         let Quota { used, leased, window, resets_at, .. } = *quota;
+        let remaining = quota.remaining.unwrap_or_default();
         let words = format!(
             "{used} of {limit} are used ({action}) and {leased} set aside; the limit begins anew at \
              {resets_at}."
@@ -92,9 +100,15 @@ impl Denial {
             limit,
             used,
             leased,
+            remaining,
             window,
             resets_at,
             upgrade_url,
         })
     }
+}
+
+fn lacks(quota: &Quota, quantity: u64) -> u64 {
+    let remaining = quota.remaining.filter(|_| quota.policy == QuotaPolicy::Hard);
+    remaining.map_or(0, |left| quantity.saturating_sub(left))
 }

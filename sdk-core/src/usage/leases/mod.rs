@@ -8,9 +8,15 @@
 //!
 //! A lease belongs to the producer in whose log the usage is that it allowed. What is promised: the
 //! marketplace has charged for a lease before it is granted, and a lease is not used after its end, so
-//! that all programs together never let more through than the limit. What is not used is given back: of a
-//! lease that is over when what it allowed is [delivered](returning), of all leases when the producer
+//! that what all programs together have counted never exceeds the limit. What is not used is given back: of a
+//! lease that is over when what it allowed is [answered for](returning), of all leases when the producer
 //! [ends](ending). Who dies leaves a word in the spool, and the adopter of the log gives back.
+//!
+//! What is not promised: that what was let through is counted. What [`Overflow`](crate::Overflow) drops, what
+//! the loss of power takes from [`Durability::Fast`](crate::Durability::Fast), what is rejected, and what a
+//! spool loses that is damaged or removed was allowed, and is free again. What a customer's tier had left
+//! when it ended may be used until the lease ends. And an action may be allowed beyond its limit in an
+//! outage, if the solution wants it so.
 
 mod block;
 mod book;
@@ -19,6 +25,7 @@ mod ending;
 mod pay;
 mod request;
 mod returning;
+mod returns;
 mod stats;
 #[cfg(all(test, feature = "native"))]
 mod tests;
@@ -51,6 +58,8 @@ pub(super) struct Holder {
     requests: Flights<Reply>,
     /// Told when there is something new to look at.
     changed: Signal,
+    /// Told when something was given back.
+    returned: Signal,
 }
 
 #[derive(Default)]
@@ -70,8 +79,9 @@ pub(super) enum Spent {
 
 impl Holder {
     pub(super) fn new(host: Arc<dyn Host>, pipeline: Arc<Pipeline>) -> Self {
-        let (books, requests, changed) = (Mutex::default(), Flights::new(host), Signal::new());
-        Holder { pipeline, books, requests, changed }
+        let (books, requests) = (Mutex::default(), Flights::new(host));
+        let (changed, returned) = (Signal::new(), Signal::new());
+        Holder { pipeline, books, requests, changed, returned }
     }
 
     /// Notes the event if a lease pays for it. Waits for nobody. Nothing is spent where noting it fails.
@@ -88,8 +98,11 @@ impl Holder {
         };
         event.lease = Some(payer.lease_id().to_owned());
         let taken = self.pipeline.append(&record(event)?)?;
-        let may_not_count = taken.lost || event.idempotency_key.is_some();
-        let renew = payer.draw(quantity, taken.ticket, may_not_count, now);
+        let is_named = event.idempotency_key.is_some();
+        let renew = payer.draw(quantity, taken.ticket, is_named, now);
+        if books.book.returns.has_new() {
+            self.changed.notify(usize::MAX);
+        }
         Ok(Spent::Noted { taken, renew })
     }
 

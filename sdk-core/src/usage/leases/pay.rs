@@ -30,6 +30,7 @@ impl Leases {
         own: impl Fn() -> Result<Arc<Holder>>,
     ) -> Result<Paid> {
         let host = &*self.pipelines.uplink.host;
+        let mut gave_back = false;
         loop {
             let holder = own()?;
             if let Spent::Noted { taken, renew } = holder.spend(&mut event, Moment::now(host))? {
@@ -47,7 +48,13 @@ impl Leases {
                 Ok(Reply::Granted) => {}
                 // Others may have asked for more than this.
                 Ok(Reply::Denied { least, .. }) if least > event.quantity => {}
-                Ok(Reply::Denied { error, .. }) => return Err(error),
+                Ok(Reply::Denied { lacks, error, .. }) => {
+                    // What is missing may be here, in blocks of which none is large enough.
+                    gave_back = !gave_back && self.gives_back(&holder, &event, lacks, until).await;
+                    if !gave_back {
+                        return Err(error);
+                    }
+                }
                 Ok(Reply::Unreachable(_)) if self.allows_unasked(&event.action) => {
                     event.overage = true;
                     let holder = own()?;
@@ -60,6 +67,36 @@ impl Leases {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Gives back what the event's account has itself, if that is what it `lacks`. Whether that was done `until`
+    /// then.
+    async fn gives_back(
+        self: &Arc<Self>,
+        holder: &Arc<Holder>,
+        event: &UsageEvent,
+        lacks: u64,
+        until: Duration,
+    ) -> bool {
+        let host = &*self.pipelines.uplink.host;
+        let UsageEvent { customer_id, action, .. } = event;
+        if holder.books().book.own(customer_id, action) < lacks {
+            return false;
+        }
+        holder.books().book.surrender(customer_id, action, Moment::now(host));
+        self.look_after(holder);
+        holder.pipeline.hurry();
+        let given_back = async {
+            loop {
+                let returned = holder.returned.listen();
+                if holder.books().book.returns.owed(customer_id, action) == 0 {
+                    return;
+                }
+                returned.await;
+            }
+        };
+        let left = until.saturating_sub(host.monotonic());
+        timeout(host, left, pin!(given_back)).await.is_some()
     }
 }
 

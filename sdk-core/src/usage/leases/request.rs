@@ -41,6 +41,8 @@ pub(crate) enum Reply {
     Denied {
         /// So much was needed.
         least: u64,
+        /// So much is missing; `u64::MAX` where more would not help.
+        lacks: u64,
         error: Error,
     },
     /// Nobody answers. What the marketplace itself says is an answer, be it that it is busy: who asks too
@@ -95,7 +97,7 @@ impl Leases {
             Ok((answer, sent)) => Ok(self.learn(&holder, need, answer, sent)),
             Err(error) => {
                 if error.may_have_had_effect() {
-                    holder.books().book.add_unheard(&need.customer_id, &request.id);
+                    holder.books().book.add_unheard(&need.customer_id, &need.action, &request.id);
                     self.look_after(&holder);
                 }
                 if error.code() == Code::EpochSuperseded {
@@ -158,11 +160,14 @@ impl Leases {
         self.warn(&need, &quotas);
         let Need { customer_id, action, quantity: least, .. } = need;
         let Some(lease) = lease else {
-            let error = match code {
-                Some(Code::QuotaExceeded) | None => Denial::of(&action, least, quotas, upgrade_url),
-                Some(code) => Error::new(code),
+            return match code {
+                Some(Code::QuotaExceeded) | None => {
+                    let lacks = Denial::lacks(least, &quotas);
+                    let error = Denial::of(&action, least, quotas, upgrade_url);
+                    Reply::Denied { least, lacks, error }
+                }
+                Some(code) => Reply::Denied { least, lacks: u64::MAX, error: Error::new(code) },
             };
-            return Reply::Denied { least, error };
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
         holder.books().book.add(&customer_id, &action, lease, sent);
@@ -189,12 +194,13 @@ impl Leases {
         }
     }
 
-    /// The accounts, of which `holder` has what is held now.
+    /// The accounts, of which `holder` has what is held now and can't be given back.
     pub(crate) fn stats(&self, holder: Option<&Holder>) -> LeaseStats {
         LeaseStats {
             taken: self.taken.load(Ordering::Relaxed),
             returned: self.returned.load(Ordering::Relaxed),
             held: holder.map_or(0, |holder| holder.books().book.held()),
+            given_up: holder.map_or(0, |holder| holder.books().book.returns.given_up()),
         }
     }
 }

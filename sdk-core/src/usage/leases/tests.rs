@@ -89,6 +89,130 @@ fn a_denial_is_the_marketplaces_word_each_time() {
 }
 
 #[test]
+fn a_program_is_not_denied_what_it_holds_itself() {
+    story(200, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(8).await.expect("there is room"); // and asks for 16
+        program.pass(2).await;
+        assert!(market.books().spent > 16, "it holds more than it has used");
+        let results = join_all([program.consume(184), program.consume(184)]).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        program.tracker.flush().await.expect("it is reached");
+        assert_eq!(market.spent_and_used(), (200, 200));
+    });
+}
+
+#[test]
+fn who_is_denied_anyway_keeps_what_it_holds() {
+    story(200, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(8).await.expect("there is room");
+        program.pass(2).await;
+        let denied = program.consume(185).await.unwrap_err();
+        assert_eq!(denied.denial().map(|denial| denial.limit), Some(200));
+        assert_eq!(market.saw("DELETE lease"), 0);
+    });
+}
+
+#[test]
+fn a_denial_comes_in_time_where_nothing_can_be_given_back() {
+    story(200, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(8).await.expect("there is room");
+        program.pass(2).await;
+        market.books().takes_no_usage = true;
+        program.consume(1).await.expect("it is leased");
+        let began = program.host.monotonic();
+        assert_eq!(program.consume(183).await.unwrap_err().code(), Code::QuotaExceeded);
+        assert_eq!(program.host.monotonic() - began, DEADLINE);
+    });
+}
+
+#[test]
+fn what_is_rejected_is_free_again_though_its_lease_was_used_up() {
+    story(8, async |_, market, program| {
+        market.books().rejects = true;
+        program.consume(8).await.expect("there is room");
+        program.pass(2).await;
+        assert_eq!((market.spent_and_used(), market.saw("DELETE lease")), ((0, 0), 1));
+        market.books().rejects = false;
+        program.consume(8).await.expect("there is room again");
+        program.pass(2).await;
+        assert_eq!((market.spent_and_used(), market.saw("DELETE lease")), ((8, 8), 1));
+    });
+}
+
+#[test]
+fn a_lease_that_is_charged_after_it_was_given_back_is_given_back_once_more() {
+    story(5, async |_, market, program| {
+        market.books().lose_answers = 3;
+        program.consume(5).await.unwrap_err();
+        program.pass(10).await;
+        assert_eq!((market.saw("DELETE lease"), market.books().spent), (1, 0));
+        market.books().straggle();
+        assert_eq!(market.books().spent, 5);
+        program.pass(60).await;
+        assert_eq!((market.saw("DELETE lease"), market.books().spent), (2, 0));
+        let stats = program.tracker.lease_stats();
+        assert_eq!((stats.taken, stats.returned), (0, 0));
+    });
+}
+
+#[test]
+fn what_is_not_delivered_holds_up_no_other_lease() {
+    story(1_000, async |_, market, program| {
+        for _ in 0..2 {
+            program.consume(8).await.expect("there is room");
+        }
+        program.pass(30).await;
+        market.books().takes_no_usage = true;
+        let other = || program.consume_as(Usage::of("index"));
+        other().await.expect("there is room");
+        other().await.expect("there is room");
+        program.pass(33).await;
+        // Nobody has used the first for a minute, and what it allowed is delivered.
+        assert_eq!(market.saw("DELETE lease"), 1);
+        program.pass(60).await;
+        assert_eq!(market.saw("DELETE lease"), 1, "what the other allowed is not");
+    });
+}
+
+#[test]
+fn a_key_that_is_not_accepted_is_waited_for_and_said() {
+    story(1_000, async |_, market, mut program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        program.pass(2).await;
+        market.books().takes_back_with = Some("credential_invalid");
+        program.pass(120).await;
+        let mut told = Vec::new();
+        while let Some(event) = program.events.next().now_or_never().flatten() {
+            if let Event::UsageWaiting { error } = event {
+                told.push(error.code());
+            }
+        }
+        assert_eq!(told, [Code::CredentialInvalid]);
+        market.books().takes_back_with = None;
+        program.pass(30).await;
+        assert_eq!(market.spent_and_used(), (9, 9));
+    });
+}
+
+#[test]
+fn what_the_marketplace_does_not_know_is_left_to_the_end() {
+    story(1_000, async |_, market, program| {
+        program.consume(8).await.expect("there is room");
+        program.consume(1).await.expect("there is room");
+        market.books().takes_back_with = Some("not_found");
+        program.pass(120).await;
+        let stats = program.tracker.lease_stats();
+        assert_eq!((market.saw("DELETE lease"), stats.given_up), (1, 1));
+        program.tracker.close(Duration::from_secs(2)).await;
+        assert_eq!(market.spent_and_used(), (9, 9));
+    });
+}
+
+#[test]
 fn a_lease_whose_answer_is_lost_is_asked_for_again_and_charged_once() {
     story(5, async |_, market, program| {
         market.books().lose_answers = 2;

@@ -36,6 +36,12 @@ fn spend(book: &mut Book, quantity: u64, now: Moment) -> Option<(String, bool)> 
     Some((id, payer.draw(quantity, Ticket::of(1), false, now)))
 }
 
+/// What is over by then.
+fn over(book: &mut Book, now: Moment) -> Vec<Over> {
+    book.look(now);
+    book.returns.take_new()
+}
+
 fn names(over: Vec<Over>) -> Vec<String> {
     over.into_iter().map(|over| over.lease_id.to_string()).collect()
 }
@@ -50,7 +56,7 @@ fn a_lease_pays_as_much_as_it_has_and_for_nobody_else() {
     assert!(spend(&mut book, 2, at(1.0)).is_none());
     assert!(spend(&mut book, 1, at(1.0)).is_some());
     assert!(spend(&mut book, 1, at(1.0)).is_none());
-    assert_eq!(names(book.look(at(1_000.0))), [""; 0], "it was used up: the marketplace knows");
+    assert_eq!(over(&mut book, at(1_000.0))[0].rest, Rest::UsedUp, "the marketplace knows");
 }
 
 #[test]
@@ -121,8 +127,8 @@ fn what_an_account_has_beyond_two_leases_is_given_back() {
     spend(&mut book, 1, at(1.0));
     book.add("cus_a", "export", lease("lse_2", 4), at(1.0));
     book.add("cus_a", "export", lease("lse_3", 9), at(1.0));
-    assert_eq!(book.next_look(), Some(Duration::ZERO));
-    assert_eq!(names(book.look(at(1.0))), ["lse_1"]);
+    assert!(book.returns.has_new());
+    assert_eq!(names(over(&mut book, at(1.0))), ["lse_1"]);
     assert_eq!(book.held(), 2);
 }
 
@@ -131,20 +137,37 @@ fn what_nobody_has_used_for_a_minute_is_given_back_and_forgotten() {
     let mut book = book_with("lse_1", 4);
     spend(&mut book, 1, at(30.0));
     assert_eq!(book.next_look(), Some(60 * SECOND));
-    assert!(book.look(at(60.0)).is_empty());
+    assert!(over(&mut book, at(60.0)).is_empty());
     assert_eq!(book.next_look(), Some(90 * SECOND));
-    assert_eq!(names(book.look(at(90.0))), ["lse_1"]);
+    assert_eq!(names(over(&mut book, at(90.0))), ["lse_1"]);
     assert_eq!((book.next_look(), book.customers.len()), (None, 0));
 }
 
 #[test]
-fn what_may_not_count_is_given_back_even_if_it_seems_used_up() {
-    let mut book = book_with("lse_1", 1);
-    let payer = book.payer("cus_a", "export", 1, at(1.0)).expect("it pays");
-    payer.draw(1, Ticket::of(7), true, at(1.0));
-    let over = book.look(at(1.0));
-    assert_eq!(over[0].last, Some(Ticket::of(7)));
-    assert_eq!(names(over), ["lse_1"]);
+fn what_has_a_name_that_counts_once_is_given_back_even_if_it_seems_used_up() {
+    let mut book = book_with("lse_1", 2);
+    for (number, is_named) in [(7, true), (9, false)] {
+        let payer = book.payer("cus_a", "export", 1, at(1.0)).expect("it pays");
+        payer.draw(1, Ticket::of(number), is_named, at(1.0));
+    }
+    let over = over(&mut book, at(1.0));
+    assert_eq!(over[0].allowed, Some((Ticket::of(7), Ticket::of(9))));
+    assert_eq!(over[0].rest, Rest::Left(0));
+}
+
+#[test]
+fn what_an_account_has_itself_can_be_given_back_at_once() {
+    let mut book = book_with("lse_1", 4);
+    book.add("cus_a", "export", lease("lse_2", 9), at(1.0));
+    spend(&mut book, 1, at(1.0));
+    assert_eq!((book.own("cus_a", "export"), book.own("cus_a", "search")), (12, 0));
+    book.surrender("cus_a", "export", at(1.0));
+    assert!(spend(&mut book, 1, at(1.0)).is_none());
+    assert_eq!(book.own("cus_a", "export"), 12, "it is on its way");
+    for over in book.returns.take_new() {
+        book.returns.done(over, SECOND);
+    }
+    assert_eq!(book.own("cus_a", "export"), 0);
 }
 
 #[test]
@@ -152,22 +175,33 @@ fn what_the_marketplace_does_not_keep_is_not_given_back() {
     let mut book = Book::default();
     book.add("cus_a", "search", unkept("lse_1"), at(0.0));
     assert!(book.payer("cus_a", "search", 1_000_000, at(1.0)).is_some());
-    assert!(book.look(at(60.0)).is_empty());
+    assert!(over(&mut book, at(60.0)).is_empty());
     assert!(book.customers.is_empty());
 }
 
 #[test]
 fn a_full_table_forgets_who_holds_nothing_and_was_not_there_for_the_longest() {
     let mut book = book_with("lse_0", 5);
-    for customer in 1..MOST_CUSTOMERS + 10 {
+    for customer in 1..MOST_ACCOUNTS + 10 {
         let name = format!("cus_{customer}");
         let sent = at(customer as f64 / 10_000.0);
         book.add(&name, "search", unkept("lse_1"), sent);
     }
-    assert_eq!(book.customers.len(), MOST_CUSTOMERS);
+    assert_eq!((book.customers.len(), book.accounts), (MOST_ACCOUNTS, MOST_ACCOUNTS));
     assert!(book.payer("cus_a", "export", 1, at(11.0)).is_some(), "it holds something");
     assert!(book.payer("cus_1", "search", 1, at(11.0)).is_none());
     assert!(book.payer("cus_100000", "search", 1, at(11.0)).is_some());
+}
+
+#[test]
+fn a_full_table_of_those_who_hold_something_gives_back_what_was_not_used_for_the_longest() {
+    let mut book = Book::default();
+    for account in 0..=MOST_ACCOUNTS {
+        let (customer, id) = (format!("cus_{account}"), format!("lse_{account}"));
+        book.add(&customer, "export", lease(&id, 5), at(account as f64 / 10_000.0));
+    }
+    assert_eq!((book.accounts, book.held()), (MOST_ACCOUNTS, MOST_ACCOUNTS as u64));
+    assert_eq!(names(book.returns.take_new()), ["lse_0"]);
 }
 
 #[derive(Clone, Debug)]
@@ -208,9 +242,13 @@ proptest! {
         let mut granted = HashMap::<String, Granted>::new();
         let mut now = at(1_000.0);
         let give_back = |book: &mut Book, granted: &mut HashMap<String, Granted>, now| {
-            for over in book.look(now) {
+            for over in over(book, now) {
                 let lease = granted.get_mut(&*over.lease_id).expect("it was granted");
                 assert!(!std::mem::replace(&mut lease.given_back, true), "given back twice");
+                let left = lease.amount.map_or(0, |amount| amount - lease.drawn);
+                let is_used_up = lease.amount == Some(lease.drawn);
+                let rest = if is_used_up { Rest::UsedUp } else { Rest::Left(left) };
+                assert_eq!(over.rest, rest);
             }
         };
         for deed in deeds {
@@ -248,9 +286,9 @@ proptest! {
         now.monotonic += 1_000 * SECOND;
         give_back(&mut book, &mut granted, now);
         prop_assert_eq!(book.next_look(), None);
-        prop_assert!(book.customers.is_empty() && book.agenda.is_empty());
+        prop_assert!(book.customers.is_empty() && book.agenda.is_empty() && book.accounts == 0);
         for lease in granted.values() {
-            prop_assert_eq!(lease.given_back, lease.amount != Some(lease.drawn));
+            prop_assert!(lease.given_back);
         }
     }
 }

@@ -97,6 +97,12 @@ pub(super) struct Books {
     pub(super) down: bool,
     pub(super) takes_no_usage: bool,
     has_another_past: bool,
+    /// It will not have any event.
+    pub(super) rejects: bool,
+    /// What it says to who gives a lease back.
+    pub(super) takes_back_with: Option<&'static str>,
+    /// The last request for a lease.
+    asked: Option<TakeLease>,
     /// So many of the next answers are lost, their requests having had their effect.
     pub(super) lose_answers: u64,
     /// What it says to who asks for a lease.
@@ -133,6 +139,9 @@ impl Market {
             down: false,
             takes_no_usage: false,
             has_another_past: false,
+            rejects: false,
+            takes_back_with: None,
+            asked: None,
             lose_answers: 0,
             refuses: None,
             delay: Duration::ZERO,
@@ -206,7 +215,10 @@ impl Books {
                     || self.grant(&serde_json::from_value(body).expect("it asks for one"));
                 ("POST leases", refused.map_or_else(granted, |code| json!({"code": code})))
             }
-            ("DELETE", path) => ("DELETE lease", self.take_back(path)),
+            ("DELETE", path) => match self.takes_back_with {
+                Some(code) => ("DELETE lease", json!({"code": code})),
+                None => ("DELETE lease", self.take_back(path)),
+            },
             ("POST", "/api/track-usage") if self.takes_no_usage => {
                 ("POST track-usage", json!({"code": "credential_invalid"}))
             }
@@ -226,6 +238,7 @@ impl Books {
         let status = match answer["code"].as_str() {
             Some("epoch_superseded" | "lease_unsettled") => 409,
             Some("credential_invalid") => 401,
+            Some("not_found") => 404,
             Some("rate_limited") => 429,
             Some("unavailable") => 503,
             _ => 200,
@@ -234,10 +247,17 @@ impl Books {
         Ok(Response { status, headers: Vec::new(), body })
     }
 
+    /// The last request for a lease comes once more.
+    pub(super) fn straggle(&mut self) {
+        let asked = self.asked.take().expect("a lease was asked for");
+        self.grant(&asked);
+    }
+
     fn grant(&mut self, request: &TakeLease) -> Value {
         if self.superseded.as_ref() == Some(&request.producer) {
             return json!({"code": "epoch_superseded"});
         }
+        self.asked = Some(request.clone());
         let available = self.limit - self.spent;
         let mut granted = request.wanted.min(available / 8).max(request.least);
         match self.leases.get(&request.id) {
@@ -297,14 +317,17 @@ impl Books {
             let number = item["number"].as_u64().expect("it has a number");
             let number = item["through"].as_u64().unwrap_or(number);
             let is_new = number > fence;
-            results.push(
-                json!({"number": number, "status": if is_new { "accepted" } else { "duplicate" }}),
-            );
+            let status = match is_new {
+                true if self.rejects => "rejected",
+                true => "accepted",
+                false => "duplicate",
+            };
+            results.push(json!({"number": number, "status": status}));
             if !is_new {
                 continue;
             }
             fence = number;
-            if item["lost"].is_string() {
+            if item["lost"].is_string() || self.rejects {
                 continue;
             }
             let quantity = item["event"]["quantity"].as_u64().expect("it is an event");

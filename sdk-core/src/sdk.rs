@@ -151,10 +151,10 @@ impl MarketplaceSdk {
     /// May they do this, and if so note that they did it: for what has a hard limit.
     ///
     /// The marketplace sets a block of the limit aside for this program, which spends it without asking, in
-    /// microseconds: however many programs there are, together they let no more through than the limit.
+    /// microseconds: however many programs there are, together they have no more counted than the limit.
     /// Blocks grow while they are used up, and are one call's worth near the limit. What is not used is
     /// given back after a minute, and by [`close`](Self::close); what a program held that was killed, by
-    /// whoever adopts its spool.
+    /// whoever adopts its spool. A program gives back what it holds itself before it is denied.
     ///
     /// ```
     /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -176,8 +176,13 @@ impl MarketplaceSdk {
     /// ```
     ///
     /// A denial is the marketplace's own word whenever it can be reached. When it can't, what is set aside
-    /// can be spent for up to 5 minutes; then the solution has decided, for each action, whether it is
-    /// refused, or allowed and recorded as [overage](Consumed::is_overage).
+    /// can be spent for up to 5 minutes, of which none may pass without use; then the solution has decided,
+    /// for each action, whether it is refused, or allowed and recorded as [overage](Consumed::is_overage).
+    /// A marketplace that answers that it is busy is no outage.
+    ///
+    /// What was allowed and is lost before it is counted is free again: what [`Overflow`](crate::Overflow)
+    /// drops, what the loss of power takes from [`Durability::Fast`](crate::Durability::Fast), what is
+    /// rejected, what a spool loses that is damaged or removed.
     ///
     /// What has no hard limit is allowed. It is the same event that [`track_usage`](Self::track_usage)
     /// notes, with the same promises: do not track it, too.

@@ -345,7 +345,8 @@ impl Story {
         let solution_id = a_solution(world);
         let Some(key) = world.people().secret_keys.get(solution_id).cloned() else { return };
         world.fired_at(Fault::SecretKey, world.weather().when);
-        let overlap = world.between(0, 5);
+        // Longer than a server that dies over it is away: with the old key its answer is asked for again.
+        let overlap = world.between(6, 12);
         let body = json!({ "overlap_secs": overlap });
         let answer = self.console(request("POST", "/api/secret-keys/rotate", &key, &body)).await;
         let answer = answer.map(|answer| serde_json::from_slice::<RotatedSecretKey>(&answer.body));

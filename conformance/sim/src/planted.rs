@@ -25,7 +25,8 @@ pub struct Found {
     pub by: String,
 }
 
-/// All of them, and within how many stories each is found.
+/// All that are found, and within how many stories each is. One is not: `LimitUnchecked`, for which two
+/// commits have to race for the last of a limit.
 pub const ALL: &[(Bug, u64)] = {
     use core::Bug::*;
     use server::Bug::*;
@@ -44,8 +45,7 @@ pub const ALL: &[(Bug, u64)] = {
         (Bug::Server(FenceApart), 500),
         (Bug::Server(AddedTwiceOnConflict), 500),
         (Bug::Server(RecordAfterEffect), 500),
-        (Bug::Server(LimitUnchecked), 5_000),
-        (Bug::Server(LeaseUnpaidAfterItsEnd), 5_000),
+        (Bug::Server(LeaseUnpaidAfterItsEnd), 500),
         (Bug::Server(FeedUntold), 50),
         (Bug::Server(ReuseAtOnce), 50),
     ]

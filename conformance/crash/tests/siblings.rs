@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::path::Path;
+use std::time::Duration;
 
 use cloudnestle_crash::stage::Stage;
 use cloudnestle_crash::writer::{Ending, Writer};
@@ -54,10 +55,12 @@ fn a_program_whose_log_was_taken_over_while_it_was_stopped_loses_nothing_and_cou
     let mut late = stage.spawn_writer(&late, &ready).expect("a program");
     stage.until(|| Ok(stage.acknowledged()?.len() == 9)).expect("some usage");
     late.signal("STOP").expect("a program");
+    // For a tenth of a second a program believes that its lock is still there.
+    std::thread::sleep(Duration::from_millis(200));
     let log = stage.logs().expect("a spool").pop().expect("its log");
     std::fs::remove_file(log.join("lock")).expect("a lock that gets lost");
 
-    let within = std::time::Duration::from_secs(60);
+    let within = Duration::from_secs(60);
     let mut adopter = stage.spawn_drain(&ready, within, false).expect("a program");
     assert!(adopter.until_ended().expect("an end").success());
     assert_eq!(stage.counted().expect("a ledger"), 9);

@@ -244,13 +244,15 @@ impl Store for Flawed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_checker_sees_what_is_wrong_with_a_store() {
     for flaw in [Flaw::StaleRead, Flaw::Forgotten, Flaw::Twice, Flaw::BeyondTheLimit] {
-        let flawed = (0..6).map(async |seed| {
+        // Chance decides whether others are in the way when it shows: mostly they are.
+        let mut seeds = 0..200;
+        let mut is_seen = false;
+        while let Some(seed) = seeds.next().filter(|_| !is_seen) {
             let (store, calls, before) = (Memory::new(), AtomicU64::new(0), Mutex::default());
             let store = Flawed { store, calls, flaw, before };
-            !is_linearizable(recorded(Arc::new(store), seed, 6, 40).await)
-        });
-        let seen = futures_util::future::join_all(flawed).await;
-        assert!(seen.contains(&true), "{flaw:?} was not seen");
+            is_seen = !is_linearizable(recorded(Arc::new(store), seed, 6, 40).await);
+        }
+        assert!(is_seen, "{flaw:?} was not seen");
     }
 }
 

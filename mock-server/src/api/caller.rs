@@ -16,7 +16,8 @@ use super::tokens;
 use crate::domain::catalogue::Solution;
 use crate::domain::credential::{Hash, Kind, LIVE_PREFIXES};
 use crate::domain::jwt::{self, TokenType};
-use crate::facts::{self, ApiKey, Principal};
+use crate::domain::principal::Principal;
+use crate::facts::{self, ApiKey};
 use crate::market::Market;
 use crate::store::transact;
 

@@ -24,10 +24,11 @@ use crate::domain::catalogue::{Solution, Subscription};
 use crate::domain::fence::{Fence, Refusal};
 use crate::domain::lease::{Block, Lease, MOST_HELD};
 use crate::domain::limit::limits;
+use crate::domain::principal::Principal;
 use crate::domain::refresh::Family;
 use crate::domain::revocation::NotBefore;
 use crate::domain::usage::CLOCK_TOLERANCE;
-use crate::facts::{self, IssuedToken, Principal};
+use crate::facts::{self, IssuedToken};
 use crate::market::Market;
 use crate::store::{Key, StoreError, Transaction, transact};
 

@@ -18,6 +18,7 @@ pub(crate) mod launch;
 pub(crate) mod lease;
 pub(crate) mod limit;
 pub(crate) mod password;
+pub(crate) mod principal;
 pub(crate) mod quota;
 pub(crate) mod refresh;
 pub(crate) mod revocation;

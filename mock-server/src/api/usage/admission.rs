@@ -15,11 +15,10 @@ use crate::domain::calendar::day_began;
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::domain::correction::{Corrected, Difference, correct};
 use crate::domain::limit::limits;
+use crate::domain::principal::Principal;
 use crate::domain::refresh::Family;
 use crate::domain::usage::{Counter, Effect, Grant, deed_fingerprint, judge};
-use crate::facts::{
-    self, IdempotencyRecord, IssuedToken, LedgerLine, LedgerPage, Principal, SingleEvent,
-};
+use crate::facts::{self, IdempotencyRecord, IssuedToken, LedgerLine, LedgerPage, SingleEvent};
 use crate::planted::{Bug, planted};
 use crate::store::{StoreError, Transaction};
 

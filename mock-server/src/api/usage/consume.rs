@@ -13,8 +13,8 @@ use crate::api::caller::SolutionKey;
 use crate::api::idempotency::IdempotencyKey;
 use crate::api::json::Json;
 use crate::api::problem::Failure;
+use crate::domain::principal::Principal;
 use crate::domain::usage::deed_fingerprint;
-use crate::facts::Principal;
 use crate::market::Market;
 
 /// `POST /api/quotas/{customer_id}/{solution_id}/consume`

@@ -22,7 +22,8 @@ use crate::api::json::Json;
 use crate::api::problem::Failure;
 use crate::api::query::Query;
 use crate::domain::correction::Corrected;
-use crate::facts::{self, CountedEvents, LedgerLine, Principal};
+use crate::domain::principal::Principal;
+use crate::facts::{self, CountedEvents, LedgerLine};
 use crate::market::Market;
 use crate::store::{StoreError, transact};
 

@@ -12,8 +12,9 @@ use cloudnestle_marketplace::model::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::domain::principal::Principal;
 use crate::domain::usage::Effect;
-use crate::facts::{self, CountedEvents, LedgerLine, Principal};
+use crate::facts::{self, CountedEvents, LedgerLine};
 use crate::store::{Key, Query, Store, StoreError, transact};
 
 /// How many items are read at once, of each action. Most have a few events; the largest, 400 KB.

@@ -28,8 +28,8 @@ use super::problem::Failure;
 use super::quotas::quotas_of;
 use super::tokens::subscribed_tier;
 use crate::domain::catalogue::Solution;
+use crate::domain::principal::Principal;
 use crate::domain::usage::{Sender, event_fingerprint};
-use crate::facts::Principal;
 use crate::market::Market;
 use crate::store::transact;
 

@@ -10,8 +10,9 @@ use super::projection::{self, Projection};
 use crate::api::problem::Failure;
 use crate::api::quotas::time_zone;
 use crate::domain::catalogue::Solution;
+use crate::domain::principal::Principal;
 use crate::domain::usage::{Effect, additions};
-use crate::facts::{self, Principal, SingleEvent};
+use crate::facts::{self, SingleEvent};
 use crate::market::Market;
 use crate::store::transact;
 

@@ -3,22 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{
-    EventRef, EventStatus, Tier, Timestamp, UsageEvent, WhenOffline,
-};
+use cloudnestle_marketplace::model::{EventStatus, Tier, Timestamp, UsageEvent, WhenOffline};
 use jiff::tz::TimeZone;
 
+use super::correction::{Correction, Pardoned};
 use super::draw::{Drawn, draw};
-use super::pardon::{Pardon, Pardoned, by_period};
 use crate::api::problem::Failure;
 use crate::domain::calendar::day_began;
 use crate::domain::catalogue::{Solution, Subscription};
-use crate::domain::correction::{Corrected, Difference, correct};
+use crate::domain::correction::Difference;
 use crate::domain::limit::limits;
 use crate::domain::principal::Principal;
 use crate::domain::refresh::Family;
 use crate::domain::usage::{Counter, Effect, Grant, deed_fingerprint, judge};
-use crate::facts::{self, IdempotencyRecord, IssuedToken, LedgerLine, LedgerPage, SingleEvent};
+use crate::facts::{self, IdempotencyRecord, IssuedToken, LedgerLine};
 use crate::planted::{Bug, planted};
 use crate::store::{StoreError, Transaction};
 
@@ -30,14 +28,6 @@ pub(super) struct Verdict {
     pub difference: Option<Difference>,
     /// As that of a [`LedgerLine`].
     pub charged_at: Option<Timestamp>,
-}
-
-/// An event that a correction names, and when it came.
-struct Original {
-    event: UsageEvent,
-    received_at: Timestamp,
-    /// As that of a [`LedgerLine`].
-    charged_at: Option<Timestamp>,
 }
 
 /// A place in what is counted under limits: which windows, and whether they may be full.
@@ -124,27 +114,12 @@ impl<'a> Admission<'a> {
         }
         let correction = match event.amends.as_deref().or(event.voids.as_deref()) {
             None => None,
-            Some(named) => {
-                let original = self.original(tx, named, earlier).await?;
-                let key = facts::corrected(principal, named);
-                let before = tx.get::<Corrected>(&key).await?;
-                let of = original.as_ref().map(|original| &original.event);
-                let (after, difference) = match correct(event, of, before.as_ref(), now) {
-                    Ok(corrected) => corrected,
-                    Err(code) => return Ok(rejected(code)),
-                };
-                let (received_at, charged_at) =
-                    original.map_or((now, None), |it| (it.received_at, it.charged_at));
-                let charged_at = charged_at.unwrap_or(difference.occurred_at);
-                let pardon =
-                    Pardon { before: before.as_ref(), after: &after, difference, charged_at };
-                let pardoned = pardon.of(tx, self.rules, event, received_at).await?;
-                Some((key, after, difference, charged_at, pardoned))
-            }
+            Some(named) => match Correction::of(tx, self.rules, event, named, earlier).await? {
+                Ok(correction) => Some(correction),
+                Err(code) => return Ok(rejected(code)),
+            },
         };
-        let difference = correction.as_ref().map(|(_, _, difference, ..)| *difference);
-        let pardoned = correction.as_ref().map(|(.., pardoned)| pardoned.as_slice());
-        let pardoned = pardoned.unwrap_or_default();
+        let difference = correction.as_ref().map(|it| it.difference);
         let drawn = match (earlier, &correction) {
             (Some(Earlier { producer, .. }), None) => draw(tx, self.rules, producer, event).await?,
             _ => None,
@@ -152,69 +127,27 @@ impl<'a> Admission<'a> {
         if let Some(Drawn { spent, .. }) = &drawn {
             self.spent_beside(spent, event.quantity as i64);
         } else {
-            let corrected_at = correction.as_ref().map(|(_, _, _, charged_at, _)| *charged_at);
-            let when_offline = solution.action(&event.action).map(|action| action.when_offline);
-            let is_beyond = event.overage && when_offline == Some(WhenOffline::Overage);
-            let charge = Charge {
-                at: corrected_at.unwrap_or(event.occurred_at),
-                pardoned,
-                is_beyond: is_beyond && correction.is_none(),
+            let charge = match &correction {
+                Some(it) => Charge { at: it.charged_at, pardoned: &it.pardoned, is_beyond: false },
+                None => {
+                    let action = solution.action(&event.action);
+                    let allowed = action.is_some_and(|it| it.when_offline == WhenOffline::Overage);
+                    let is_beyond = event.overage && allowed;
+                    Charge { at: event.occurred_at, pardoned: &[], is_beyond }
+                }
             };
             if !self.spend(tx, Effect::of(event, difference), charge).await? {
                 return Ok(rejected(Code::QuotaExceeded));
             }
         }
-        for it in pardoned.iter().filter(|it| !it.is_hard) {
-            tx.add(&facts::forgiven(&it.counter), it.whole - it.counts)?;
-        }
-        if let Some((key, after, .., pardoned)) = correction {
-            tx.put(&key, &after.forgiven(by_period(pardoned)))?;
+        if let Some(correction) = correction {
+            correction.keep(tx)?;
         }
         if let Some(key) = &named {
             tx.put(key, &IdempotencyRecord { fingerprint: deed_fingerprint(event) })?;
         }
         let charged_at = drawn.and_then(|drawn| drawn.charged_at);
         Ok(Verdict { difference, charged_at, ..verdict(EventStatus::Accepted) })
-    }
-
-    /// The event that a correction names, if it counted.
-    async fn original(
-        &self,
-        tx: &Transaction<'_>,
-        named: &EventRef,
-        earlier: Option<Earlier<'_>>,
-    ) -> Result<Option<Original>, StoreError> {
-        let principal = self.rules.principal;
-        let (producer, number) = match named {
-            EventRef::Single { id } => {
-                // Kept only if it counted.
-                let kept: Option<SingleEvent> =
-                    tx.peek(&facts::single_event(principal, id)).await?;
-                return Ok(kept.map(|SingleEvent { event, received_at, .. }| Original {
-                    event,
-                    received_at,
-                    charged_at: None,
-                }));
-            }
-            EventRef::Numbered { producer, number } => (producer, *number),
-        };
-        let counted = |line: &&LedgerLine| {
-            line.result.number == Some(number) && line.result.status == EventStatus::Accepted
-        };
-        let own = earlier.filter(|earlier| earlier.producer == producer);
-        let original = |line: &LedgerLine, received_at| {
-            let (event, charged_at) = (line.event.clone(), line.charged_at);
-            event.map(|event| Original { event, received_at, charged_at })
-        };
-        if let Some(line) = own.and_then(|earlier| earlier.lines.iter().find(counted)) {
-            return Ok(original(line, self.rules.now));
-        }
-        // The ledger only grows, so what it says needs to be no condition of the commit.
-        let pages = tx.query::<LedgerPage>(facts::ledger_page_with(principal, producer, number));
-        let Some((_, LedgerPage { received_at, lines })) = pages.await?.into_iter().next() else {
-            return Ok(None);
-        };
-        Ok(lines.iter().find(counted).and_then(|line| original(line, received_at)))
     }
 
     /// Takes what is used from each of the hard quotas it comes under, or nothing if one has too

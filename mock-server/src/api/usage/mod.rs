@@ -2,12 +2,12 @@
 
 mod admission;
 mod consume;
+mod correction;
 mod draw;
 pub(crate) mod events;
 pub(crate) mod history;
 mod index;
 mod ingest;
-mod pardon;
 pub(crate) mod projection;
 mod single;
 #[cfg(test)]

@@ -123,6 +123,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         std::process::exit(1);
     });
 
+    let mut end = End::listen()?;
     let database = (!arguments.memory).then_some(arguments.db.as_path());
     let ready = Ready::of(&server).await?;
     if let Some(path) = &arguments.ready_file {
@@ -130,11 +131,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     // Nobody may be reading; the server serves all the same.
     let _ = std::io::stdout().write_all(ready.banner(database).as_bytes());
-    wait_for_end().await?;
+    end.asked_for().await?;
     tokio::select! {
         () = server.stop() => Ok(()),
         // Whoever asks twice doesn't want to wait. What was answered is on the disk.
-        again = wait_for_end() => again.map(|()| std::process::exit(INTERRUPTED))?,
+        again = end.asked_for() => again.map(|()| std::process::exit(INTERRUPTED))?,
     }
 }
 
@@ -152,17 +153,38 @@ fn rate_limit(text: &str) -> Result<(Callers, RateLimit), String> {
     Ok((callers, limit))
 }
 
-/// Until the user, or the system, asks for the end.
-async fn wait_for_end() -> std::io::Result<()> {
+/// The user, or the system, who asks for the end.
+struct End {
     #[cfg(unix)]
-    {
+    terminated: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupted: tokio::signal::unix::Signal,
+}
+
+impl End {
+    /// Heard from now on: whoever is told that the server is ready may end it at once.
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?;
+        let terminated = signal(SignalKind::terminate())?;
+        Ok(End { terminated, interrupted: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn asked_for(&mut self) -> std::io::Result<()> {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminated.recv() => Ok(()),
+            _ = self.interrupted.recv() => Ok(()),
+            _ = self.terminated.recv() => Ok(()),
         }
     }
+
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    fn listen() -> std::io::Result<Self> {
+        Ok(End {})
+    }
+
+    #[cfg(not(unix))]
+    async fn asked_for(&mut self) -> std::io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

@@ -11,6 +11,7 @@ mod generate;
 mod interop;
 mod lint;
 mod server;
+mod server_packages;
 mod shell;
 mod sim;
 
@@ -77,6 +78,9 @@ fn main() -> anyhow::Result<()> {
     match Door::parse().command {
         Command::Demo { keep } => demo::run(keep),
         Command::Test { fuzz } => {
+            if fuzz == 1 {
+                return server_packages::test();
+            }
             crash::strace()?;
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;
@@ -84,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             let without = ["--no-default-features", "--locked"];
             shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;
             interop::run()?;
+            server_packages::test()?;
             fuzz::run(fuzz)
         }
         Command::Lint => lint::run(),

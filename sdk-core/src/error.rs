@@ -37,7 +37,11 @@ impl fmt::Debug for Error {
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{code}: {message}{}", .request_id.as_ref().map(|id| format!(" [request {id}]")).unwrap_or_default())]
+#[error(
+    "{code}{}{message}{}",
+    if .message.is_empty() { "" } else { ": " },
+    .request_id.as_ref().map(|id| format!(" [request {id}]")).unwrap_or_default()
+)]
 struct Details {
     code: Code,
     message: String,
@@ -116,11 +120,6 @@ impl Error {
         self.0.fence
     }
 
-    /// What went wrong, without the code and the request's id.
-    pub(crate) fn message(&self) -> &str {
-        &self.0.message
-    }
-
     pub(crate) fn is_without_answer(&self) -> bool {
         self.0.without_answer
     }
@@ -167,6 +166,18 @@ impl Error {
     /// ```
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// What went wrong, without the code and the request's id: the catalogue's
+    /// [reason](Code::reason), or particulars in its place.
+    ///
+    /// ```
+    /// # use cloudnestle_marketplace::MarketplaceSdk;
+    /// let error = MarketplaceSdk::builder().secret_key("mistyped").build().unwrap_err();
+    /// assert!(error.message().starts_with("The secret key (CLOUDNESTLE_SECRET_KEY) is"));
+    /// ```
+    pub fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// Whether the same call may succeed later: by the catalogue, unless the answer said otherwise.

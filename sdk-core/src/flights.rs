@@ -16,6 +16,9 @@ type Flight<T> = Shared<BoxFuture<'static, Result<T>>>;
 /// held by them: what nobody runs any more is gone.
 type Sighted<T> = WeakShared<BoxFuture<'static, Result<T>>>;
 
+/// Begins a flight.
+type TakeOff<'a, T> = Box<dyn FnOnce() -> BoxFuture<'static, Result<T>> + 'a>;
+
 /// Everybody who asks while a flight is in the air shares its result. A flight is the host's task,
 /// not a caller's: one who gives up does not take the result from the others.
 pub(crate) struct Flights<T: Clone> {
@@ -33,7 +36,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.depart(key, take_off).await
+        self.depart(key, Box::new(|| take_off().boxed())).await
     }
 
     /// Has the flight for `key` begun, if none is in the air, and waits for nobody.
@@ -41,13 +44,10 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        drop(self.depart(key, take_off));
+        drop(self.depart(key, Box::new(|| take_off().boxed())));
     }
 
-    fn depart<F>(&self, key: &str, take_off: impl FnOnce() -> F) -> Flight<T>
-    where
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
+    fn depart(&self, key: &str, take_off: TakeOff<'_, T>) -> Flight<T> {
         let (flight, is_new) = self.board(key, take_off);
         if is_new && !planted(Bug::FlightDroppedWithCaller) {
             // Not under the lock: a host may run the task at once, and landing takes it.
@@ -56,10 +56,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         flight
     }
 
-    fn board<F>(&self, key: &str, take_off: impl FnOnce() -> F) -> (Flight<T>, bool)
-    where
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
+    fn board(&self, key: &str, take_off: TakeOff<'_, T>) -> (Flight<T>, bool) {
         let mut in_the_air = lock(&self.in_the_air);
         if let Some(flight) = in_the_air.get(key).and_then(Sighted::upgrade) {
             return (flight, false);

@@ -210,7 +210,10 @@ impl<T> fmt::Debug for Pages<T> {
 }
 
 impl List {
-    async fn ask<T: DeserializeOwned>(self: Arc<Self>, cursor: Option<String>) -> Result<Page<T>> {
+    async fn ask<T: DeserializeOwned + Send>(
+        self: Arc<Self>,
+        cursor: Option<String>,
+    ) -> Result<Page<T>> {
         let cursor = cursor.map(|cursor| format!("&{}", pair("cursor", &cursor)));
         let path = format!("{}?{}{}", self.path, self.question, cursor.unwrap_or_default());
         self.http.call(Call::get(&path).with_key(&self.secret_key), self.deadline).await

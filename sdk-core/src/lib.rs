@@ -43,6 +43,9 @@
 //! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
 //! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it `blocking`.
 //!
+//! `prose` (part of `native`) is what the error catalogue says in words. A program that has its own words for
+//! each [`Code`] does without.
+//!
 //! `sim` adds `host::sim`: a host for tests in which time passes at once, the disk forgets, and a seed
 //! tells the whole story.
 

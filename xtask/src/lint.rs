@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
     };
     clippy(&["--workspace", "--all-targets"])?;
     clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
+    clippy(&["--package=cloudnestle-marketplace", "--no-default-features", "--features=prose"])?;
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
     clippy(&["--package=cloudnestle-sim", "--features=planted", "--all-targets"])?;

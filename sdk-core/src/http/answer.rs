@@ -11,17 +11,41 @@ use crate::host::Response;
 use crate::model::{Code, Problem, Secret, Timestamp};
 use crate::planted::{Bug, planted};
 
+/// What whoever calls wants to have answered, without its type.
+pub(super) trait AnyAnswer: Send {
+    /// Takes the body of an answer, if it is one.
+    fn take(&mut self, body: &[u8]) -> serde_json::Result<()>;
+}
+
+/// An answer of this type, once it is there.
+pub(super) struct Awaited<T>(pub(super) Option<T>);
+
+impl<T: DeserializeOwned + Send> AnyAnswer for Awaited<T> {
+    fn take(&mut self, body: &[u8]) -> serde_json::Result<()> {
+        self.0 = Some(serde_json::from_slice(body)?);
+        Ok(())
+    }
+}
+
+impl<T> Awaited<T> {
+    /// The answer that was taken.
+    pub(super) fn read(self) -> Result<T> {
+        self.0.ok_or_else(|| Error::new(Code::AnswerInvalid))
+    }
+}
+
 /// Reads the answer to a call that was made with `secrets`; `now` is the marketplace's time, for answers
 /// without a `Date`.
-pub(super) fn read<'a, T: DeserializeOwned>(
+pub(super) fn read(
     response: &Response,
-    secrets: impl Iterator<Item = &'a Secret> + Clone,
+    secrets: &[&Secret],
     now: Timestamp,
-) -> Result<T> {
+    awaited: &mut dyn AnyAnswer,
+) -> Result<()> {
     if (200..300).contains(&response.status) {
         // An answer without a body is read as the value that says nothing.
         let body = if response.body.is_empty() { b"null".as_slice() } else { &response.body };
-        return serde_json::from_slice(body).map_err(|error| {
+        return awaited.take(body).map_err(|error| {
             // serde's own words may quote the answer, which may hold a token.
             let (line, column) = (error.line(), error.column());
             let words = format!("The answer is not understood at line {line}, column {column}.");
@@ -97,7 +121,7 @@ mod tests {
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Error {
         let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let response = Response { status, headers: headers.collect(), body: body.into() };
-        read::<()>(&response, std::iter::empty(), NOW).unwrap_err()
+        read(&response, &[], NOW, &mut Awaited::<()>(None)).unwrap_err()
     }
 
     #[test]

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::model::{Code, Timestamp};
+use crate::model::{Civil, Code, Timestamp, number, two};
 
 /// `Date` has a resolution of one second: what is within that, and half the time the answer took,
 /// is no measurement of a wrong clock.
 const NOISE_MS: i64 = 1_000;
+
+const MONTHS: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
 
 /// The marketplace's time: this machine's clock, corrected by what the server's answers say.
 pub(crate) struct Clock {
@@ -64,8 +68,22 @@ impl Clock {
 
 /// `Sun, 22 Nov 2026 22:00:00 GMT` (RFC 9110, the one form that is still written).
 pub(super) fn http_date(text: &str) -> Option<Timestamp> {
-    let moment = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp::from_millis(moment.timestamp().as_millisecond()))
+    let text = text.trim_ascii().as_bytes();
+    let [_, _, _, b',', b' ', day @ .., b' ', b'G', b'M', b'T'] = text else { return None };
+    let [d1, d2, b' ', month @ .., b' ', h1, h2, b':', m1, m2, b':', s1, s2] = day else {
+        return None;
+    };
+    let [m @ .., b' ', y1, y2, y3, y4] = month else { return None };
+    let month = (1..).zip(MONTHS).find(|(_, name)| name.as_slice() == m)?.0;
+    let civil = Civil {
+        year: number(&[*y1, *y2, *y3, *y4])?,
+        month,
+        day: two(&[*d1, *d2])?,
+        hour: two(&[*h1, *h2])?,
+        minute: two(&[*m1, *m2])?,
+        second: two(&[*s1, *s2])?,
+    };
+    civil.to_secs().map(Timestamp::from_secs)
 }
 
 #[cfg(test)]
@@ -107,6 +125,19 @@ mod tests {
     fn the_date_of_an_answer_is_read() {
         let date = http_date("Sun, 22 Nov 2026 22:00:00 GMT").unwrap();
         assert_eq!(date.to_string(), "2026-11-22T22:00:00Z");
-        assert_eq!(http_date("yesterday"), None);
+        let leap = http_date("Thu, 29 Feb 2024 23:59:60 GMT").unwrap();
+        assert_eq!(leap.to_string(), "2024-02-29T23:59:59Z");
+        for text in [
+            "yesterday",
+            "",
+            "Sun, 22 Nov 2026 22:00:00",
+            "Sun, 22 Nov 2026 22:00:00 CET",
+            "Sun, 31 Nov 2026 22:00:00 GMT",
+            "Sun, 22 nov 2026 22:00:00 GMT",
+            "Sun, 22 Nov 26 22:00:00 GMT",
+            "Sunday, 22-Nov-26 22:00:00 GMT",
+        ] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
     }
 }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 pub(crate) use call::Call;
@@ -29,7 +31,8 @@ use crate::config::LOCAL_SERVER;
 use crate::error::{Error, Result};
 use crate::events::Announcer;
 use crate::host::{Host, Moment, Response, SendStage, timeout};
-use crate::model::{Code, new_id};
+use crate::model::{Code, Secret, new_id};
+use answer::{AnyAnswer, Awaited};
 use limits::RateLimits;
 use retry::LONGEST_WAIT;
 
@@ -72,7 +75,7 @@ impl HttpClient {
     }
 
     /// Sends the call until it succeeds, fails for good, or `deadline` is over.
-    pub(crate) async fn call<T: DeserializeOwned>(
+    pub(crate) async fn call<T: DeserializeOwned + Send>(
         &self,
         call: Call<'_>,
         deadline: Duration,
@@ -82,72 +85,108 @@ impl HttpClient {
 
     /// As [`call`](Self::call), and tells when the attempt began that was answered: what the answer says
     /// of time counts from then, whatever the attempts before it took.
-    pub(crate) async fn call_dated<T: DeserializeOwned>(
+    pub(crate) async fn call_dated<T: DeserializeOwned + Send>(
         &self,
         call: Call<'_>,
         deadline: Duration,
     ) -> Result<(T, Moment)> {
-        let started = self.host.monotonic();
-        let left = || deadline.saturating_sub(self.host.monotonic().saturating_sub(started));
-        let call = call.keyed(|| self.idempotency_key());
-        let mut delays = self.retry.delays();
-        let mut had_effect = false;
-        loop {
-            let began = Moment::now(&*self.host);
-            let error = match self.attempt(&call, left()).await {
-                Ok(answer) => return Ok((answer, began)),
-                Err(error) => error.with_effect(had_effect),
-            };
-            had_effect = error.may_have_had_effect();
-            let Some(delay) = delays.next().filter(|_| error.is_retryable()) else {
-                return Err(error);
-            };
-            // What the server asks for is a minimum. Jitter comes on top: it asks many for the same.
-            let asked = error.retry_after().unwrap_or_default();
-            let delay = asked.saturating_add(full_jitter(&*self.host, delay));
-            if asked > LONGEST_WAIT || delay >= left() {
-                return Err(error); // waiting would only turn a clear error into a late one
-            }
-            self.host.sleep(delay).await;
-        }
+        let mut answer = Awaited(None);
+        let began = self.persist(call, deadline, &mut answer).await?;
+        Ok((answer.read()?, began))
     }
 
     /// Sends the call once, and once more if its key turns out to have been replaced.
-    pub(crate) async fn attempt<T: DeserializeOwned>(
+    pub(crate) async fn attempt<T: DeserializeOwned + Send>(
         &self,
         call: &Call<'_>,
         limit: Duration,
     ) -> Result<T> {
-        let started = self.host.monotonic();
-        let used = call.key().map(SecretKey::current);
-        let result = self.attempt_once(call, limit).await;
-        if let (Err(error), Some(key), Some(used)) = (&result, call.key(), &used)
-            && error.code() == Code::CredentialInvalid
-        {
-            let left = || limit.saturating_sub(self.host.monotonic().saturating_sub(started));
-            let newer = pin!(key.newer_than(used));
-            if let Some(Some(_)) = timeout(&*self.host, left(), newer).await {
-                return self.attempt_once(call, left()).await;
-            }
-        }
-        result
+        let mut answer = Awaited(None);
+        self.attempt_for(call, limit, &mut answer).await?;
+        answer.read()
     }
 
-    async fn attempt_once<T: DeserializeOwned>(
-        &self,
-        call: &Call<'_>,
+    // What follows knows nothing of the answer's type, so that there is one of each and not one for every
+    // kind of answer: in a browser that is a tenth of the SDK.
+
+    /// Makes attempts until an answer is taken, and tells when that attempt began.
+    fn persist<'a>(
+        &'a self,
+        call: Call<'a>,
+        deadline: Duration,
+        awaited: &'a mut dyn AnyAnswer,
+    ) -> BoxFuture<'a, Result<Moment>> {
+        async move {
+            let started = self.host.monotonic();
+            let left = || deadline.saturating_sub(self.host.monotonic().saturating_sub(started));
+            let call = call.keyed(|| self.idempotency_key());
+            let mut delays = self.retry.delays();
+            let mut had_effect = false;
+            loop {
+                let began = Moment::now(&*self.host);
+                let error = match self.attempt_for(&call, left(), awaited).await {
+                    Ok(()) => return Ok(began),
+                    Err(error) => error.with_effect(had_effect),
+                };
+                had_effect = error.may_have_had_effect();
+                let Some(delay) = delays.next().filter(|_| error.is_retryable()) else {
+                    return Err(error);
+                };
+                // What the server asks for is a minimum. Jitter comes on top: it asks many for the same.
+                let asked = error.retry_after().unwrap_or_default();
+                let delay = asked.saturating_add(full_jitter(&*self.host, delay));
+                if asked > LONGEST_WAIT || delay >= left() {
+                    return Err(error); // waiting would only turn a clear error into a late one
+                }
+                self.host.sleep(delay).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn attempt_for<'a>(
+        &'a self,
+        call: &'a Call<'a>,
         limit: Duration,
-    ) -> Result<T> {
-        let started = self.host.monotonic();
-        self.limits.pass(call, limit).await?;
-        let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
-        let used = call.credential();
-        let response = self.look(call, left).await.map_err(|no_answer| no_answer.error)?;
-        let secrets = call.secrets().iter().chain(used.as_deref());
-        // What was refused was not done. What went wrong may have.
-        let was_refused = (400..500).contains(&response.status);
-        answer::read(&response, secrets, self.clock.now())
-            .map_err(|error| error.with_effect(!was_refused))
+        awaited: &'a mut dyn AnyAnswer,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let started = self.host.monotonic();
+            let used = call.key().map(SecretKey::current);
+            let result = self.attempt_once(call, limit, awaited).await;
+            if let (Err(error), Some(key), Some(used)) = (&result, call.key(), &used)
+                && error.code() == Code::CredentialInvalid
+            {
+                let left = || limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+                let newer = pin!(key.newer_than(used));
+                if let Some(Some(_)) = timeout(&*self.host, left(), newer).await {
+                    return self.attempt_once(call, left(), awaited).await;
+                }
+            }
+            result
+        }
+        .boxed()
+    }
+
+    fn attempt_once<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        limit: Duration,
+        awaited: &'a mut dyn AnyAnswer,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let started = self.host.monotonic();
+            self.limits.pass(call, limit).await?;
+            let left = limit.saturating_sub(self.host.monotonic().saturating_sub(started));
+            let used = call.credential();
+            let response = self.look(call, left).await.map_err(|no_answer| no_answer.error)?;
+            let secrets: Vec<&Secret> = call.secrets().iter().chain(used.as_deref()).collect();
+            // What was refused was not done. What went wrong may have.
+            let was_refused = (400..500).contains(&response.status);
+            answer::read(&response, &secrets, self.clock.now(), awaited)
+                .map_err(|error| error.with_effect(!was_refused))
+        }
+        .boxed()
     }
 
     /// The answer to a call, whatever it is. A call that went to a connection that had been closed

@@ -21,11 +21,8 @@ const SHORTEST: usize = 8;
 const REDACTED: &str = "[redacted]";
 
 /// The problem, in words that may be printed.
-pub(super) fn redacted<'a>(
-    problem: Problem,
-    secrets: impl Iterator<Item = &'a Secret> + Clone,
-) -> Problem {
-    let fit = |text: String| printable(&text, secrets.clone());
+pub(super) fn redacted(problem: Problem, secrets: &[&Secret]) -> Problem {
+    let fit = |text: String| printable(&text, secrets);
     Problem {
         kind: fit(problem.kind),
         title: fit(problem.title),
@@ -37,7 +34,7 @@ pub(super) fn redacted<'a>(
     }
 }
 
-fn printable<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
+fn printable(text: &str, secrets: &[&Secret]) -> String {
     // A little more than is kept, so that no secret is cut to where it is not recognised.
     let text: Vec<char> = text.chars().take(MOST_CHARS + PIECE).map(plain).collect();
     let mut is_secret = vec![false; text.len()];
@@ -85,7 +82,8 @@ mod tests {
     const KEY: &str = "cnsk_test_0123456789abcdefghij";
 
     fn said(text: &str) -> String {
-        printable(text, [Secret::new(KEY), Secret::new("no"), Secret::new("a token")].iter())
+        let secrets = [Secret::new(KEY), Secret::new("no"), Secret::new("a token")];
+        printable(text, &secrets.each_ref())
     }
 
     #[test]

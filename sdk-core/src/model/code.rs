@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Whether the catalogue's words are in the program. A face of the SDK that has them in its own language
+/// leaves them out.
+const PROSE: bool = cfg!(feature = "prose");
+
 /// One row of the catalogue a variant; the server and every face of the SDK read this table.
 macro_rules! catalogue {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $retry:ident, $reason:literal, $advice:literal;)*) => {
@@ -42,19 +46,25 @@ macro_rules! catalogue {
                 match self { $(Code::$variant => catalogue!(@$retry),)* }
             }
 
-            /// What went wrong.
+            /// What went wrong. Empty without the feature `prose`.
             pub const fn reason(self) -> &'static str {
+                if !PROSE {
+                    return "";
+                }
                 match self { $(Code::$variant => $reason,)* }
             }
 
-            /// What to do about it.
+            /// What to do about it. Empty without the feature `prose`.
             pub const fn advice(self) -> &'static str {
+                if !PROSE {
+                    return "";
+                }
                 match self { $(Code::$variant => $advice,)* }
             }
 
             /// Where it is explained: a page of this repository, generated from the catalogue. The
             /// marketplace that answered explains its own codes, too; see
-            /// [`Error::docs_url`](crate::Error::docs_url).
+            /// [`Error::docs_url`](crate::Error::docs_url). Empty without the feature `prose`.
             ///
             /// ```
             /// use cloudnestle_marketplace::Code;
@@ -62,6 +72,9 @@ macro_rules! catalogue {
             /// assert_eq!(Code::TokenExpired.docs_url(), "docs/errors.md#token_expired");
             /// ```
             pub const fn docs_url(self) -> &'static str {
+                if !PROSE {
+                    return "";
+                }
                 match self { $(Code::$variant => concat!("docs/errors.md#", $code),)* }
             }
 

@@ -5,6 +5,7 @@
 //! sides must come to the same verdict: what a token and an event look like.
 
 mod account;
+mod calendar;
 mod code;
 mod context;
 mod feed;
@@ -26,6 +27,7 @@ pub use account::{
     AddSolution, Customer, ExchangeCode, Launch, RegisterUser, RotateSecretKey, RotatedSecretKey,
     SignIn, StartLaunch, SubscriptionState, UserSolution,
 };
+pub(crate) use calendar::{Civil, number, two};
 pub use code::Code;
 pub use context::{Quota, QuotaPolicy, Quotas, Tier, UserContext, UserTier, Window};
 pub use feed::{FeedChange, FeedEntry, Revocations};

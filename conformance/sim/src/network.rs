@@ -2,7 +2,7 @@
 //! its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloudnestle_marketplace::host::sim::Network;
@@ -24,9 +24,6 @@ pub(crate) struct Link {
     pub(crate) is_dead: AtomicBool,
     /// A caller gives up its renewal of a pair at this very moment.
     pub(crate) gives_up: AtomicBool,
-    /// How often somebody has been in a hurry to have usage delivered, and how many are now.
-    pub(crate) hurries: AtomicU64,
-    pub(crate) in_a_hurry: AtomicU64,
 }
 
 impl Link {
@@ -36,8 +33,6 @@ impl Link {
             is_closing: AtomicBool::new(false),
             is_dead: AtomicBool::new(false),
             gives_up: AtomicBool::new(false),
-            hurries: AtomicU64::new(0),
-            in_a_hurry: AtomicU64::new(0),
         })
     }
 

@@ -2,7 +2,6 @@
 //! what the marketplace has committed, seen at its store. No sum that the SDK or the server keeps is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cloudnestle_marketplace::Tier;
@@ -43,7 +42,7 @@ pub(crate) struct Oracle {
     /// Which program sends for which producer and epoch.
     producers: BTreeMap<(String, u64), String>,
     /// Until when whoever is called so was asked to wait.
-    waits: BTreeMap<String, Wait>,
+    waits: BTreeMap<String, Duration>,
     /// The idempotency keys of calls, and how many customers came of each.
     keys: BTreeMap<u64, String>,
     made: BTreeMap<String, u32>,
@@ -87,11 +86,6 @@ struct Revoked {
     user: String,
     commit: u64,
     at: Duration,
-}
-
-struct Wait {
-    until: Duration,
-    hurries: u64,
 }
 
 #[derive(Deserialize)]
@@ -156,10 +150,8 @@ impl Oracle {
             }
         }
         if let Some(name) = name_of_wait(link, &range, request)
-            && let Some(Wait { until, hurries }) = self.waits.remove(&name)
+            && let Some(until) = self.waits.remove(&name)
             && now + TOLERANCE < until
-            && hurries == link.hurries.load(Ordering::Relaxed)
-            && link.in_a_hurry.load(Ordering::Relaxed) == 0
         {
             let early = until - now;
             wrong.push(format!("{operation} comes {early:?} before the end of a Retry-After"));
@@ -178,8 +170,7 @@ impl Oracle {
         let Some(wait) = retry_after(response).filter(|_| response.status == 429) else { return };
         let range = range_of(operation, request);
         if let Some(name) = name_of_wait(link, &range, request) {
-            let hurries = link.hurries.load(Ordering::Relaxed);
-            self.waits.insert(name, Wait { until: now + wait, hurries });
+            self.waits.insert(name, now + wait);
         }
     }
 

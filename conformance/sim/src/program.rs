@@ -214,7 +214,6 @@ impl Running {
     async fn obey(&self, orders: oneshot::Receiver<Order>) {
         let Ok(Order { deadline, done }) = orders.await else { return };
         self.link.is_closing.store(true, Ordering::Relaxed);
-        self.link.in_a_hurry.fetch_add(1, Ordering::Relaxed);
         self.world.note(&self.link.name, format_args!("closes within {deadline:?}"));
         let began = self.world.now();
         let report = self.sdk.close(deadline).await;

@@ -366,13 +366,10 @@ impl Running {
     }
 
     async fn flush(&self) {
-        self.link.hurries.fetch_add(1, Ordering::Relaxed);
-        self.link.in_a_hurry.fetch_add(1, Ordering::Relaxed);
         let acknowledged = self.acknowledged();
         let began = self.world.now();
         let flushed = self.sdk.flush().await;
         self.took("flush", began, FLUSH);
-        self.link.in_a_hurry.fetch_sub(1, Ordering::Relaxed);
         self.world.note(&self.link.name, format_args!("flush: {:?}", flushed.as_ref().err()));
         if flushed.is_err() {
             return;

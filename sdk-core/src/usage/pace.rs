@@ -21,6 +21,10 @@ const BLOCKED_RECHECK: Duration = Duration::from_secs(30);
 /// not stop usage for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// Of our own wait after a failure, what nobody's hurry shortens: who flushes in a loop must not make
+/// every client hammer a marketplace that is down.
+const HURRIED_WAIT: Duration = Duration::from_millis(500);
+
 /// What has gathered in an outage is sent within this, evenly, beside what comes meanwhile. An outage of
 /// a minute is a tenth of it, so that its backlog adds a tenth to the load.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -33,6 +37,14 @@ pub(super) struct Pace {
     /// Since when nothing comes through.
     failing: Option<Mark>,
     catching_up: Option<CatchUp>,
+}
+
+/// How long it is until another attempt after one that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) whole: Duration,
+    /// Of that, what nobody's hurry shortens: all that the marketplace has asked for.
+    pub(super) least: Duration,
 }
 
 /// A moment in the life of a log.
@@ -76,14 +88,15 @@ impl Pace {
     }
 
     /// Nothing came through; the answer is how long to wait before the next attempt.
-    pub(super) fn failed(&mut self, host: &dyn Host, now: Mark, error: &Error) -> Duration {
+    pub(super) fn failed(&mut self, host: &dyn Host, now: Mark, error: &Error) -> Wait {
         self.failing.get_or_insert(now);
         self.catching_up = None;
-        let delay = match error.is_retryable() {
+        let own = match error.is_retryable() {
             true => full_jitter(host, self.delays.next().unwrap_or_default()),
             false => BLOCKED_RECHECK,
         };
-        delay.max(error.retry_after().unwrap_or_default().min(LONGEST_WAIT))
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_WAIT);
+        Wait { whole: own.max(asked), least: own.min(HURRIED_WAIT).max(asked) }
     }
 
     /// A request about so many numbers was answered, and so many wait.

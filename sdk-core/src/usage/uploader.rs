@@ -10,7 +10,7 @@ use futures_util::future::select;
 
 use super::accounts::{Accounts, Failure};
 use super::log::{Most, RecordLog, SegmentLog, Taken};
-use super::pace::{Mark, Pace};
+use super::pace::{Mark, Pace, Wait};
 use super::range::{Losses as NotSent, Range, Told};
 use super::rejected::{DeadLetters, RejectedUsage};
 use super::spool::Producer;
@@ -25,10 +25,6 @@ use crate::reach::Reach;
 
 /// How long one request may take: twice what a call has that somebody waits for.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// The wait after a failure that nobody's hurry shortens: who flushes in a loop must not make every
-/// client hammer a marketplace that is down.
-const HURRIED_WAIT: Duration = Duration::from_millis(500);
 
 /// What uploading needs of the rest of the SDK.
 pub(crate) struct Uplink {
@@ -252,8 +248,8 @@ impl Pipeline {
                     self.deliver(uplink, range, &mut pace).await;
                 }
                 Err(error) => {
-                    let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
-                    self.wait(uplink, error, delay, hurries).await;
+                    let wait = pace.failed(&*uplink.host, self.mark(uplink), &error);
+                    self.wait(uplink, error, wait, hurries).await;
                 }
             }
         }
@@ -308,8 +304,8 @@ impl Pipeline {
             if error.code() == Code::EpochSuperseded {
                 return self.make_way(uplink, error);
             }
-            let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
-            return self.wait(uplink, error, delay, hurries).await;
+            let wait = pace.failed(&*uplink.host, self.mark(uplink), &error);
+            return self.wait(uplink, error, wait, hurries).await;
         }
     }
 
@@ -382,19 +378,19 @@ impl Pipeline {
         uplink.announcer.announce(Event::UsageWaiting { error });
     }
 
-    /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt: not
-    /// long if somebody has been in a hurry since `hurries` was read.
-    pub(super) async fn wait(&self, uplink: &Uplink, error: Error, limit: Duration, hurries: u64) {
+    /// Raises the alarm, once for each kind of failure in a row, and waits before another attempt: no
+    /// longer than it must if somebody has been in a hurry since `hurries` was read.
+    pub(super) async fn wait(&self, uplink: &Uplink, error: Error, wait: Wait, hurries: u64) {
         if self.last_error().map(|last| last.code()) != Some(error.code()) {
             uplink.announcer.announce(Event::UsageWaiting { error: error.clone() });
         }
         self.accounts().failure = Some(Failure { error, hurries });
         self.progress.notify(usize::MAX);
-        let least = limit.min(HURRIED_WAIT);
+        let Wait { whole, least } = wait;
         uplink.host.sleep(least).await;
         let hurry = self.hurry.listen();
         if self.hurries() == hurries {
-            select(hurry, uplink.host.sleep(limit - least)).await;
+            select(hurry, uplink.host.sleep(whole - least)).await;
         }
     }
 

@@ -57,12 +57,12 @@ impl Pipeline {
                     return false;
                 }
                 Err(error) => {
-                    let delay = pace.failed(&*uplink.host, self.mark(uplink), &error);
-                    if delay >= left {
+                    let wait = pace.failed(&*uplink.host, self.mark(uplink), &error);
+                    if wait.whole >= left {
                         tracing::debug!(%error, "the leases are given back by the next process");
                         return true;
                     }
-                    self.wait(uplink, error, delay, hurries).await;
+                    self.wait(uplink, error, wait, hurries).await;
                 }
             }
         }

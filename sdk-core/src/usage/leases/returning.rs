@@ -56,8 +56,8 @@ impl Leases {
                 match self.give_all_back(holder, settled).await {
                     None => (pace, told) = (Pace::default(), None),
                     Some(error) => {
-                        let delay = pace.failed(host, pipeline.mark(uplink), &error);
-                        send_at = host.monotonic() + delay;
+                        let wait = pace.failed(host, pipeline.mark(uplink), &error);
+                        send_at = host.monotonic() + wait.whole;
                         let is_blocked = !error.is_retryable();
                         if is_blocked && told.replace(error.code()) != Some(error.code()) {
                             uplink.announcer.announce(Event::UsageWaiting { error });

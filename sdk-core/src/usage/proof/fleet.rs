@@ -63,6 +63,8 @@ pub(super) struct Marketplace(Arc<Mutex<Books>>);
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) down: bool,
+    /// Until when it asks everybody to wait.
+    pub(super) busy_until: Duration,
     fences: BTreeMap<String, u64>,
     pub(super) counted: u64,
     pub(super) lost: u64,
@@ -110,6 +112,11 @@ impl Marketplace {
         *books.requests.entry(now.as_secs()).or_default() += 1;
         if books.down {
             return Err(nobody());
+        }
+        if now < books.busy_until {
+            let wait = (books.busy_until - now).as_secs() + 1;
+            let headers = vec![("retry-after".to_owned(), wait.to_string())];
+            return Ok(Response { status: 429, headers, body: Vec::new() });
         }
         let Sent { producer, items } = serde_json::from_slice(&request.body).expect("a range");
         let mut fence = books.fences.get(&producer).copied().unwrap_or(0);

@@ -6,6 +6,7 @@ mod fleet;
 mod flips;
 mod fuzz;
 mod handover;
+mod hurry;
 mod ledger;
 mod mishaps;
 mod model;

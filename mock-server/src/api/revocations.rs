@@ -179,15 +179,19 @@ async fn end_user(
     Ok(())
 }
 
-/// Tells that a customer has another tier.
+/// Tells that a customer has another tier, whatever a token says that was issued before: the last of them
+/// may be of a later second than it is now, if the clock has gone back.
 pub(crate) async fn publish_tier(
     tx: &mut Transaction<'_>,
     subscription: &Subscription,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let (customer_id, tier) = (subscription.customer_id.clone(), subscription.tier);
-    let change = FeedChange::TierChanged { customer_id, tier, changed_at: now };
-    publish(tx, &subscription.solution_id, change, now + ACCESS_LIFE, now).await
+    let end = facts::not_before(&customer_id, &subscription.solution_id);
+    let end: NotBefore = tx.get(&end).await?.unwrap_or_default();
+    let changed_at = now.max(Timestamp::from_numeric_date(end.last_iat()));
+    let change = FeedChange::TierChanged { customer_id, tier, changed_at };
+    publish(tx, &subscription.solution_id, change, changed_at + ACCESS_LIFE, now).await
 }
 
 /// Adds a change to a solution's feed, in the commit that makes it true, and drops some that concern

@@ -331,7 +331,9 @@ async fn renew(market: &Market, presented: &Secret) -> Result<TokenPair, Failure
     }
 }
 
-/// The tier a customer has now of what a token is for: a solution, or the marketplace itself.
+/// The tier a customer has of what a token is for, a solution or the marketplace itself, and has still when
+/// the token is issued: a change is told of the tokens from before, and not of one that says the old tier and
+/// is from after.
 async fn tier_of(
     tx: &mut Transaction<'_>,
     market: &Market,
@@ -341,6 +343,7 @@ async fn tier_of(
     if audience == market.url {
         return Ok(Tier::Registered);
     }
+    tx.get::<Subscription>(&facts::subscription(customer_id, audience)).await?;
     subscribed_tier(tx, customer_id, audience).await
 }
 
@@ -372,9 +375,10 @@ async fn claims(
 ) -> Result<Claims, Failure> {
     let key = facts::not_before(&family.customer_id, &family.solution_id);
     let mut not_before: NotBefore = tx.get(&key).await?.unwrap_or_default();
+    let latest = not_before.latest;
     // All tokens of this very second may have been revoked a moment ago; this one is of the next.
     let issued_at = not_before.issue(now.numeric_date(), id);
-    if issued_at > now.numeric_date() {
+    if issued_at > now.numeric_date() || not_before.latest > latest {
         tx.put(&key, &not_before)?;
     }
     Ok(Claims {

@@ -2,7 +2,8 @@
 //!
 //! Those who judge tokens by themselves know a token's `iat`, in whole seconds, and so a revocation
 //! ends for them what was issued before the *next* second, in which what follows is said to be issued.
-//! The marketplace itself counts revocations, and asks no clock.
+//! A clock may have gone back since a token was issued: what is said of tokens from before is never said of
+//! an earlier second than that of the last one. The marketplace itself counts revocations, and asks no clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub(crate) struct NotBefore {
     pub times: u64,
     /// The tokens that were issued since, with an `iat` that was still to come.
     pub ahead: Vec<String>,
+    /// The latest `iat` of all other tokens, by whatever clock.
+    pub latest: u64,
 }
 
 /// As it is kept; the first release kept the seconds alone.
@@ -31,14 +34,20 @@ pub(crate) struct NotBefore {
 #[serde(untagged)]
 enum Kept {
     Secs(u64),
-    Whole { secs: u64, times: u64, ahead: Vec<String> },
+    Whole {
+        secs: u64,
+        times: u64,
+        ahead: Vec<String>,
+        #[serde(default)]
+        latest: u64,
+    },
 }
 
 impl From<Kept> for NotBefore {
     fn from(kept: Kept) -> NotBefore {
         match kept {
             Kept::Secs(secs) => NotBefore { secs, ..NotBefore::default() },
-            Kept::Whole { secs, times, ahead } => NotBefore { secs, times, ahead },
+            Kept::Whole { secs, times, ahead, latest } => NotBefore { secs, times, ahead, latest },
         }
     }
 }
@@ -56,10 +65,16 @@ impl NotBefore {
     pub(crate) fn issue(&mut self, now: u64, token_id: &str) -> u64 {
         if self.secs <= now || self.secs > now + MOST_AHEAD {
             // A clock that went back far must not make tokens that outlive it.
+            self.latest = self.latest.max(now);
             return now;
         }
         self.ahead.push(token_id.to_owned());
         self.secs
+    }
+
+    /// The latest `iat` there is.
+    pub(crate) fn last_iat(&self) -> u64 {
+        if self.ahead.is_empty() { self.latest } else { self.latest.max(self.secs) }
     }
 
     /// Ends all that were issued up to `now`. Gives the tokens that must be named, because their `iat`
@@ -67,6 +82,7 @@ impl NotBefore {
     pub(crate) fn revoke(&mut self, now: u64) -> Vec<String> {
         self.times += 1;
         let mut named = std::mem::take(&mut self.ahead);
+        let now = now.max(self.latest);
         if self.secs <= now {
             self.secs = now + 1;
             named.clear();
@@ -120,9 +136,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_release_kept_is_read() {
+    fn what_was_issued_before_the_clock_went_back_ends_with_the_rest() {
+        for back in [1, 30, 3_600] {
+            let mut end = NotBefore::default();
+            assert_eq!(end.issue(10_000, "tok_1"), 10_000);
+            assert_eq!(end.revoke(10_000 - back), [""; 0]);
+            assert_eq!(end.secs, 10_001, "the first has ended");
+        }
+        // What follows is good, and ends in its turn.
+        let mut end = NotBefore::default();
+        end.issue(10_000, "tok_1");
+        end.revoke(9_999);
+        assert_eq!(end.issue(9_999, "tok_2"), 10_001);
+        assert_eq!(end.last_iat(), 10_001);
+        assert_eq!(end.revoke(9_999), ["tok_2"]);
+    }
+
+    #[test]
+    fn what_earlier_releases_kept_is_read() {
         let kept: NotBefore = serde_json::from_str("1000").expect("seconds");
         assert_eq!(kept, NotBefore { secs: 1_000, ..NotBefore::default() });
+        let kept: NotBefore = serde_json::from_str(r#"{"secs":1000,"times":2,"ahead":["tok_1"]}"#)
+            .expect("no second of the last token");
+        assert_eq!((kept.times, kept.latest, kept.last_iat()), (2, 0, 1_000));
         let text = serde_json::to_string(&kept).expect("JSON");
         assert_eq!(serde_json::from_str::<NotBefore>(&text).expect("the same"), kept);
     }

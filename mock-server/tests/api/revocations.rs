@@ -296,3 +296,45 @@ async fn a_clock_that_went_back_makes_no_token_that_outlives_its_quarter_of_an_h
     let event = json!({"event": search(&server, &pair, 1)});
     assert_eq!(statuses(&server.track(event).await), ["accepted"]);
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_hides_nothing_from_whoever_reads_the_feed() {
+    for back in [1, 2, 30] {
+        for server in both().await {
+            let before = server.pair("cus_ravi", FAISS).await;
+            let begin = feed(&server, FAISS, "").await;
+            server.set_clock(server.now() - Duration::from_secs(back)).expect("in range");
+            change_tier(&server, "pro").await;
+            assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
+            let after = server.pair("cus_ravi", FAISS).await;
+
+            let (before, now) = (claims(&before.access_token), server.now().numeric_date());
+            let told = feed(&server, FAISS, &begin.cursor).await.changes;
+            let [tier, end] = [&told[0].change, &told[1].change];
+            let FeedChange::TierChanged { changed_at, .. } = tier else { panic!("{told:?}") };
+            let FeedChange::UserRevoked { not_before, .. } = end else { panic!("{told:?}") };
+            assert!(before.iat <= changed_at.numeric_date(), "{back}: {before:?} {told:?}");
+            assert!(before.iat < *not_before, "{back}: {before:?} {told:?}");
+            assert!(told.iter().all(|it| it.expires_at.numeric_date() >= before.exp), "{told:?}");
+
+            let Claims { iat, exp, .. } = claims(&after.access_token);
+            assert!(iat >= *not_before && exp <= now + 901, "{back}: {iat} {exp} {now}");
+            assert_eq!(server.validate(&after.access_token).await["valid"], true);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tier_is_told_of_a_token_too_that_says_it_is_of_the_next_second() {
+    for server in both().await {
+        assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
+        let pair = server.pair("cus_ravi", FAISS).await;
+        let begin = feed(&server, FAISS, "").await;
+        change_tier(&server, "pro").await;
+        let told = feed(&server, FAISS, &begin.cursor).await.changes;
+        let FeedChange::TierChanged { changed_at, .. } = &told[0].change else {
+            panic!("{told:?}")
+        };
+        assert!(claims(&pair.access_token).iat <= changed_at.numeric_date(), "{told:?}");
+    }
+}

@@ -65,7 +65,7 @@ pub enum FeedChange {
         customer_id: String,
         /// The tier from then on.
         tier: Tier,
-        /// When it changed.
+        /// When it changed. Tokens that are not issued later may say another tier.
         changed_at: Timestamp,
     },
     /// A change this release does not know. What it concerns is unknown, too: ask about every token

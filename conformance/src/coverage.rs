@@ -50,7 +50,7 @@ impl Scenario {
             Misfortune::LostAnswer => plans("reset"),
             Misfortune::Refusal => plans("status"),
             Misfortune::Delay => plans("delay_ms"),
-            Misfortune::Clock => does(&[Deed::AdvanceClock]),
+            Misfortune::Clock => does(&[Deed::AdvanceClock, Deed::TurnClockBack]),
             Misfortune::ProgramEnds => does(&[Deed::Restart]),
             Misfortune::ServerRestarts => does(&[Deed::RestartServer]),
             Misfortune::Revoked => does(&[Deed::Revoke, Deed::RevokeUser, Deed::ChangeTier]),

@@ -184,7 +184,7 @@ pub struct Step {
     pub times: Option<u32>,
     /// How many callers do it at once; all must get the same.
     pub callers: Option<usize>,
-    /// `advance_clock`, `wait`, `close`, `flush_before_return`: how long, in milliseconds.
+    /// `advance_clock`, `turn_clock_back`, `wait`, `close`, `flush_before_return`: how long, in milliseconds.
     pub millis: Option<u64>,
     /// `faults`: added to the plan, each for one call, as `POST /mock/faults` takes them.
     #[serde(default)]
@@ -271,6 +271,8 @@ pub enum Deed {
     RestartServer,
     /// The marketplace's clock moves on by `millis`.
     AdvanceClock,
+    /// The marketplace's clock goes back by `millis`.
+    TurnClockBack,
     /// The marketplace can't be reached any more.
     GoOffline,
     /// The marketplace can be reached again.

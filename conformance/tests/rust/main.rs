@@ -85,6 +85,7 @@ async fn take(step: &Step, server: &mut Server, program: &mut Program) -> Result
         Deed::RotateSigningKey => server.rotate_signing_key().await,
         Deed::Register => server.register(program.access_token(step)?).await,
         Deed::AdvanceClock => server.advance_clock(millis(step)?),
+        Deed::TurnClockBack => server.turn_clock_back(millis(step)?),
         Deed::GoOffline => server.outage(true),
         Deed::ComeOnline => server.outage(false),
         Deed::Faults => server.plan(&step.plan),

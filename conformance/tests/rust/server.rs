@@ -186,6 +186,11 @@ impl Server {
         Ok(self.running()?.advance_clock(Duration::from_millis(millis))?)
     }
 
+    pub(crate) fn turn_clock_back(&self, millis: u64) -> Result<()> {
+        let server = self.running()?;
+        Ok(server.set_clock(server.now() - Duration::from_millis(millis))?)
+    }
+
     pub(crate) fn outage(&self, on: bool) -> Result<()> {
         self.running()?.set_outage(on);
         Ok(())

@@ -127,7 +127,7 @@ impl Kills {
         while left.one() {
             let tasks = rng.usize(TASKS);
             let mut writer = stage.writer(format!("{program}-{}", killed.len()), tasks);
-            (writer.pace_us, writer.mode) = (self.pace_us, self.mode);
+            (writer.crew.pace_us, writer.mode) = (self.pace_us, self.mode);
             let process = stage.spawn_writer(&writer, &left.ready()?)?;
             thread::sleep(Duration::from_millis(rng.u64(WRITER_LIVES)));
             ensure!(process.kill()?, "a writer ended by itself");

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acks;
+pub mod crew;
 pub mod kills;
 pub mod ledger;
 pub mod quota;

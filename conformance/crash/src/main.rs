@@ -61,7 +61,7 @@ fn main() -> Result<()> {
             one_thread()?.block_on(server::serve(settings))
         }
         // One task on one thread calls the system in the same order each time.
-        Command::Writer(writer) if writer.tasks == 1 => one_thread()?.block_on(writer.run()),
+        Command::Writer(writer) if writer.crew.tasks == 1 => one_thread()?.block_on(writer.run()),
         Command::Writer(writer) => tokio::runtime::Runtime::new()?.block_on(writer.run()),
         Command::Drain { spool, within_ms, wait } => {
             if wait {

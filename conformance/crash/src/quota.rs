@@ -161,9 +161,8 @@ subscriptions: [{{ customer: cus_ravi, solution: {solution}, tier: registered }}
     }
 
     fn spender(&self, stage: &Stage, name: String, seed: u64) -> Spender {
-        let acks = stage.path().join("acks");
-        let (tasks, pace_us) = (self.tasks, self.pace_us);
-        Spender { acks, name, tasks, pace_us, seed, unit_by_unit: false, until_denied: None }
+        let crew = stage.crew(name, self.tasks, self.pace_us);
+        Spender { crew, seed, unit_by_unit: false, until_denied: None }
     }
 
     /// Returns how many programs and servers were killed.
@@ -223,7 +222,7 @@ subscriptions: [{{ customer: cus_ravi, solution: {solution}, tier: registered }}
             let mut spender = self.spender(stage, name, self.seed.wrapping_add(program as u64));
             spender.until_denied = Some(stage.denials());
             spender.unit_by_unit = unit_by_unit;
-            processes.push((spender.name.clone(), stage.spawn_spender(&spender, &ready)?));
+            processes.push((spender.crew.name.clone(), stage.spawn_spender(&spender, &ready)?));
         }
         for (name, process) in &mut processes {
             let told = stage.denials().join(&*name);

@@ -4,18 +4,16 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use cloudnestle_marketplace::{Code, MarketplaceSdk, Usage};
 
-use crate::acks::Acks;
+use crate::crew::Crew;
 use crate::writer::wait_to_go_on;
 
 /// What is spent: files, a few at a time, and megabytes, many at a time.
 pub const ACTIONS: [(&str, u64); 2] = [("export", 3), ("transfer", 512)];
 
-/// How a task waits after an error: the server may be dead, and its token with it.
-const AFTER_ERROR: Duration = Duration::from_millis(5);
 /// How a task waits after a denial, which is a request each time.
 const AFTER_DENIAL: Duration = Duration::from_millis(20);
 /// How long it may take to deliver everything and give back what is left.
@@ -24,18 +22,9 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 /// What a spender does. Where it finds the marketplace is in the environment.
 #[derive(Args, Clone, Debug)]
 pub struct Spender {
-    /// Where its lists go: lines of an event's id, its action and its quantity
-    #[arg(long)]
-    pub acks: PathBuf,
-    /// What its lists are called
-    #[arg(long)]
-    pub name: String,
-    /// How many tasks spend at the same time
-    #[arg(long)]
-    pub tasks: usize,
-    /// How long a task waits between two events, in microseconds
-    #[arg(long)]
-    pub pace_us: u64,
+    /// Whose lists have lines of an event's id, its action and its quantity
+    #[command(flatten)]
+    pub crew: Crew,
     /// What its quantities are drawn from
     #[arg(long)]
     pub seed: u64,
@@ -52,14 +41,9 @@ impl Spender {
     /// As its process is told it.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let Spender { acks, name, tasks, pace_us, seed, unit_by_unit, until_denied } = self;
-        let mut arguments = vec![
-            format!("--acks={}", acks.display()),
-            format!("--name={name}"),
-            format!("--tasks={tasks}"),
-            format!("--pace-us={pace_us}"),
-            format!("--seed={seed}"),
-        ];
+        let Spender { crew, seed, unit_by_unit, until_denied } = self;
+        let mut arguments = crew.arguments();
+        arguments.push(format!("--seed={seed}"));
         arguments.extend(unit_by_unit.then(|| "--unit-by-unit".to_owned()));
         arguments.extend(until_denied.iter().map(|it| format!("--until-denied={}", it.display())));
         arguments
@@ -71,26 +55,21 @@ impl Spender {
     /// Only from what surrounds the SDK: what the SDK refuses is tried again.
     pub async fn run(self) -> Result<()> {
         let sdk = MarketplaceSdk::from_env()?;
-        let token = std::env::var("CLOUDNESTLE_TOKEN").context("CLOUDNESTLE_TOKEN")?;
-        let tasks: Vec<_> = (0..self.tasks)
-            .map(|task| {
-                let (spender, sdk, token) = (self.clone(), sdk.clone(), token.clone());
-                tokio::spawn(async move { spender.spend(task, &sdk, &token).await })
-            })
-            .collect();
-        for task in tasks {
-            task.await??;
-        }
+        let spend = |task, sdk, token| {
+            let spender = self.clone();
+            async move { spender.spend(task, sdk, token).await }
+        };
+        self.crew.begin(&sdk, spend)?.await?;
         if let Some(folder) = &self.until_denied {
-            File::create_new(folder.join(&self.name))?;
+            File::create_new(folder.join(&self.crew.name))?;
         }
         tokio::task::spawn_blocking(wait_to_go_on).await??;
         sdk.close(CLOSED_WITHIN).await;
         Ok(())
     }
 
-    async fn spend(&self, task: usize, sdk: &MarketplaceSdk, token: &str) -> Result<()> {
-        let mut acks = Acks::create(&self.acks, &format!("{}-{task}", self.name))?;
+    async fn spend(&self, task: usize, sdk: MarketplaceSdk, token: String) -> Result<()> {
+        let mut acks = self.crew.list(task)?;
         let mut rng = fastrand::Rng::with_seed(self.seed.wrapping_add(task as u64));
         // The most that is tried of each: after a denial, one unit; after one more, nothing.
         let mut most = ACTIONS.map(|(_, most)| if self.unit_by_unit { 1 } else { most });
@@ -101,11 +80,11 @@ impl Spender {
                 continue;
             }
             let quantity = rng.u64(1..=most[n]);
-            match sdk.consume(token, Usage::of(action).quantity(quantity)).await {
+            match sdk.consume(&token, Usage::of(action).quantity(quantity)).await {
                 Ok(consumed) => {
                     let id = consumed.receipt().event_id();
                     acks.note(&format!("{id} {action} {quantity}"))?;
-                    tokio::time::sleep(Duration::from_micros(self.pace_us)).await;
+                    self.crew.rest().await;
                 }
                 Err(error) if error.code() == Code::QuotaExceeded => {
                     most[n] = match (quantity, self.until_denied.is_some()) {
@@ -115,7 +94,7 @@ impl Spender {
                     };
                     tokio::time::sleep(AFTER_DENIAL).await;
                 }
-                Err(_) => tokio::time::sleep(AFTER_ERROR).await,
+                Err(_) => self.crew.recover().await,
             }
         }
         Ok(())

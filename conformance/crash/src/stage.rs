@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::SOLUTION;
 use crate::acks;
+use crate::crew::Crew;
 use crate::ledger::{Balance, Ledger};
 use crate::server::Ready;
 use crate::spender::Spender;
@@ -145,15 +146,16 @@ impl Stage {
         Ok(())
     }
 
+    /// So many tasks for this stage, which pause for so long, by their name.
+    pub(crate) fn crew(&self, name: impl Into<String>, tasks: usize, pace_us: u64) -> Crew {
+        Crew { acks: self.folder.path().join("acks"), name: name.into(), tasks, pace_us }
+    }
+
     /// A writer for this stage, by its name.
     #[must_use]
     pub fn writer(&self, name: impl Into<String>, tasks: usize) -> Writer {
-        let acks = self.folder.path().join("acks");
         Writer {
-            acks,
-            name: name.into(),
-            tasks,
-            pace_us: 0,
+            crew: self.crew(name, tasks, 0),
             mode: Mode::default(),
             attempts: None,
             flush_every: None,

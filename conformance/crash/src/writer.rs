@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use cloudnestle_marketplace::model::UsageEvent;
 use cloudnestle_marketplace::{Durability, MarketplaceSdk, Usage};
 use serde::Serialize;
 
 use crate::ACTION;
-use crate::acks::Acks;
-
-/// How a task waits after it was refused: the server may be dead, and its token with it.
-const AFTER_ERROR: Duration = Duration::from_millis(5);
+use crate::crew::Crew;
 
 /// What is not delivered then stays in the spool.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
@@ -21,18 +18,9 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 /// What a writer does. Where it finds the marketplace is in the environment.
 #[derive(Args, Clone, Debug)]
 pub struct Writer {
-    /// Where its lists go
-    #[arg(long)]
-    pub acks: PathBuf,
-    /// What its lists are called
-    #[arg(long)]
-    pub name: String,
-    /// How many tasks track at the same time
-    #[arg(long)]
-    pub tasks: usize,
-    /// How long a task waits between two events, in microseconds
-    #[arg(long)]
-    pub pace_us: u64,
+    /// Who tracks
+    #[command(flatten)]
+    pub crew: Crew,
     /// When the SDK acknowledges
     #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
@@ -90,16 +78,9 @@ impl Writer {
     /// As its process is told it.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let acks = self.acks.to_string_lossy().into_owned();
+        let mut arguments = self.crew.arguments();
         let mode = self.mode.to_possible_value().map(|value| value.get_name().to_owned());
-        let (tasks, pace_us) = (self.tasks.to_string(), self.pace_us.to_string());
-        let mut arguments = vec![
-            format!("--acks={acks}"),
-            format!("--name={}", self.name),
-            format!("--tasks={tasks}"),
-            format!("--pace-us={pace_us}"),
-            format!("--mode={}", mode.unwrap_or_default()),
-        ];
+        arguments.push(format!("--mode={}", mode.unwrap_or_default()));
         arguments.push(format!("--patience-ms={}", self.patience_ms));
         let ending = self.ending.to_possible_value().map(|value| value.get_name().to_owned());
         arguments.push(format!("--ending={}", ending.unwrap_or_default()));
@@ -120,19 +101,11 @@ impl Writer {
             Mode::Durable => Durability::Durable,
         };
         let sdk = MarketplaceSdk::builder().durability(durability).build()?;
-        let token = std::env::var("CLOUDNESTLE_TOKEN").context("CLOUDNESTLE_TOKEN")?;
-        let tasks: Vec<_> = (0..self.tasks)
-            .map(|task| {
-                let (writer, sdk, token) = (self.clone(), sdk.clone(), token.clone());
-                tokio::spawn(async move { writer.track(task, &sdk, &token).await })
-            })
-            .collect();
-        let attempts = async {
-            for task in tasks {
-                task.await??;
-            }
-            anyhow::Ok(())
+        let track = |task, sdk, token| {
+            let writer = self.clone();
+            async move { writer.track(task, sdk, token).await }
         };
+        let attempts = self.crew.begin(&sdk, track)?;
         if self.ending == Ending::CloseOnTerm {
             crate::server::asked_to_end().await?;
         } else {
@@ -155,19 +128,19 @@ impl Writer {
         }
     }
 
-    async fn track(&self, task: usize, sdk: &MarketplaceSdk, token: &str) -> Result<()> {
-        let mut acks = Acks::create(&self.acks, &format!("{}-{task}", self.name))?;
+    async fn track(&self, task: usize, sdk: MarketplaceSdk, token: String) -> Result<()> {
+        let mut acks = self.crew.list(task)?;
         let patience = Duration::from_millis(self.patience_ms);
         if self.wait_after == Some(0) {
             wait_to_go_on()?;
         }
         for attempt in 1..=self.attempts.unwrap_or(u32::MAX) {
-            match self.track_one(sdk, token).await {
+            match self.track_one(&sdk, &token).await {
                 Ok(id) => {
                     acks.note(&id)?;
-                    tokio::time::sleep(Duration::from_micros(self.pace_us)).await;
+                    self.crew.rest().await;
                 }
-                Err(_) => tokio::time::sleep(AFTER_ERROR).await,
+                Err(_) => self.crew.recover().await,
             }
             if self.wait_after == Some(attempt) {
                 wait_to_go_on()?;

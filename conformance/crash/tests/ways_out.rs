@@ -56,7 +56,8 @@ fn a_program_that_is_asked_to_end_loses_nothing_whether_it_listens_or_not() {
     for ending in [Ending::CloseOnTerm, Ending::Never] {
         let stage = stage();
         let (server, ready) = stage.start_server().expect("a server");
-        let endless = Writer { attempts: None, pace_us: 500, ..hundred_events(&stage, ending) };
+        let mut endless = Writer { attempts: None, ..hundred_events(&stage, ending) };
+        endless.crew.pace_us = 500;
         let mut program = stage.spawn_writer(&endless, &ready).expect("a program");
         stage.until(|| Ok(stage.acknowledged()?.len() > 200)).expect("some usage");
         program.signal("TERM").expect("a program");
@@ -125,7 +126,8 @@ fn a_program_that_is_frozen_while_its_request_is_under_way_counts_once() {
 fn a_program_that_is_stopped_for_a_while_goes_on() {
     let stage = stage();
     let (server, ready) = stage.start_server().expect("a server");
-    let endless = Writer { attempts: None, pace_us: 500, ..stage.writer("program", 8) };
+    let mut endless = Writer { attempts: None, ..stage.writer("program", 8) };
+    endless.crew.pace_us = 500;
     let program = stage.spawn_writer(&endless, &ready).expect("a program");
     let mut seen = 0;
     for _ in 0..3 {

@@ -113,23 +113,30 @@ impl Spool {
         let owner = Owner { format: FORMAT, producer: id.to_owned(), epoch: 0, leases: false };
         owner.write(&*self.files, dir).map_err(|error| self.failed(error))?;
         let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
-        let (id, files, dir) = (id.to_owned(), self.files.clone(), dir.to_owned());
-        let (in_memory, lock) = (self.in_memory, Mutex::new(Some(lock)));
-        let (owes_leases, leases_ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (host, ours_at, epoch) = (self.host.clone(), AtomicU64::new(0), 0);
-        Ok(Producer {
-            id,
-            epoch,
+        Ok(self.producer(dir, lock, owner, log))
+    }
+
+    /// The producer whose folder is locked.
+    fn producer(
+        &self,
+        dir: &Path,
+        lock: Box<dyn Lock>,
+        owner: Owner,
+        log: Arc<SegmentLog>,
+    ) -> Producer {
+        Producer {
+            id: owner.producer,
+            epoch: owner.epoch,
             log,
-            in_memory,
-            host,
-            files,
-            dir,
-            ours_at,
-            lock,
-            owes_leases,
-            leases_ended,
-        })
+            in_memory: self.in_memory,
+            host: self.host.clone(),
+            files: self.files.clone(),
+            dir: dir.to_owned(),
+            ours_at: AtomicU64::new(0),
+            lock: Mutex::new(Some(lock)),
+            owes_leases: AtomicBool::new(owner.leases),
+            leases_ended: AtomicBool::new(false),
+        }
     }
 
     /// Writes something into the folder, and removes it again.
@@ -198,24 +205,7 @@ impl Spool {
             written => written?,
         }
         let log = SegmentLog::left_behind(self.host.clone(), self.files.clone(), dir).await?;
-        let (files, dir, lock) = (self.files.clone(), dir.to_owned(), Mutex::new(Some(lock)));
-        let (id, in_memory) = (owner.producer, self.in_memory);
-        let (owes_leases, leases_ended) = (AtomicBool::new(owner.leases), AtomicBool::new(false));
-        let (host, ours_at) = (self.host.clone(), AtomicU64::new(0));
-        let producer = Producer {
-            id,
-            epoch,
-            log,
-            in_memory,
-            host,
-            files,
-            dir,
-            ours_at,
-            lock,
-            owes_leases,
-            leases_ended,
-        };
-        Ok(Some(producer))
+        Ok(Some(self.producer(dir, lock, owner, log)))
     }
 
     /// Removes a folder without an owner: its process died before it wrote anything. Segments that

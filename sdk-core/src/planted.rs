@@ -2,11 +2,44 @@
 //! `conformance/sim` does that: without the feature `planted`, which nothing switches on by itself, the
 //! compiler knows that there are none.
 
-#![cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "then nobody plants any"))]
+/// The bugs that can be planted in a crate with the feature `planted`: this one, and the server.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! plantable {
+    ($($(#[doc = $what:literal])+ $bug:ident,)+) => {
+        /// Something that would break a promise.
+        #[cfg_attr(not(feature = "planted"), allow(unreachable_pub, reason = "nobody plants any"))]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Bug {
+            $($(#[doc = $what])+ $bug,)+
+        }
 
-/// Something that would break a promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+        #[cfg(feature = "planted")]
+        thread_local! {
+            static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+        }
+
+        /// Plants a bug, for this thread, in place of the one before.
+        #[cfg(feature = "planted")]
+        pub fn plant(bug: Option<Bug>) {
+            PLANTED.set(bug);
+        }
+
+        /// Whether this bug is planted.
+        #[cfg(feature = "planted")]
+        pub(crate) fn planted(bug: Bug) -> bool {
+            PLANTED.get() == Some(bug)
+        }
+
+        /// Nobody has planted any.
+        #[cfg(not(feature = "planted"))]
+        pub(crate) const fn planted(_: Bug) -> bool {
+            false
+        }
+    };
+}
+
+plantable! {
     /// A range that is sent again has other numbers.
     RenumberedRetry,
     /// An event is acknowledged, and then written.
@@ -27,27 +60,4 @@ pub enum Bug {
     OvertakenAnswer,
     /// `close` takes away what it could not deliver.
     CloseForgetsTheRest,
-}
-
-#[cfg(feature = "planted")]
-thread_local! {
-    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
-}
-
-/// Plants a bug, for this thread, in place of the one before.
-#[cfg(feature = "planted")]
-pub fn plant(bug: Option<Bug>) {
-    PLANTED.set(bug);
-}
-
-/// Whether this bug is planted.
-#[cfg(feature = "planted")]
-pub(crate) fn planted(bug: Bug) -> bool {
-    PLANTED.get() == Some(bug)
-}
-
-/// Nobody has planted any.
-#[cfg(not(feature = "planted"))]
-pub(crate) const fn planted(_: Bug) -> bool {
-    false
 }

@@ -77,7 +77,7 @@ mod sdk;
 mod usage;
 
 pub use answer::{Answer, Freshness, Verified};
-pub use auth::{TokenSource, User, ValidationMode};
+pub use auth::{HeldUser, TokenSource, User, ValidationMode};
 pub use config::Builder;
 pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};

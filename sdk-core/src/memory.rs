@@ -54,8 +54,23 @@ pub(crate) struct Memory<T: Remembered> {
     reach: Arc<Reach>,
     /// `None` where nobody wants to know of revocations, or each time anew.
     feed: Option<Arc<Revocations>>,
-    known: Arc<TokenCache<Arc<Known<T>>>>,
+    known: Arc<Shelf<T>>,
     flights: Flights<Arc<Known<T>>>,
+}
+
+/// What is known, by token.
+struct Shelf<T: Send + Sync + 'static> {
+    cache: TokenCache<Arc<Known<T>>>,
+    /// How often a token was refused: what is held outside may have been said before.
+    refusals: AtomicU64,
+}
+
+/// A good answer that is held by somebody with a map of their own, who asks whether it still holds without
+/// the token.
+pub(crate) struct Held<T> {
+    known: Arc<Known<T>>,
+    /// When nothing had been refused since.
+    refusals: u64,
 }
 
 /// Something that was said about a token.
@@ -92,7 +107,8 @@ impl<T: Remembered> Memory<T> {
         reach: Arc<Reach>,
         feed: Option<Arc<Revocations>>,
     ) -> Self {
-        let (known, flights) = (Arc::new(TokenCache::new(TOKENS)), Flights::new(host.clone()));
+        let known = Shelf { cache: TokenCache::new(TOKENS), refusals: AtomicU64::new(0) };
+        let (known, flights) = (Arc::new(known), Flights::new(host.clone()));
         Memory { host, clock, reach, feed, known, flights }
     }
 
@@ -107,6 +123,28 @@ impl<T: Remembered> Memory<T> {
         }
         let known = self.judged(token, known)?;
         Some(self.answer(&known, now, Freshness::Fresh))
+    }
+
+    /// The good answer that is remembered of the token.
+    pub(crate) fn hold(&self, token: &str) -> Option<Held<T>> {
+        let refusals = self.known.refusals.load(Ordering::Relaxed);
+        let known = self.known.get(token)?;
+        matches!(known.said, Said::Yes(..)).then_some(Held { known, refusals })
+    }
+
+    /// As [`fresh`](Self::fresh), of an answer that is held. `None` if only a look at the token can tell.
+    pub(crate) fn still(&self, held: &Held<T>) -> Option<Result<Answer<T>>> {
+        let (known, now) = (&held.known, self.now());
+        let told = self.feed.as_ref().is_some_and(|feed| feed.is_fresh(now.here)) && T::LASTS;
+        let refusals = self.known.refusals.load(Ordering::Relaxed);
+        let has_news = self
+            .feed
+            .as_ref()
+            .is_some_and(|feed| known.epoch.load(Ordering::Relaxed) != feed.epoch());
+        if !known.is_fresh(told, now.here, now.there) || has_news || refusals != held.refusals {
+            return None;
+        }
+        Some(self.answer(known, now, Freshness::Fresh))
     }
 
     /// What was said of the token a little earlier, while it is asked for again in the background.
@@ -135,7 +173,7 @@ impl<T: Remembered> Memory<T> {
     pub(crate) fn remember(&self, token: &str, value: Arc<T>, identity: &Identity) -> Answer<T> {
         let asked = self.host.monotonic();
         let moment = Moment { asked, epoch: identity.epoch };
-        keep(&self.known, token, Known::yes(value.clone(), Verified::Local, moment, identity));
+        self.known.keep(token, Known::yes(value.clone(), Verified::Local, moment, identity));
         let (verified, freshness) = (Verified::Local, Freshness::Fresh);
         Answer { value, verified, freshness, age: self.clock.now().since(identity.issued()) }
     }
@@ -167,7 +205,7 @@ impl<T: Remembered> Memory<T> {
             Verdict::Revoked => Known::no(Code::TokenRevoked, moment, identity),
             Verdict::Void => return None,
         };
-        let known = keep(&self.known, token, known);
+        let known = self.known.keep(token, known);
         Some(self.answer(&known, self.now(), Freshness::Fresh))
     }
 
@@ -177,7 +215,7 @@ impl<T: Remembered> Memory<T> {
         // Another database could not make it good again: it was signed to be refused here.
         let (ends_at, epoch) = (Timestamp::from_millis(i64::MAX), AtomicU64::new(u64::MAX));
         let said = Said::No(code);
-        keep(&self.known, token, Known { said, asked, ends_at, issued_at: 0, epoch });
+        self.known.keep(token, Known { said, asked, ends_at, issued_at: 0, epoch });
     }
 
     /// Asks, and remembers what is said. Callers who ask about the same token at the same time ask
@@ -229,7 +267,7 @@ impl<T: Remembered> Memory<T> {
     ) -> Result<Answer<T>> {
         let moment = self.moment();
         let known = learn(self.reach.note(question.await), moment, identity)?;
-        let known = keep(&self.known, token, known);
+        let known = self.known.keep(token, known);
         self.answer(&known, self.now(), Freshness::Fresh)
     }
 
@@ -244,7 +282,7 @@ impl<T: Remembered> Memory<T> {
         let moment = self.moment();
         async move {
             let said = learn(reach.attempt(question).await, moment, &identity)?;
-            Ok(keep(&known, &token, said))
+            Ok(known.keep(&token, said))
         }
     }
 
@@ -370,18 +408,27 @@ fn learn<T>(result: Result<T>, moment: Moment, identity: &Identity) -> Result<Kn
     }
 }
 
-/// Keeps what was said, unless something newer is known, and returns the newer.
-fn keep<T: Send + Sync + 'static>(
-    memory: &TokenCache<Arc<Known<T>>>,
-    token: &str,
-    known: Known<T>,
-) -> Arc<Known<T>> {
-    if let Some(newer) = memory.get(token).filter(|other| other.asked > known.asked) {
-        return newer;
+impl<T: Send + Sync + 'static> Shelf<T> {
+    fn get(&self, token: &str) -> Option<Arc<Known<T>>> {
+        self.cache.get(token)
     }
-    let known = Arc::new(known);
-    memory.insert(token, known.clone());
-    known
+
+    fn insert(&self, token: &str, known: Arc<Known<T>>) {
+        if let Said::No(_) = known.said {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        self.cache.insert(token, known);
+    }
+
+    /// Keeps what was said, unless something newer is known, and returns the newer.
+    fn keep(&self, token: &str, known: Known<T>) -> Arc<Known<T>> {
+        if let Some(newer) = self.get(token).filter(|other| other.asked > known.asked) {
+            return newer;
+        }
+        let known = Arc::new(known);
+        self.insert(token, known.clone());
+        known
+    }
 }
 
 impl<T> Known<T> {
@@ -499,9 +546,9 @@ mod tests {
 
     #[test]
     fn an_older_answer_does_not_replace_a_newer_one() {
-        let memory = TokenCache::new(TOKENS);
-        keep(&memory, "token", no(Code::TokenRevoked, 2 * MINUTE));
-        let kept = keep(&memory, "token", yes(15 * MINUTE));
+        let shelf = Shelf { cache: TokenCache::new(TOKENS), refusals: AtomicU64::new(0) };
+        shelf.keep("token", no(Code::TokenRevoked, 2 * MINUTE));
+        let kept = shelf.keep("token", yes(15 * MINUTE));
         assert!(matches!(kept.said, Said::No(Code::TokenRevoked)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::assembly::Parts;
-use crate::auth::{TokenSource, User};
+use crate::auth::{HeldUser, TokenSource, User};
 use crate::config::{Builder, Config};
 use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
@@ -96,6 +96,32 @@ impl MarketplaceSdk {
     /// marketplace can't be reached and what is known is too old.
     pub async fn validate_user(&self, token: &str) -> Result<Answer<User>> {
         self.parts.auth.validate(token).await
+    }
+
+    /// The user of a token that [`validate_user`](Self::validate_user) has just found good, for programs
+    /// that keep tokens in a map of their own because copying one costs more than looking it up: a face of
+    /// the SDK in another language. `None` if there is nothing to hold, and always with
+    /// [`ValidationMode::Online`](crate::ValidationMode::Online).
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.validate_user(token).await?;
+    /// let held = sdk.hold_user(token).expect("it is good");
+    /// assert_eq!(sdk.still_good(&held).expect("it still is").customer_id, "cus_asha");
+    ///
+    /// sdk.revoke_token(token).await?;
+    /// assert!(sdk.still_good(&held).is_none()); // ask with the token
+    /// # Ok(()) });
+    /// ```
+    pub fn hold_user(&self, token: &str) -> Option<HeldUser> {
+        self.parts.auth.hold(token)
+    }
+
+    /// What [`validate_user`](Self::validate_user) would answer at once for a held user; `None` if it would
+    /// have to look at the token, or would refuse it.
+    pub fn still_good(&self, held: &HeldUser) -> Option<Answer<User>> {
+        self.parts.auth.still(held)
     }
 
     /// May they do this? The user's tier, entitlements and quotas; at most 5 s old, or marked:

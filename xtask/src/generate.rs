@@ -8,12 +8,15 @@ use anyhow::{Context, Result, bail};
 use cloudnestle_marketplace::Code;
 
 use crate::shell::{cargo_command, output};
+use crate::typescript;
 
 /// Every generated file: where it lies, and what it must say.
 fn files() -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("docs/errors.md", errors()),
         ("docs/openapi.json", openapi()?),
+        ("sdk-wasm/ts/catalogue.ts", typescript::catalogue()?),
+        ("sdk-wasm/ts/model.ts", typescript::model(&openapi()?)?),
         ("conformance/jwt/attacks.json", printed_by("jwt-attacks")?),
         ("conformance/README.md", printed_by("coverage")?),
     ])

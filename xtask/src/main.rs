@@ -10,10 +10,13 @@ mod fuzz;
 mod generate;
 mod interop;
 mod lint;
+mod npm;
 mod server;
 mod server_packages;
 mod shell;
 mod sim;
+mod typescript;
+mod wasm;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +41,8 @@ enum Command {
         #[arg(long, default_value_t = 90)]
         fuzz: u32,
     },
+    /// Builds the npm package, installs it from its tarball and runs its tests; `test` does so, too.
+    Npm,
     /// Checks form: formatting, lints, documentation, licences, what the core depends on.
     Lint,
     /// Writes the files that are made of the code, such as `docs/errors.md`.
@@ -89,8 +94,10 @@ fn main() -> anyhow::Result<()> {
             shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;
             interop::run()?;
             server_packages::test()?;
+            npm::test()?;
             fuzz::run(fuzz)
         }
+        Command::Npm => npm::test(),
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { tokens: true, .. } => bench::campaign("tokens"),

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Algorithm, Host, timeout};
 use crate::http::{Call, Clock, HttpClient, SecretKey};
-use crate::memory::{Memory, Remembered};
+use crate::memory::{Held, Memory, Remembered};
 use crate::model::{
     Claims, Code, RevokeToken, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken,
     UserContext, ValidateToken,
@@ -53,6 +53,10 @@ pub struct User {
     /// When the token ends.
     pub expires_at: Timestamp,
 }
+
+/// A validated user whom a program holds in a map of its own: see
+/// [`hold_user`](crate::MarketplaceSdk::hold_user).
+pub struct HeldUser(Held<User>);
 
 /// Whom a validation asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,6 +177,19 @@ impl AuthManager {
                 Verdict::Void => {} // the keys may be others now
             }
         }
+    }
+
+    /// The user of a token that was validated, unless each validation has to ask.
+    pub(crate) fn hold(&self, token: &str) -> Option<HeldUser> {
+        (self.mode != ValidationMode::Online)
+            .then(|| self.memory.hold(token))
+            .flatten()
+            .map(HeldUser)
+    }
+
+    /// Whether a held user is still good.
+    pub(crate) fn still(&self, HeldUser(held): &HeldUser) -> Option<Answer<User>> {
+        self.memory.still(held)?.ok()
     }
 
     /// Who did something, for the record: without a request wherever the signature is enough, because

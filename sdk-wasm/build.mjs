@@ -1,0 +1,40 @@
+// Makes the package of what is compiled: `dist/`, of `ts/` and of `wasm/`, which `cargo xtask` puts here.
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const wasm = readFileSync('wasm/core_bg.wasm');
+writeFileSync(
+  'wasm/core.base64.js',
+  `const text =\n  '${wasm.toString('base64')}';\nexport const decode = (read) => read(text);\n`,
+);
+writeFileSync(
+  'wasm/core.base64.d.ts',
+  'export declare function decode(read: (text: string) => Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;\n',
+);
+
+rmSync('dist', { recursive: true, force: true });
+for (const [format, folder] of [
+  ['esm', 'dist'],
+  ['cjs', 'dist/cjs'],
+]) {
+  await build({
+    entryPoints: ['ts/node.ts'],
+    outdir: folder,
+    bundle: true,
+    format,
+    platform: 'node',
+    target: 'node20',
+    sourcemap: true,
+    sourcesContent: false,
+    legalComments: 'none',
+    // What the bindings fetch their module with when they are given none. They always are.
+    define: { 'import.meta.url': 'undefined' },
+  });
+}
+// What is in this folder is no module, whatever the package says.
+writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
+for (const folder of ['dist', 'dist/cjs']) {
+  const types = ['tsc', '--project', 'tsconfig.json', '--outDir', folder];
+  execFileSync('npx', types, { stdio: 'inherit' });
+}

@@ -1,0 +1,181 @@
+//! What calls answer with, as the JSON that crosses to the face. Names are those of the wire, which the
+//! face turns into JavaScript's.
+
+use cloudnestle_marketplace::{
+    Answer, CloseReport, Consumed, Denial, Diagnosis, Error, Event, Losses, Receipt, Result, Stats,
+    UsageStats, User, UserContext,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What crosses: the text, and whether it tells of success.
+pub(crate) type Told = std::result::Result<String, String>;
+
+/// What came of a call.
+pub(crate) fn told<T>(result: Result<T>, of: impl FnOnce(T) -> Value) -> Told {
+    result.map(|value| of(value).to_string()).map_err(|error| of_error(&error).to_string())
+}
+
+/// What has a form on the wire crosses in it.
+pub(crate) fn as_on_the_wire<T: Serialize>(value: T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+pub(crate) fn nothing((): ()) -> Value {
+    Value::Null
+}
+
+/// An error, without the catalogue's prose: the face has that.
+pub(crate) fn of_error(error: &Error) -> Value {
+    json!({
+        "code": error.code(),
+        "message": error.to_string(),
+        "retryable": error.is_retryable(),
+        "retry_after_ms": error.retry_after().map(|wait| wait.as_millis() as u64),
+        "request_id": error.request_id(),
+        "docs_url": error.docs_url(),
+        "field": error.field(),
+        "denial": error.denial().map(of_denial),
+    })
+}
+
+fn of_denial(denial: &Denial) -> Value {
+    json!({
+        "action": denial.action,
+        "limit": denial.limit,
+        "used": denial.used,
+        "leased": denial.leased,
+        "remaining": denial.remaining,
+        "window": denial.window,
+        "resets_at": denial.resets_at,
+        "upgrade_url": denial.upgrade_url,
+    })
+}
+
+pub(crate) fn of_user(answer: Answer<User>) -> Value {
+    let mut value = json!({
+        "customer_id": answer.customer_id,
+        "tier": answer.tier,
+        "solution_id": answer.solution_id,
+        "token_id": answer.token_id,
+        "expires_at": answer.expires_at,
+    });
+    add_how_sure(&mut value, &answer);
+    value
+}
+
+pub(crate) fn of_context(answer: Answer<UserContext>) -> Value {
+    let mut value = as_on_the_wire(&*answer);
+    add_how_sure(&mut value, &answer);
+    value
+}
+
+fn add_how_sure<T>(value: &mut Value, answer: &Answer<T>) {
+    value["verified"] = in_words(answer.verified());
+    value["freshness"] = in_words(answer.freshness());
+    value["age_ms"] = json!(answer.age().as_millis() as u64);
+}
+
+/// `receipt`: the number that the receipt is kept under.
+pub(crate) fn of_receipt(receipt: &Receipt, number: u32) -> Value {
+    json!({ "id": receipt.event_id(), "receipt": number })
+}
+
+pub(crate) fn of_consumed(consumed: &Consumed, number: u32) -> Value {
+    let mut value = of_receipt(consumed.receipt(), number);
+    value["overage"] = json!(consumed.is_overage());
+    value
+}
+
+pub(crate) fn of_usage(usage: &UsageStats) -> Value {
+    let Losses { damaged, overflow, expired, unacknowledged, .. } = usage.lost;
+    json!({
+        "tracked": usage.tracked,
+        "delivered": usage.delivered,
+        "pending": usage.pending,
+        "in_memory": usage.in_memory,
+        "rejected": usage.rejected,
+        "lost": {
+            "total": usage.lost.total(),
+            "damaged": damaged,
+            "overflow": overflow,
+            "expired": expired,
+            "unacknowledged": unacknowledged,
+        },
+    })
+}
+
+pub(crate) fn of_report(report: CloseReport) -> Value {
+    json!({ "usage": of_usage(&report.usage) })
+}
+
+pub(crate) fn of_stats(stats: &Stats) -> Value {
+    json!({
+        "requests": stats.requests,
+        "clock_offset_ms": stats.clock_offset_ms,
+        "usage": of_usage(&stats.usage),
+        "leases": {
+            "taken": stats.leases.taken,
+            "held": stats.leases.held,
+            "returned": stats.leases.returned,
+            "given_up": stats.leases.given_up,
+        },
+    })
+}
+
+pub(crate) fn of_diagnosis(diagnosis: Diagnosis) -> Value {
+    let findings = diagnosis.findings.iter().map(|finding| {
+        json!({
+            "check": finding.check.to_string(),
+            "severity": finding.severity.to_string(),
+            "code": finding.code,
+            "message": finding.message,
+            "advice": finding.advice,
+        })
+    });
+    json!({
+        "url": diagnosis.url,
+        "solution_id": diagnosis.solution_id,
+        "severity": diagnosis.severity().to_string(),
+        "findings": findings.collect::<Vec<_>>(),
+        "text": diagnosis.to_string(),
+    })
+}
+
+/// Something the SDK did by itself; `None` for what this face has no name for.
+pub(crate) fn of_event(event: Event) -> Option<Value> {
+    Some(match event {
+        Event::Offline => json!({ "type": "offline" }),
+        Event::Online => json!({ "type": "online" }),
+        Event::RateLimited { wait } => {
+            json!({ "type": "rateLimited", "wait_ms": wait.as_millis() as u64 })
+        }
+        Event::TokenRefreshed => json!({ "type": "tokenRefreshed" }),
+        Event::UsageDelivered { count } => json!({ "type": "usageDelivered", "count": count }),
+        Event::UsageRejected { event, code } => {
+            json!({ "type": "usageRejected", "event": event, "code": code })
+        }
+        Event::UsageWaiting { error } => {
+            json!({ "type": "usageWaiting", "error": of_error(&error) })
+        }
+        Event::UsageDropped { count, reason } => {
+            json!({ "type": "usageDropped", "count": count, "reason": reason })
+        }
+        Event::SpoolInMemory { error } => {
+            json!({ "type": "spoolInMemory", "error": of_error(&error) })
+        }
+        Event::QuotaWarning { customer_id, action, used, limit } => json!({
+            "type": "quotaWarning",
+            "customer_id": customer_id,
+            "action": action,
+            "used": used,
+            "limit": limit,
+        }),
+        Event::Missed { count } => json!({ "type": "missed", "count": count }),
+        _ => return None,
+    })
+}
+
+fn in_words(value: impl std::fmt::Debug) -> Value {
+    json!(format!("{value:?}").to_lowercase())
+}

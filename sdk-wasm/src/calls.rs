@@ -1,0 +1,496 @@
+//! Every way in: the calls of the SDK, and what JavaScript tells of what it was asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use cloudnestle_marketplace::host::{Response, SendError, SendStage};
+use cloudnestle_marketplace::{
+    Bucket, Code, Consumed, Error, EventRef, HeldUser, MarketplaceSdk, Receipt, Result, Secret,
+    TokenPair, TokenSource, Usage, UsageFilter,
+};
+use futures_util::FutureExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use wasm_bindgen::prelude::*;
+
+use crate::answers::{
+    Told, as_on_the_wire, nothing, of_consumed, of_context, of_diagnosis, of_error, of_event,
+    of_receipt, of_report, of_stats, of_usage, of_user, told,
+};
+use crate::files::error_of;
+use crate::host::WebHost;
+use crate::js::JsHost;
+use crate::settings::{Settings, duration};
+use crate::tasks::Task;
+
+/// The SDK, for the TypeScript face. A call has a number, under which the host is told what came of it; a
+/// call that need not wait is answered before it returns.
+#[wasm_bindgen]
+pub struct Core {
+    sdk: MarketplaceSdk,
+    host: Arc<WebHost>,
+    kept: Arc<Kept>,
+    calls: Arc<Mutex<HashMap<u32, Weak<Task>>>>,
+}
+
+/// What the face holds by numbers.
+#[derive(Default)]
+struct Kept {
+    receipts: Numbered<Receipt>,
+    sources: Numbered<TokenSource>,
+    users: Numbered<Arc<HeldUser>>,
+}
+
+/// Values by number.
+struct Numbered<T>(Mutex<(u32, HashMap<u32, T>)>);
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Numbered(Mutex::new((0, HashMap::new())))
+    }
+}
+
+impl<T: Clone> Numbered<T> {
+    fn keep(&self, value: T) -> u32 {
+        let (last, values) = &mut *lock(&self.0);
+        *last = last.wrapping_add(1);
+        values.insert(*last, value);
+        *last
+    }
+
+    fn get(&self, number: u32) -> Result<T> {
+        lock(&self.0).1.get(&number).cloned().ok_or_else(|| Code::Closed.into())
+    }
+
+    fn forget(&self, number: u32) {
+        let value = lock(&self.0).1.remove(&number);
+        drop(value);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was done, as the face writes it.
+#[derive(Deserialize)]
+struct UsageJson {
+    action: String,
+    #[serde(default)]
+    quantity: Option<f64>,
+    #[serde(default)]
+    idempotency_key: Option<String>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    amends: Option<EventRef>,
+    #[serde(default)]
+    voids: Option<EventRef>,
+}
+
+impl UsageJson {
+    fn usage(self) -> Usage {
+        // What is no whole number of things is out of bounds: the core says so of 0.
+        let whole = |quantity: f64| if quantity.fract() == 0.0 { quantity as u64 } else { 0 };
+        let mut usage = Usage::of(self.action).quantity(self.quantity.map_or(1, whole));
+        if let Some(key) = self.idempotency_key {
+            usage = usage.idempotency_key(key);
+        }
+        for (name, value) in self.metadata.into_iter().flatten() {
+            usage = usage.metadata(name, value);
+        }
+        if let Some(event) = self.amends {
+            usage = usage.amends(event);
+        }
+        if let Some(event) = self.voids {
+            usage = usage.voids(event);
+        }
+        usage
+    }
+}
+
+/// Which usage is asked for, as the face writes it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FilterJson {
+    bucket: Option<Bucket>,
+    action: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    page_size: Option<u32>,
+    cursor: Option<String>,
+}
+
+impl FilterJson {
+    fn filter(self) -> Result<UsageFilter> {
+        let time = |text: String| text.parse().map_err(|_| Error::from(Code::RequestInvalid));
+        let mut filter = UsageFilter::all();
+        if let Some(action) = self.action {
+            filter = filter.action(action);
+        }
+        if let Some(since) = self.since {
+            filter = filter.since(time(since)?);
+        }
+        if let Some(until) = self.until {
+            filter = filter.until(time(until)?);
+        }
+        if let Some(items) = self.page_size {
+            filter = filter.page_size(items);
+        }
+        if let Some(cursor) = self.cursor {
+            filter = filter.after(cursor);
+        }
+        Ok(filter)
+    }
+}
+
+/// What the face has written. It has checked the types, so that this is no error but in a program that
+/// goes around it.
+fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|_| Code::RequestInvalid.into())
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// An SDK that is set up so, on these primitives.
+    ///
+    /// # Errors
+    /// As JSON: what is wrong with the settings.
+    #[wasm_bindgen(constructor)]
+    pub fn new(host: JsHost, settings: &str) -> std::result::Result<Core, String> {
+        let host = WebHost::new(host);
+        let settings = serde_json::from_str::<Settings>(settings);
+        let settings = settings.map_err(|_| Code::ConfigInvalid.into());
+        let sdk = settings.and_then(|settings| settings.build(host.clone()));
+        let sdk = sdk.map_err(|error| of_error(&error).to_string())?;
+        let (mut events, js) = (sdk.events(), host.js.clone());
+        let telling = async move {
+            while let Some(event) = events.next().await {
+                if let Some(event) = of_event(event) {
+                    js.event(&event.to_string());
+                }
+            }
+        };
+        host.tasks.spawn(telling.boxed());
+        Ok(Core { sdk, host, kept: Arc::default(), calls: Arc::default() })
+    }
+
+    /// A turn of whatever goes on in the background.
+    pub fn run(&self) {
+        self.host.tasks.run();
+    }
+
+    /// A timer's time is over.
+    pub fn woken(&self, timer: u32) {
+        self.host.timers.answer(timer, ());
+    }
+
+    /// The answer to a request. `headers` are names, in lower case, and values in turn.
+    pub fn sent(&self, request: u32, status: u16, headers: Vec<String>, body: Vec<u8>) {
+        let mut texts = headers.into_iter();
+        let mut headers = Vec::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            headers.push((name, value));
+        }
+        self.host.requests.answer(request, Ok(Response { status, headers, body }));
+    }
+
+    /// There is no answer to a request. How far it came: `lookup`, `connect`, `stale` or `answer`.
+    pub fn not_sent(&self, request: u32, stage: &str, words: &str) {
+        let stage = match stage {
+            "lookup" => SendStage::Lookup,
+            "connect" => SendStage::Connect,
+            "stale" => SendStage::StaleConnection,
+            _ => SendStage::Answer,
+        };
+        self.host.requests.answer(request, Err(SendError::new(stage, words)));
+    }
+
+    /// Whether a signature is good.
+    pub fn verified(&self, question: u32, is_good: bool) {
+        self.host.signatures.answer(question, is_good);
+    }
+
+    /// A file was synced, or could not be: `code` is the error's, and absent if there is none.
+    pub fn synced(&self, question: u32, code: Option<String>) {
+        let synced = code.map_or(Ok(()), |code| Err(error_of(&code, format!("sync: {code}"))));
+        self.host.syncs.answer(question, synced);
+    }
+
+    /// Nobody waits for that call any more.
+    pub fn cancel(&self, call: u32) {
+        let task = lock(&self.calls).remove(&call).and_then(|task| task.upgrade());
+        if let Some(task) = task {
+            task.cancel();
+        }
+    }
+
+    /// Who is this user?
+    pub fn validate_user(&self, call: u32, token: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.validate_user(&token).await, of_user) });
+    }
+
+    /// A number for the user of a token that was just validated, by which [`still_good`](Self::still_good)
+    /// knows them; 0 if there is none.
+    pub fn hold_user(&self, token: &str) -> u32 {
+        self.sdk.hold_user(token).map_or(0, |user| self.kept.users.keep(Arc::new(user)))
+    }
+
+    /// How old what is known of a held user is, in milliseconds; below 0 if the token has to be looked at.
+    pub fn still_good(&self, user: u32) -> f64 {
+        let user = self.kept.users.get(user).ok();
+        let answer = user.and_then(|user| self.sdk.still_good(&user));
+        answer.map_or(-1.0, |answer| answer.age().as_millis() as f64)
+    }
+
+    /// Nobody asks about that user any more.
+    pub fn forget_user(&self, user: u32) {
+        self.kept.users.forget(user);
+    }
+
+    /// May they do this?
+    pub fn get_user_context(&self, call: u32, token: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.get_user_context(&token).await, of_context) });
+    }
+
+    /// Note that they did it.
+    pub fn track_usage(&self, call: u32, token: String, usage: String) {
+        let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
+        self.begin(call, async move {
+            let tracked = async {
+                let usage = read::<UsageJson>(&usage)?.usage();
+                sdk.track_usage(&token, usage).await
+            };
+            let of = |receipt: Receipt| {
+                let number = kept.receipts.keep(receipt.clone());
+                of_receipt(&receipt, number)
+            };
+            told(tracked.await, of)
+        });
+    }
+
+    /// May they do this, and if so note that they did it.
+    pub fn consume(&self, call: u32, token: String, usage: String) {
+        let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
+        self.begin(call, async move {
+            let consumed = async {
+                let usage = read::<UsageJson>(&usage)?.usage();
+                sdk.consume(&token, usage).await
+            };
+            let of = |consumed: Consumed| {
+                let number = kept.receipts.keep(consumed.receipt().clone());
+                of_consumed(&consumed, number)
+            };
+            told(consumed.await, of)
+        });
+    }
+
+    /// Completes when the event survives the loss of power.
+    pub fn persisted(&self, call: u32, receipt: u32) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let persisted = async { kept.receipts.get(receipt)?.persisted().await };
+            told(persisted.await, nothing)
+        });
+    }
+
+    /// Completes when the marketplace has counted the event.
+    pub fn delivered(&self, call: u32, receipt: u32) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let delivered = async { kept.receipts.get(receipt)?.delivered().await };
+            told(delivered.await, nothing)
+        });
+    }
+
+    /// What the event is called when it is to be corrected.
+    pub fn reference(&self, call: u32, receipt: u32) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let reference = async { kept.receipts.get(receipt)?.reference().await };
+            told(reference.await, as_on_the_wire)
+        });
+    }
+
+    /// Nobody asks about that receipt any more.
+    pub fn forget_receipt(&self, receipt: u32) {
+        self.kept.receipts.forget(receipt);
+    }
+
+    /// The token pair for a launch code.
+    pub fn exchange_code(&self, call: u32, code: String, verifier: Option<String>) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            told(sdk.exchange_code(&code, verifier.as_deref()).await, as_on_the_wire)
+        });
+    }
+
+    /// A pair for a new anonymous visitor.
+    pub fn create_visitor(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.create_visitor().await, as_on_the_wire) });
+    }
+
+    /// Renews a pair.
+    pub fn refresh(&self, call: u32, pair: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            let refreshed = async { sdk.refresh(&read::<TokenPair>(&pair)?).await };
+            told(refreshed.await, as_on_the_wire)
+        });
+    }
+
+    /// Keeps a pair good; the number of the source.
+    ///
+    /// # Errors
+    /// As JSON: that it is no pair.
+    pub fn keep_fresh(&self, pair: &str) -> std::result::Result<u32, String> {
+        let pair = read(pair).map_err(|error| of_error(&error).to_string())?;
+        Ok(self.kept.sources.keep(self.sdk.keep_fresh(pair)))
+    }
+
+    /// An access token that is good now.
+    pub fn access_token(&self, call: u32, source: u32) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let token = async { kept.sources.get(source)?.access_token().await };
+            told(token.await, as_on_the_wire)
+        });
+    }
+
+    /// The token in place of one that was refused.
+    pub fn replace_token(&self, call: u32, source: u32, refused: String) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let refused = Secret::new(refused);
+            let token = async { kept.sources.get(source)?.replace(&refused).await };
+            told(token.await, as_on_the_wire)
+        });
+    }
+
+    /// The newest pair of a source, as JSON; `None` if there is no such source.
+    pub fn newest_pair(&self, source: u32) -> Option<String> {
+        let source = self.kept.sources.get(source).ok()?;
+        Some(as_on_the_wire(source.pair()).to_string())
+    }
+
+    /// Nobody asks that source any more.
+    pub fn forget_source(&self, source: u32) {
+        self.kept.sources.forget(source);
+    }
+
+    /// Ends a token.
+    pub fn revoke_token(&self, call: u32, token: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.revoke_token(&token).await, nothing) });
+    }
+
+    /// What a customer may use of the solution, and has used.
+    pub fn quotas(&self, call: u32, customer_id: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.quotas(&customer_id).await, as_on_the_wire) });
+    }
+
+    /// A page of what a customer has used, by time.
+    pub fn usage_history(&self, call: u32, customer_id: String, filter: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            let page = async {
+                let filter = read::<FilterJson>(&filter)?;
+                let bucket = filter.bucket.unwrap_or_default();
+                let mut pages = sdk.usage_history(&customer_id, bucket, filter.filter()?);
+                pages.next_page().await
+            };
+            told(page.await, as_on_the_wire)
+        });
+    }
+
+    /// A page of the events of which that is the sum.
+    pub fn usage_events(&self, call: u32, customer_id: String, filter: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            let page = async {
+                let filter = read::<FilterJson>(&filter)?.filter()?;
+                sdk.usage_events(&customer_id, filter).next_page().await
+            };
+            told(page.await, as_on_the_wire)
+        });
+    }
+
+    /// Sends what is in the spool now.
+    pub fn flush(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.flush().await, nothing) });
+    }
+
+    /// Delivers what it can within so many milliseconds.
+    pub fn flush_before_return(&self, call: u32, millis: f64) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            Ok(of_usage(&sdk.flush_before_return(duration(millis)).await).to_string())
+        });
+    }
+
+    /// What the marketplace has refused for good.
+    pub fn rejected_usage(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.rejected_usage().await, as_on_the_wire) });
+    }
+
+    /// Sends what was rejected once more.
+    pub fn replay_rejected(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.replay_rejected().await, as_on_the_wire) });
+    }
+
+    /// Takes no more usage, and delivers what it can within so many milliseconds.
+    pub fn close(&self, call: u32, millis: f64) {
+        let sdk = self.sdk.clone();
+        self.begin(
+            call,
+            async move { Ok(of_report(sdk.close(duration(millis)).await).to_string()) },
+        );
+    }
+
+    /// What stands between this program and the marketplace.
+    pub fn diagnose(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { Ok(of_diagnosis(sdk.diagnose().await).to_string()) });
+    }
+
+    /// What the SDK has done since it was built, as JSON.
+    pub fn stats(&self) -> String {
+        of_stats(&self.sdk.stats()).to_string()
+    }
+
+    /// How many events wait to be delivered.
+    pub fn pending(&self) -> f64 {
+        self.sdk.stats().usage.pending as f64
+    }
+
+    /// Panics, for the test of what becomes of other calls.
+    #[cfg(feature = "panics")]
+    pub fn panic(&self) {
+        panic!("asked to");
+    }
+
+    /// Begins a call, and tells the host what came of it.
+    fn begin(&self, call: u32, work: impl Future<Output = Told> + Send + 'static) {
+        let (js, calls) = (self.host.js.clone(), self.calls.clone());
+        let done = async move {
+            let (ok, json) = match work.await {
+                Ok(json) => (true, json),
+                Err(json) => (false, json),
+            };
+            lock(&calls).remove(&call);
+            js.answered(call, ok, &json);
+        };
+        let task = self.host.tasks.start(done.boxed());
+        if !task.is_over() {
+            lock(&self.calls).insert(call, Arc::downgrade(&task));
+        }
+    }
+}

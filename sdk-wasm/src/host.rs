@@ -1,0 +1,113 @@
+//! The core's [`Host`] over what JavaScript hands in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloudnestle_marketplace::host::{
+    Algorithm, Files, Host, Request, Response, SendError, SendStage,
+};
+use cloudnestle_marketplace::model::Timestamp;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+use crate::files::WebFiles;
+use crate::js::JsHost;
+use crate::tasks::Tasks;
+use crate::waiting::Waiting;
+
+type Sent = Result<Response, SendError>;
+
+/// What the core asked of JavaScript, by kind.
+pub(crate) struct WebHost {
+    pub(crate) js: Arc<JsHost>,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) timers: Arc<Waiting<()>>,
+    pub(crate) requests: Arc<Waiting<Sent>>,
+    pub(crate) signatures: Arc<Waiting<bool>>,
+    pub(crate) syncs: Arc<Waiting<std::io::Result<()>>>,
+}
+
+impl WebHost {
+    pub(crate) fn new(js: JsHost) -> Arc<Self> {
+        let js = Arc::new(js);
+        Arc::new(WebHost {
+            tasks: Tasks::new(js.clone()),
+            js,
+            timers: Arc::default(),
+            requests: Arc::default(),
+            signatures: Arc::default(),
+            syncs: Arc::default(),
+        })
+    }
+}
+
+impl Host for WebHost {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_millis(self.js.wall() as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::try_from_secs_f64(self.js.monotonic() / 1000.0).unwrap_or_default()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let js = self.js.clone();
+        let timer = self.timers.ask(move |timer| js.stop_timer(timer));
+        self.js.sleep(timer.number, duration.as_secs_f64() * 1000.0);
+        timer.map(drop).boxed()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        self.js.random(bytes);
+    }
+
+    fn send(&self, request: Request) -> BoxFuture<'static, Sent> {
+        let js = self.js.clone();
+        let sending = self.requests.ask(move |request| js.give_up(request));
+        let Request { method, url, headers, body } = request;
+        let headers = headers.into_iter();
+        let headers = headers.flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        self.js.send(sending.number, method, &url, headers, &body);
+        sending
+            .map(|sent| {
+                let abandoned = "the request was abandoned";
+                sent.unwrap_or_else(|| Err(SendError::new(SendStage::Answer, abandoned)))
+            })
+            .boxed()
+    }
+
+    fn verify<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        key: &'a [u8],
+        data: &'a [u8],
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, bool> {
+        if algorithm != Algorithm::Ed25519 {
+            return ready(false).boxed();
+        }
+        let question = self.signatures.ask(|_| ());
+        match self.js.verify(question.number, key, data, signature) {
+            Some(is_good) => ready(is_good).boxed(),
+            None => question.map(|is_good| is_good == Some(true)).boxed(),
+        }
+    }
+
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        let files = self.js.files()?;
+        Some(Arc::new(WebFiles { js: files, syncs: self.syncs.clone() }))
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        self.js.state_dir().map(PathBuf::from)
+    }
+
+    fn process_id(&self) -> u32 {
+        self.js.process_id()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.tasks.spawn(task);
+    }
+}

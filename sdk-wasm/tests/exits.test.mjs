@@ -1,0 +1,76 @@
+// What becomes of usage when a program ends, whichever way it does.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
+import { Marketplace } from './marketplace.mjs';
+
+const PROGRAMS = path.join(import.meta.dirname, 'programs');
+
+let marketplace;
+before(async () => (marketplace = await Marketplace.start()));
+after(() => marketplace.stop());
+
+/** Runs a program to its end; what it printed, by line, and how it ended. */
+async function run(name, { customer, spool, onLine } = {}) {
+  const { accessToken } = await marketplace.pair(customer);
+  const environment = marketplace.environment();
+  if (spool !== undefined) environment.CLOUDNESTLE_SPOOL_DIR = spool;
+  const env = { ...process.env, ...environment, TOKEN: accessToken };
+  const program = spawn(process.execPath, [path.join(PROGRAMS, name)], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = [];
+  program.stdout.setEncoding('utf8').on('data', (text) => {
+    for (const line of text.split('\n').filter(Boolean)) {
+      lines.push(line);
+      onLine?.(line, program);
+    }
+  });
+  const [code, signal] = await new Promise((resolve) =>
+    program.once('exit', (...ended) => resolve(ended)),
+  );
+  return { lines, code, signal };
+}
+
+/** A spool of this test's own. */
+const spoolOf = (name) => path.join(marketplace.dir, name);
+
+test('a program that comes to its natural end has delivered its usage', async () => {
+  const { code } = await run('ends.mjs', { customer: 'cus_ravi', spool: spoolOf('ends') });
+  assert.equal(code, 0);
+  assert.equal(await marketplace.used('cus_ravi', 'search'), 10);
+});
+
+test('an idle sdk keeps no program alive', async () => {
+  const { code, lines } = await run('idles.mjs', { customer: 'cus_asha', spool: spoolOf('idles') });
+  assert.equal(code, 0);
+  assert.deepEqual(lines, ['validated']);
+});
+
+test('what a killed program had acknowledged is delivered by the next', async () => {
+  const spool = spoolOf('killed');
+  const { signal } = await run('tracks.mjs', {
+    customer: 'cus_asha',
+    spool,
+    onLine: (line, program) => line === 'tracked' && program.kill('SIGKILL'),
+  });
+  assert.equal(signal, 'SIGKILL');
+  const next = new MarketplaceSDK(marketplace.options({ dir: spool }));
+  await next.flush();
+  await next.close();
+  assert.equal(await marketplace.used('cus_asha', 'search'), 5);
+});
+
+test('a program that is asked to end delivers first', async () => {
+  const spool = spoolOf('asked');
+  const { signal } = await run('closes_on_signal.mjs', {
+    customer: 'cus_meera',
+    spool,
+    onLine: (line, program) => line === 'tracked' && program.kill('SIGTERM'),
+  });
+  assert.equal(signal, 'SIGTERM');
+  assert.equal(await marketplace.used('cus_meera', 'search'), 5);
+});

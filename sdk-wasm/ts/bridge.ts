@@ -1,0 +1,363 @@
+/**
+ * Between one SDK and its core: the primitives the core asks for, and the calls that are open.
+ *
+ * The core asks under a number and is told later, so that every way into it is one of these `enter`s.
+ */
+import { begin, enter, moveIn, moveOut, type Core, type Inhabitant } from './engine.js';
+import { errorOf, internal } from './errors.js';
+import type { AppendFile, KeepAlive, Platform, SpoolFiles } from './platform.js';
+
+/** The largest answer that is read; the marketplace's largest are far below. */
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+
+/** The longest that `setTimeout` can wait, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** What a single call may be told. */
+export interface CallOptions {
+  /** Gives the call up. What it has begun for others goes on. */
+  readonly signal?: AbortSignal;
+  /** Gives the call up after so many milliseconds, with `deadline_exceeded`. */
+  readonly deadlineMs?: number;
+}
+
+interface Call {
+  resolve(json: string): void;
+  reject(error: unknown): void;
+}
+
+/** What an SDK brings besides the platform. */
+export interface Surroundings {
+  readonly platform: Platform;
+  readonly fetch: typeof globalThis.fetch;
+  readonly settings: string;
+  onEvent(json: string): void;
+}
+
+export class Bridge implements Inhabitant {
+  readonly #around: Surroundings;
+  readonly #keepAlive: KeepAlive;
+  readonly #calls = new Map<number, Call>();
+  readonly #timers = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #requests = new Map<number, AbortController>();
+  #core: Core | undefined;
+  #files: SpoolFiles | undefined;
+  #lastCall = 0;
+  #failure: unknown;
+  /** Grows with each core: what an earlier one gave out is not for the next. */
+  generation = 0;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+    this.#keepAlive = around.platform.keepAlive();
+    this.#open();
+    moveIn(this);
+  }
+
+  /** Makes a call that is answered under its number. */
+  call(start: (core: Core, call: number) => void, options: CallOptions = {}): Promise<string> {
+    if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
+    const core = this.#core;
+    if (core === undefined) return Promise.reject(this.#gone());
+    const number = (this.#lastCall = (this.#lastCall + 1) >>> 0);
+    return new Promise<string>((resolve, reject) => {
+      this.#calls.set(number, this.#abortable(number, { resolve, reject }, options));
+      this.#keepAlive.open();
+      try {
+        enter(() => start(core, number));
+      } catch (thrown) {
+        this.#settle(number)?.reject(internal(thrown));
+      }
+    });
+  }
+
+  /** Makes a call that is answered at once. */
+  ask<T>(question: (core: Core) => T): T {
+    const core = this.#core;
+    if (core === undefined) throw this.#gone();
+    try {
+      return enter(() => question(core));
+    } catch (thrown) {
+      throw typeof thrown === 'string' ? errorOf(thrown) : internal(thrown);
+    }
+  }
+
+  /** Tells the core something, if there is one. A panic is the affair of those who wait. */
+  tell(word: (core: Core) => void): void {
+    const core = this.#core;
+    if (core === undefined) return;
+    try {
+      enter(() => word(core));
+    } catch {
+      // Everybody who waited has been told.
+    }
+  }
+
+  /** Gives the core up: what it has not delivered is for the next one. */
+  leave(): void {
+    moveOut(this);
+    const core = this.#core;
+    this.#core = undefined;
+    if (core !== undefined) {
+      try {
+        enter(() => core.free());
+      } catch {
+        // It is gone either way.
+      }
+    }
+    this.#quiet();
+    this.#rejectAll(this.#gone());
+  }
+
+  evicted(cause: unknown): void {
+    this.#core = undefined;
+    this.generation += 1;
+    this.#quiet();
+    this.#rejectAll(internal(cause));
+  }
+
+  reopen(): void {
+    try {
+      this.#open();
+    } catch (thrown) {
+      this.#failure = thrown;
+    }
+  }
+
+  #open(): void {
+    try {
+      this.#core = begin(this, this.#around.settings);
+    } catch (thrown) {
+      throw typeof thrown === 'string' ? errorOf(thrown) : thrown;
+    }
+  }
+
+  #gone(): unknown {
+    return this.#failure === undefined ? errorOf('{"code":"closed"}') : internal(this.#failure);
+  }
+
+  #quiet(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    for (const request of this.#requests.values()) request.abort();
+    this.#requests.clear();
+    this.#files?.abandon();
+    this.#files = undefined;
+  }
+
+  #rejectAll(error: unknown): void {
+    for (const number of [...this.#calls.keys()]) this.#settle(number)?.reject(error);
+  }
+
+  #settle(number: number): Call | undefined {
+    const call = this.#calls.get(number);
+    if (call !== undefined) {
+      this.#calls.delete(number);
+      this.#keepAlive.done();
+    }
+    return call;
+  }
+
+  /** A call that is given up when its caller says so, or its time is over. */
+  #abortable(number: number, call: Call, { signal, deadlineMs }: CallOptions): Call {
+    if (signal === undefined && deadlineMs === undefined) return call;
+    const giveUp = (reason: unknown): void => {
+      const open = this.#settle(number);
+      if (open === undefined) return;
+      this.tell((core) => core.cancel(number));
+      open.reject(reason);
+    };
+    const abort = (): void => giveUp(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const late = (): void => giveUp(errorOf('{"code":"deadline_exceeded"}'));
+    const timer = deadlineMs === undefined ? undefined : setTimeout(late, deadlineMs);
+    const forget = (): void => {
+      signal?.removeEventListener('abort', abort);
+      clearTimeout(timer);
+    };
+    return {
+      resolve: (json) => (forget(), call.resolve(json)),
+      reject: (error) => (forget(), call.reject(error)),
+    };
+  }
+
+  // What the core asks for: `src/js.rs` has the words.
+
+  /** @internal */
+  wall(): number {
+    return Date.now();
+  }
+
+  /** @internal */
+  monotonic(): number {
+    return performance.now();
+  }
+
+  /** @internal */
+  random(bytes: Uint8Array<ArrayBuffer>): void {
+    crypto.getRandomValues(bytes);
+  }
+
+  /** @internal */
+  sleep(timer: number, millis: number): void {
+    const step = Math.min(Math.ceil(millis), LONGEST_TIMER);
+    const handle = setTimeout(() => {
+      if (millis > step) return this.sleep(timer, millis - step);
+      this.#timers.delete(timer);
+      this.tell((core) => core.woken(timer));
+    }, step);
+    this.#around.platform.background(handle);
+    this.#timers.set(timer, handle);
+  }
+
+  /** @internal */
+  stopTimer(timer: number): void {
+    clearTimeout(this.#timers.get(timer));
+    this.#timers.delete(timer);
+  }
+
+  /** @internal */
+  send(request: number, method: string, url: string, headers: string[], body: Uint8Array): void {
+    const abort = new AbortController();
+    this.#requests.set(request, abort);
+    const init: RequestInit = {
+      method,
+      headers: pairs(headers),
+      redirect: 'manual',
+      cache: 'no-store',
+      credentials: 'omit',
+      signal: abort.signal,
+    };
+    if (body.length > 0) init.body = body.slice();
+    void this.#exchange(request, url, init);
+  }
+
+  async #exchange(request: number, url: string, init: RequestInit): Promise<void> {
+    try {
+      const response = await this.#around.fetch(url, init);
+      const body = await bodyOf(response);
+      if (!this.#requests.delete(request)) return;
+      const headers = [...response.headers].flat();
+      this.tell((core) => core.sent(request, response.status, headers, body));
+    } catch (error) {
+      if (!this.#requests.delete(request)) return;
+      const stage = this.#around.platform.stageOf(error);
+      this.tell((core) => core.not_sent(request, stage, wordsOf(error)));
+    }
+  }
+
+  /** @internal */
+  giveUp(request: number): void {
+    const abort = this.#requests.get(request);
+    this.#requests.delete(request);
+    abort?.abort();
+  }
+
+  /** @internal */
+  verify(
+    question: number,
+    key: Uint8Array,
+    data: Uint8Array,
+    signature: Uint8Array,
+  ): boolean | undefined {
+    const verdict = this.#around.platform.verify(key, data, signature);
+    if (typeof verdict === 'boolean') return verdict;
+    const tell = (good: boolean): void => this.tell((core) => core.verified(question, good));
+    verdict.then(tell, () => tell(false));
+    return undefined;
+  }
+
+  /** @internal */
+  soon(): void {
+    queueMicrotask(() => this.tell((core) => core.run()));
+  }
+
+  /** @internal */
+  answered(number: number, ok: boolean, json: string): void {
+    const call = this.#settle(number);
+    if (call === undefined) return;
+    if (ok) call.resolve(json);
+    else call.reject(errorOf(json));
+  }
+
+  /** @internal */
+  event(json: string): void {
+    // Not from within the core: a listener may call it.
+    queueMicrotask(() => this.#around.onEvent(json));
+  }
+
+  /** @internal */
+  files(): object | undefined {
+    const files = (this.#files ??= this.#around.platform.files());
+    return files === undefined ? undefined : this.#filesOf(files);
+  }
+
+  #filesOf(files: SpoolFiles): object {
+    const synced = (question: number, code: string | undefined): void =>
+      this.tell((core) => core.synced(question, code));
+    return {
+      createDir: (dir: string) => files.createDir(dir),
+      list: (dir: string) => files.list(dir),
+      readAt: (file: string, offset: number, length: number) => files.readAt(file, offset, length),
+      truncate: (file: string, length: number) => files.truncate(file, length),
+      replace: (file: string, content: Uint8Array) => files.replace(file, content),
+      remove: (path: string) => files.remove(path),
+      lock: (file: string) => files.lock(file),
+      appendTo: (path: string) => {
+        const file: AppendFile = files.appendTo(path);
+        return {
+          append: (bytes: Uint8Array) => file.append(bytes),
+          sync: (question: number) => file.sync((code) => synced(question, code)),
+          close: () => file.close(),
+        };
+      },
+    };
+  }
+
+  /** @internal */
+  stateDir(): string | undefined {
+    return this.#around.platform.stateDir();
+  }
+
+  /** @internal */
+  processId(): number {
+    return this.#around.platform.processId();
+  }
+}
+
+function pairs(flat: string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? '']);
+  return pairs;
+}
+
+async function bodyOf(response: Response): Promise<Uint8Array> {
+  if (response.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    length += part.value.length;
+    if (length > MAX_ANSWER_BYTES) {
+      await reader.cancel();
+      throw new Error('the answer is larger than any the marketplace gives');
+    }
+    chunks.push(part.value);
+  }
+  const [only] = chunks;
+  if (chunks.length === 1 && only !== undefined) return only;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+/** What `fetch` threw, without the URL: Node says the reason in the cause. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'the request failed';
+  const cause = error.cause;
+  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
+}

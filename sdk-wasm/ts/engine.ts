@@ -1,0 +1,68 @@
+/**
+ * The one WebAssembly instance of a program, and what becomes of it when it panics.
+ *
+ * A panic leaves the instance's memory in a state nobody knows, so that nothing of it is used again: the
+ * calls in flight are rejected, another instance begins, and each SDK opens its spool anew. What was
+ * acknowledged is in there.
+ */
+import { Core, initSync, __wbg_reset_state } from '../wasm/core.js';
+
+export type { Core };
+
+/** What lives in the instance. */
+export interface Inhabitant {
+  /** The instance is gone. */
+  evicted(cause: unknown): void;
+  /** There is another one. */
+  reopen(): void;
+}
+
+let load: (() => WebAssembly.Module) | undefined;
+let module: WebAssembly.Module | undefined;
+let depth = 0;
+const inhabitants = new Set<Inhabitant>();
+
+/** Where the core's code comes from: each entry point of the package says so once. */
+export function useModule(loader: () => WebAssembly.Module): void {
+  load ??= loader;
+}
+
+/** Begins a core. What is wrong with its settings is thrown as JSON text. */
+export function begin(host: object, settings: string): Core {
+  if (module === undefined) {
+    if (load === undefined) throw new Error('The package was loaded by none of its entry points.');
+    module = load();
+    initSync({ module });
+  }
+  return enter(() => new Core(host as never, settings));
+}
+
+export function moveIn(inhabitant: Inhabitant): void {
+  inhabitants.add(inhabitant);
+}
+
+export function moveOut(inhabitant: Inhabitant): void {
+  inhabitants.delete(inhabitant);
+}
+
+/** Makes a call into the instance. Every call goes through here. */
+export function enter<T>(call: () => T): T {
+  depth += 1;
+  try {
+    return call();
+  } catch (thrown) {
+    // What the core refuses is JSON text; all else is a panic. Who called from within the instance is
+    // told by the outermost call.
+    if (typeof thrown !== 'string' && depth === 1) evict(thrown);
+    throw thrown;
+  } finally {
+    depth -= 1;
+  }
+}
+
+function evict(cause: unknown): void {
+  const all = [...inhabitants];
+  for (const inhabitant of all) inhabitant.evicted(cause);
+  __wbg_reset_state();
+  for (const inhabitant of all) inhabitant.reopen();
+}

@@ -1,0 +1,61 @@
+/** The plan's names for what the SDK does, each by itself. */
+import type { CallOptions } from './bridge.js';
+import type { Consumed, Receipt } from './receipt.js';
+import type { Actions, MarketplaceSDK, UsageOptions } from './sdk.js';
+import type { TokenSource } from './source.js';
+import type { TokenPair, User } from './types.js';
+
+/** Tokens: who is this user, and how they stay signed in. */
+export class AuthManager {
+  readonly #sdk: MarketplaceSDK<Actions>;
+
+  /** @internal */
+  constructor(sdk: MarketplaceSDK<Actions>) {
+    this.#sdk = sdk;
+  }
+
+  /** As {@link MarketplaceSDK.validateUser}. */
+  validateUser(token: string, options?: CallOptions): Promise<User> {
+    return this.#sdk.validateUser(token, options);
+  }
+
+  /** As {@link MarketplaceSDK.refreshToken}. */
+  refreshToken(pair: TokenPair, options?: CallOptions): Promise<TokenPair> {
+    return this.#sdk.refreshToken(pair, options);
+  }
+
+  /** As {@link MarketplaceSDK.keepFresh}. */
+  keepFresh(pair: TokenPair): TokenSource {
+    return this.#sdk.keepFresh(pair);
+  }
+
+  /** As {@link MarketplaceSDK.revokeToken}. */
+  revokeToken(token: string, options?: CallOptions): Promise<void> {
+    return this.#sdk.revokeToken(token, options);
+  }
+}
+
+/** Usage: note what was done, and see that it is counted. */
+export class UsageTracker<T extends Actions = Actions> {
+  readonly #sdk: MarketplaceSDK<T>;
+
+  /** @internal */
+  constructor(sdk: MarketplaceSDK<T>) {
+    this.#sdk = sdk;
+  }
+
+  /** As {@link MarketplaceSDK.trackUsage}. */
+  trackUsage(token: string, action: T['actions'], options?: UsageOptions): Promise<Receipt> {
+    return this.#sdk.trackUsage(token, action, options);
+  }
+
+  /** As {@link MarketplaceSDK.consume}. */
+  consume(token: string, action: T['actions'], options?: UsageOptions): Promise<Consumed> {
+    return this.#sdk.consume(token, action, options);
+  }
+
+  /** As {@link MarketplaceSDK.flush}. */
+  flush(options?: CallOptions): Promise<void> {
+    return this.#sdk.flush(options);
+  }
+}

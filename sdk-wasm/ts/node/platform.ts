@@ -1,0 +1,131 @@
+/** Node's primitives. */
+import { createPublicKey, verify, type KeyObject } from 'node:crypto';
+import os from 'node:os';
+import path from 'node:path';
+import type { KeepAlive, Platform, SendStage } from '../platform.js';
+import { NodeFiles } from './files.js';
+
+/** How many of the marketplace's keys are kept ready: it publishes a few at a time. */
+const MAX_KEYS = 16;
+
+/** What Node calls errors of a name that has no address. */
+const LOOKUP = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'EAI_NONAME', 'ERR_INVALID_URL']);
+
+/** What it calls errors before there is a connection; besides, those of certificates. */
+const CONNECT = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+const keys = new Map<string, KeyObject>();
+
+export const node: Platform = {
+  environment: process.env,
+
+  verify(key, data, signature) {
+    try {
+      return verify(null, data, keyOf(key), signature);
+    } catch {
+      return false;
+    }
+  },
+
+  files: () => new NodeFiles(),
+
+  /** Apart from that of other languages, whose locks are not Node's. */
+  stateDir() {
+    const home = os.homedir();
+    const { LOCALAPPDATA, XDG_STATE_HOME } = process.env;
+    const below = (dir: string): string => path.join(dir, 'cloudnestle-node');
+    if (process.platform === 'win32') {
+      return below(LOCALAPPDATA || path.join(home, 'AppData', 'Local'));
+    }
+    if (process.platform === 'darwin') {
+      return below(path.join(home, 'Library', 'Application Support'));
+    }
+    return below(XDG_STATE_HOME || path.join(home, '.local', 'state'));
+  },
+
+  processId: () => process.pid,
+
+  background(timer) {
+    (timer as NodeJS.Timeout).unref();
+  },
+
+  keepAlive,
+
+  stageOf(error): SendStage {
+    const code = codeOf(error);
+    if (code === undefined) return 'answer';
+    if (LOOKUP.has(code)) return 'lookup';
+    const isTls = code.startsWith('CERT_') || code.startsWith('ERR_TLS_') || code.includes('_CERT');
+    return CONNECT.has(code) || isTls ? 'connect' : 'answer';
+  },
+
+  whenIdle(drain, leave) {
+    let isDraining = false;
+    const idle = (): void => {
+      if (isDraining) return;
+      isDraining = true;
+      void drain().finally(() => (isDraining = false));
+    };
+    process.on('beforeExit', idle);
+    process.on('exit', leave);
+    return () => {
+      process.off('beforeExit', idle);
+      process.off('exit', leave);
+    };
+  },
+
+  whenAsked(end) {
+    const signals = ['SIGTERM', 'SIGINT'] as const;
+    const forget = (): void => signals.forEach((signal) => process.off(signal, asked));
+    const asked = (signal: NodeJS.Signals): void => {
+      forget();
+      // Again, as if nobody had listened: who else does, decides.
+      const again = (): void => void process.kill(process.pid, signal);
+      end().then(again, again);
+    };
+    signals.forEach((signal) => process.on(signal, asked));
+    return forget;
+  },
+};
+
+/** Timers of the SDK let a program end. While somebody waits for a call, this one doesn't. */
+function keepAlive(): KeepAlive {
+  let open = 0;
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    open() {
+      open += 1;
+      timer ??= setInterval(() => undefined, 2 ** 30).unref();
+      if (open === 1) timer.ref();
+    },
+    done() {
+      open -= 1;
+      if (open === 0) timer?.unref();
+    },
+  };
+}
+
+function keyOf(bytes: Uint8Array): KeyObject {
+  const x = Buffer.from(bytes).toString('base64url');
+  const known = keys.get(x);
+  if (known !== undefined) return known;
+  if (keys.size >= MAX_KEYS) keys.clear();
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  keys.set(x, key);
+  return key;
+}
+
+function codeOf(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && typeof at.code === 'string') return at.code;
+    // Of several addresses, none could be reached: each has its error.
+    if (at instanceof AggregateError && at.errors.length > 0) return codeOf(at.errors[0]);
+  }
+  return undefined;
+}

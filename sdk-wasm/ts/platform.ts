@@ -1,0 +1,72 @@
+/**
+ * What differs between Node, browsers and edge runtimes, and nothing else. None of it may throw, except
+ * what files do.
+ */
+export interface Platform {
+  /** The settings of the environment, by name. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+
+  /** Whether an Ed25519 signature is good; a promise where the platform has no other way. */
+  verify(key: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
+
+  /** Files for the spool, where there are some. They are for one core, and close with it. */
+  files(): SpoolFiles | undefined;
+
+  /** The folder that programs keep their state in. */
+  stateDir(): string | undefined;
+
+  /** Which process this is; 0 where there is no forking. */
+  processId(): number;
+
+  /** Lets a program end although this timer runs. */
+  background(timer: unknown): void;
+
+  /** Keeps a program from ending for as long as calls are open. */
+  keepAlive(): KeepAlive;
+
+  /** How far a request came that has no answer, by what `fetch` threw. */
+  stageOf(error: unknown): SendStage;
+
+  /** Has `drain` called when the program has nothing else to do, and `leave` when it ends. */
+  whenIdle(drain: () => Promise<void>, leave: () => void): () => void;
+
+  /** Has `end` called when the program is asked to end, which it then does; where nobody can ask, never. */
+  whenAsked(end: () => Promise<unknown>): () => void;
+}
+
+/** Whether calls are open. */
+export interface KeepAlive {
+  open(): void;
+  done(): void;
+}
+
+/** How far a request came: `stale` is a kept connection that turned out to be closed. */
+export type SendStage = 'lookup' | 'connect' | 'stale' | 'answer';
+
+/** The file operations of the spool; what they throw has Node's `code`. */
+export interface SpoolFiles {
+  createDir(dir: string): void;
+  list(dir: string): string[];
+  appendTo(file: string): AppendFile;
+  readAt(file: string, offset: number, length: number): Uint8Array;
+  truncate(file: string, length: number): void;
+  replace(file: string, content: Uint8Array): void;
+  remove(path: string): void;
+  lock(file: string): Lock | undefined;
+  /** Closes what is open and gives back what is locked: its core is gone. */
+  abandon(): void;
+}
+
+/** A file that only grows. */
+export interface AppendFile {
+  append(bytes: Uint8Array): void;
+  /** Calls back when what was appended survives the loss of power, with the error's code if it may not. */
+  sync(done: (code: string | undefined) => void): void;
+  close(): void;
+}
+
+/** A lock that is held until it is released, or somebody else has taken it. */
+export interface Lock {
+  isHeld(): boolean;
+  release(): void;
+}

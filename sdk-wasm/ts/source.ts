@@ -1,0 +1,77 @@
+/** A pair that is renewed before it ends. */
+import type { Bridge } from './bridge.js';
+import { camelized, snaked, type Json } from './names.js';
+import type { TokenPair } from './types.js';
+
+/** What the core keeps of a source ends with it. */
+const forgotten = new FinalizationRegistry<Kept>(({ bridge, generation, number }) => {
+  if (bridge.generation === generation) bridge.tell((core) => core.forget_source(number));
+});
+
+interface Kept {
+  readonly bridge: Bridge;
+  readonly generation: number;
+  readonly number: number;
+}
+
+/** A pair that is kept good: `MarketplaceSDK.keepFresh`. */
+export class TokenSource {
+  readonly #bridge: Bridge;
+  #kept: Kept;
+  /** The newest pair that is known, for another core. */
+  #pair: TokenPair;
+
+  /** @internal */
+  constructor(bridge: Bridge, pair: TokenPair) {
+    this.#bridge = bridge;
+    this.#pair = pair;
+    this.#kept = this.#keep();
+  }
+
+  /** An access token that is good now. Waits only if the one at hand has ended. */
+  async accessToken(): Promise<string> {
+    const { number } = this.#current();
+    const json = await this.#bridge.call((core, call) => core.access_token(call, number));
+    this.#read();
+    return JSON.parse(json) as string;
+  }
+
+  /** The token in place of one that was refused although it should have been good. */
+  async replace(refused: string): Promise<string> {
+    const { number } = this.#current();
+    const json = await this.#bridge.call((core, call) => core.replace_token(call, number, refused));
+    this.#read();
+    return JSON.parse(json) as string;
+  }
+
+  /** The newest pair: keep it where the first one came from. */
+  get pair(): TokenPair {
+    this.#current();
+    this.#read();
+    return this.#pair;
+  }
+
+  /** Shows no secret. */
+  toJSON(): { expiresAt: string } {
+    return { expiresAt: this.#pair.expiresAt };
+  }
+
+  #keep(): Kept {
+    const json = JSON.stringify(snaked(this.#pair as unknown as Json));
+    const number = this.#bridge.ask((core) => core.keep_fresh(json));
+    const kept = { bridge: this.#bridge, generation: this.#bridge.generation, number };
+    forgotten.register(this, kept);
+    return kept;
+  }
+
+  #current(): Kept {
+    if (this.#kept.generation !== this.#bridge.generation) this.#kept = this.#keep();
+    return this.#kept;
+  }
+
+  #read(): void {
+    const json = this.#bridge.ask((core) => core.newest_pair(this.#kept.number));
+    if (json === undefined) return;
+    this.#pair = camelized(JSON.parse(json) as Json) as unknown as TokenPair;
+  }
+}

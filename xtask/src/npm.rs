@@ -1,0 +1,200 @@
+//! The npm package: the core as WebAssembly, the TypeScript face around it, and both packed and tried as
+//! somebody would who installs it.
+//!
+//! All of it is made below `target/npm`: `sdk` is where the package is built, `consumer` has installed it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{self, cargo, cargo_command, output, step, target};
+use crate::wasm;
+
+/// As in the root's `Cargo.toml`.
+const WASM_BINDGEN: &str = "0.2.130";
+
+/// Where the package's sources lie.
+const SOURCES: &str = "sdk-wasm";
+
+/// What the package is built of, besides the WebAssembly.
+const PARTS: [&str; 8] = [
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "README.md",
+    "tsconfig.json",
+    "build.mjs",
+    "ts",
+    "tests",
+];
+
+/// What Rust's wasm32-unknown-unknown uses: the bindings' generator drops the list that is in the file.
+const FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Builds the package, installs it from its tarball, and runs its tests there.
+pub(crate) fn test() -> Result<()> {
+    let package = build()?;
+    step("the npm package, installed from its tarball");
+    cargo(&["build", "--locked", "--package=cloudnestle-mock-server"])?;
+    let consumer = install(&package)?;
+    let server = fs::canonicalize(target().join("debug").join("cloudnestle-mock-server"))?;
+    let run = |folder: &str| {
+        let mut tests = Command::new("node");
+        tests.arg("--test").args(test_files(&consumer, folder)?).current_dir(&consumer);
+        tests.env("CLOUDNESTLE_MOCK_SERVER", &server);
+        tests.env("CLOUDNESTLE_CONFORMANCE", fs::canonicalize("conformance")?);
+        // Whose tools the scenarios are read with.
+        tests.env("CLOUDNESTLE_BUILT_IN", fs::canonicalize(package.join("package.json"))?);
+        shell::run(&mut tests)
+    };
+    run("tests")?;
+    step("the conformance scenarios on Node");
+    run("tests/conformance")
+}
+
+/// The folder in which the package was built.
+fn build() -> Result<PathBuf> {
+    let toolchain = wasm::toolchain()?;
+    step("the core as WebAssembly");
+    let module = compile(&toolchain)?;
+    let bindgen = wasm_bindgen()?;
+
+    step("the npm package");
+    let package = target().join("npm").join("sdk");
+    fs::create_dir_all(&package)?;
+    for part in PARTS {
+        copy(&Path::new(SOURCES).join(part), &package.join(part))?;
+    }
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(Path::new(licence), &package.join(licence))?;
+    }
+    let ci = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+    shell::run(Command::new("npm").args(ci).current_dir(&package))?;
+    bind(&bindgen, &module, &package)?;
+    shell::run(Command::new("node").arg("build.mjs").current_dir(&package))?;
+    Ok(package)
+}
+
+/// The core, as the compiler leaves it.
+fn compile(toolchain: &wasm::Toolchain) -> Result<PathBuf> {
+    let folder = target().join("wasm");
+    let mut build = cargo_command(&[
+        "build",
+        "--locked",
+        "--quiet",
+        "--lib",
+        "--profile=wasm",
+        "--target=wasm32-unknown-unknown",
+        "--package=cloudnestle-marketplace-wasm",
+    ]);
+    toolchain.use_for(&mut build, &folder)?;
+    shell::run(&mut build)?;
+    Ok(folder.join("wasm32-unknown-unknown/wasm/cloudnestle_marketplace_wasm.wasm"))
+}
+
+/// Puts the bindings and the small WebAssembly into `wasm/` of the package, unless they are of this module
+/// already.
+fn bind(bindgen: &Path, module: &Path, package: &Path) -> Result<()> {
+    let (out, bound) = (package.join("wasm"), package.join("bound.wasm"));
+    let module_bytes = fs::read(module)?;
+    if fs::read(&bound).is_ok_and(|bound| bound == module_bytes) {
+        return Ok(());
+    }
+    shell::run(
+        Command::new(bindgen)
+            .args(["--target=web", "--experimental-reset-state-function", "--out-name=core"])
+            .arg("--out-dir")
+            .arg(&out)
+            .arg(module),
+    )?;
+    let core = out.join("core_bg.wasm");
+    shell::run(
+        Command::new(package.join("node_modules/.bin/wasm-opt"))
+            .args(["-Oz", "--strip-producers"])
+            .args(FEATURES)
+            .arg(&core)
+            .arg("-o")
+            .arg(&core),
+    )?;
+    println!("core.wasm has {} KB", fs::metadata(&core)?.len() / 1024);
+    fs::write(bound, module_bytes).context("what was bound can't be noted")
+}
+
+/// The bindings' generator, built once below `target/`. Not by its lock file, which names crates that not
+/// every registry has.
+fn wasm_bindgen() -> Result<PathBuf> {
+    let root = target().join("tools");
+    let binary = root.join("bin").join("wasm-bindgen");
+    let installed = output(Command::new(&binary).arg("--version")).unwrap_or_default();
+    if !installed.trim_end().ends_with(WASM_BINDGEN) {
+        step("the generator of bindings");
+        let version = format!("--version={WASM_BINDGEN}");
+        let build = root.join("build-wasm-bindgen");
+        shell::run(
+            cargo_command(&["install", "wasm-bindgen-cli", "--debug", "--quiet", &version])
+                .arg("--root")
+                .arg(&root)
+                .arg("--target-dir")
+                .arg(&build),
+        )?;
+        fs::remove_dir_all(build)?;
+    }
+    Ok(binary)
+}
+
+/// A folder that has installed the package's tarball, and has its tests.
+fn install(package: &Path) -> Result<PathBuf> {
+    let consumer = target().join("npm").join("consumer");
+    if consumer.exists() {
+        fs::remove_dir_all(&consumer)?;
+    }
+    fs::create_dir_all(&consumer)?;
+    let pack = ["pack", "--silent", "--pack-destination"];
+    let folder = fs::canonicalize(&consumer)?;
+    let tarball = output(Command::new("npm").args(pack).arg(&folder).current_dir(package))?;
+    fs::write(consumer.join("package.json"), "{ \"private\": true, \"type\": \"module\" }\n")?;
+    let install = ["install", "--silent", "--no-audit", "--no-fund", "--offline"];
+    let tarball = folder.join(tarball.trim());
+    shell::run(Command::new("npm").args(install).arg(tarball).current_dir(&consumer))?;
+    copy(&package.join("tests"), &consumer.join("tests"))?;
+    Ok(consumer)
+}
+
+fn test_files(consumer: &Path, folder: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(consumer.join(folder))? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().contains(".test.") {
+            files.push(Path::new(folder).join(name));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Copies a file, or a folder in place of what is there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        let copied = fs::copy(from, to);
+        return copied.map(drop).with_context(|| format!("{} can't be copied", from.display()));
+    }
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 // Makes the package of what is compiled: `dist/`, of `ts/` and of `wasm/`, which `cargo xtask` puts here.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { build } from 'esbuild';
 
 const wasm = readFileSync('wasm/core_bg.wasm');
@@ -37,4 +38,20 @@ writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 for (const folder of ['dist', 'dist/cjs']) {
   const types = ['tsc', '--project', 'tsconfig.json', '--outDir', folder];
   execFileSync('npx', types, { stdio: 'inherit' });
+  const named = reachable(path.join(folder, 'node.d.ts'));
+  for (const file of readdirSync(folder, { recursive: true })) {
+    const declaration = path.join(folder, file);
+    const isOurs = folder !== 'dist' || !file.startsWith('cjs');
+    if (file.endsWith('.d.ts') && isOurs && !named.has(declaration)) rmSync(declaration);
+  }
+}
+
+/** The declarations that a file names, and those that they name: what a program sees. */
+function reachable(file, seen = new Set()) {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']*)\.js'/g)) {
+    reachable(path.join(path.dirname(file), `${name}.d.ts`), seen);
+  }
+  return seen;
 }

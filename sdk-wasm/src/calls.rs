@@ -471,12 +471,6 @@ impl Core {
         self.sdk.stats().usage.pending as f64
     }
 
-    /// Panics, for the test of what becomes of other calls.
-    #[cfg(feature = "panics")]
-    pub fn panic(&self) {
-        panic!("asked to");
-    }
-
     /// Begins a call, and tells the host what came of it.
     fn begin(&self, call: u32, work: impl Future<Output = Told> + Send + 'static) {
         let (js, calls) = (self.host.js.clone(), self.calls.clone());

@@ -5,6 +5,7 @@
  */
 import { begin, enter, moveIn, moveOut, type Core, type Inhabitant } from './engine.js';
 import { errorOf, internal } from './errors.js';
+import type { CallOptions } from './options.js';
 import type { AppendFile, KeepAlive, Platform, SpoolFiles } from './platform.js';
 
 /** The largest answer that is read; the marketplace's largest are far below. */
@@ -12,14 +13,6 @@ const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /** The longest that `setTimeout` can wait, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-
-/** What a single call may be told. */
-export interface CallOptions {
-  /** Gives the call up. What it has begun for others goes on. */
-  readonly signal?: AbortSignal;
-  /** Gives the call up after so many milliseconds, with `deadline_exceeded`. */
-  readonly deadlineMs?: number;
-}
 
 interface Call {
   resolve(json: string): void;

@@ -174,6 +174,16 @@ export function internal(cause: unknown): MarketplaceError {
   return new UnavailableError({ code: 'internal', message, cause });
 }
 
+/**
+ * A text, before it comes to the core: a program without types may have passed anything in its place.
+ * @internal
+ */
+export function text(value: string): string {
+  if (typeof value === 'string') return value;
+  const message = `request_invalid: a text was expected, not ${value === null ? 'null' : typeof value}.`;
+  throw new MarketplaceError({ code: 'request_invalid', message });
+}
+
 function withoutNulls(details: ErrorDetails): ErrorDetails {
   const given = Object.entries(details).filter(([, value]) => value !== null);
   return Object.fromEntries(given) as unknown as ErrorDetails;

@@ -1,7 +1,6 @@
 /** What a program may name. */
 export { MarketplaceSDK } from './sdk.js';
-export type { Actions, Options, UsageFilter, UsageOptions } from './sdk.js';
-export type { CallOptions } from './bridge.js';
+export type { Actions, CallOptions, Options, UsageFilter, UsageOptions } from './options.js';
 export { AuthManager, UsageTracker } from './managers.js';
 export { TokenSource } from './source.js';
 export type { Receipt, Consumed } from './receipt.js';

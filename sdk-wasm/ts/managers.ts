@@ -1,7 +1,7 @@
 /** The plan's names for what the SDK does, each by itself. */
-import type { CallOptions } from './bridge.js';
+import type { Actions, CallOptions, UsageOptions } from './options.js';
 import type { Consumed, Receipt } from './receipt.js';
-import type { Actions, MarketplaceSDK, UsageOptions } from './sdk.js';
+import type { MarketplaceSDK } from './sdk.js';
 import type { TokenSource } from './source.js';
 import type { TokenPair, User } from './types.js';
 

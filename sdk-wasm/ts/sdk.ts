@@ -1,10 +1,11 @@
 /** The SDK: who is this user, may they do this, and note that they did it. */
-import { AuthManager, UsageTracker } from './managers.js';
-import { Bridge, type CallOptions } from './bridge.js';
+import { Bridge } from './bridge.js';
 import type { Core } from './engine.js';
-import { MarketplaceError } from './errors.js';
+import { text } from './errors.js';
 import { Emitter, type EventMap, type Listener } from './events.js';
+import { AuthManager, UsageTracker } from './managers.js';
 import { camelized, snaked, type Json } from './names.js';
+import type { Actions, CallOptions, Options, UsageFilter, UsageOptions } from './options.js';
 import type { Platform } from './platform.js';
 import { consumedOf, receiptOf, type Consumed, type Receipt } from './receipt.js';
 import { TokenSource } from './source.js';
@@ -13,7 +14,6 @@ import type {
   CloseReport,
   CountedEvent,
   Diagnosis,
-  EventRef,
   Quota,
   RejectedUsage,
   Stats,
@@ -27,65 +27,6 @@ import { Users } from './users.js';
 
 /** How long `close` and a program's natural end take at most, unless told otherwise, in milliseconds. */
 const CLOSE_WITHIN = 3_000;
-
-/** What a program narrows: the solution's actions. */
-export interface Actions {
-  actions: string;
-}
-
-/** How an SDK is set up. What is not given comes from the `CLOUDNESTLE_*` environment, where there is one. */
-export interface Options {
-  /** The solution's secret key (`CLOUDNESTLE_SECRET_KEY`). It belongs on a server, never in a browser. */
-  readonly secretKey?: string;
-  /** The solution's id, `sol_…` (`CLOUDNESTLE_SOLUTION`): tokens for any other are refused. */
-  readonly solution?: string;
-  /** The marketplace (`CLOUDNESTLE_URL`); a test key defaults to the local mock server. */
-  readonly url?: string;
-  /** The exact `iss` of the marketplace's tokens, if it is not its URL (`CLOUDNESTLE_ISSUER`). */
-  readonly issuer?: string;
-  /** Whom a validation asks; `connected` unless set. */
-  readonly validation?: 'connected' | 'online' | 'local';
-  /** How long asking the marketplace one thing may take, retries included; 5,000 unless set. */
-  readonly deadlineMs?: number;
-  /** The folder usage waits in until it is delivered (`CLOUDNESTLE_SPOOL_DIR`), or `memory`. */
-  readonly spool?: { readonly dir: string } | 'memory';
-  /** How much usage may wait, and what happens beyond that. */
-  readonly spoolLimits?: {
-    readonly events?: number;
-    readonly bytes?: number;
-    readonly ageMs?: number;
-    readonly overflow?: 'reject' | 'dropOldest' | 'dropNewest';
-  };
-  /** When an event counts as noted: when it is written, or when it survives the loss of power, too. */
-  readonly durability?: 'fast' | 'durable';
-  /** What requests are sent with, in place of the platform's `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
-}
-
-/** What was done. */
-export interface UsageOptions extends CallOptions {
-  /** How much of it, in the unit the solution declared for the action; 1 unless set. */
-  readonly quantity?: number;
-  /** Your own name for this event: a second event with the same key is not counted. */
-  readonly idempotencyKey?: string;
-  /** Facts to keep with the event: at most 20, each a short text, a number or a truth value. */
-  readonly metadata?: Readonly<Record<string, string | number | boolean | null>>;
-  /** An earlier event whose quantity was wrong: this one's is right. */
-  readonly amends?: EventRef;
-  /** An earlier event to take back. */
-  readonly voids?: EventRef;
-}
-
-/** Which usage is asked for. */
-export interface UsageFilter extends CallOptions {
-  readonly action?: string;
-  /** What counts at this moment or later. */
-  readonly since?: string | Date;
-  /** What counts before this moment. */
-  readonly until?: string | Date;
-  /** How much a page has: 50 unless set, and at most 100. */
-  readonly pageSize?: number;
-}
 
 /** What an SDK and those with other options share. */
 interface Shared {
@@ -162,7 +103,8 @@ export class MarketplaceSDK<T extends Actions = Actions> {
     const known = users.get(token);
     if (known !== undefined) return known;
     try {
-      const validate = (core: Core, call: number): void => core.validate_user(call, text(token));
+      const checked = text(token);
+      const validate = (core: Core, call: number): void => core.validate_user(call, checked);
       const user = await this.#call<User>(validate, options);
       users.hold(token, user);
       return user;
@@ -174,20 +116,21 @@ export class MarketplaceSDK<T extends Actions = Actions> {
 
   /** May they do this? The user's tier, entitlements and quotas. */
   async getUserContext(token: string, options?: CallOptions): Promise<UserContextAnswer> {
-    return this.#call((core, call) => core.get_user_context(call, text(token)), options);
+    const checked = text(token);
+    return this.#call((core, call) => core.get_user_context(call, checked), options);
   }
 
   /** Note that they did it. When this resolves, the event is written down, and will count once. */
   async trackUsage(token: string, action: T['actions'], options: UsageOptions = {}): Promise<Receipt> {
-    const usage = usageOf(action, options);
-    const track = (core: Core, call: number): void => core.track_usage(call, text(token), usage);
+    const [checked, usage] = [text(token), usageOf(action, options)];
+    const track = (core: Core, call: number): void => core.track_usage(call, checked, usage);
     return receiptOf(await this.#ask(track, options), this.#shared.bridge);
   }
 
   /** May they do this, and if so note that they did it: for what has a hard limit. */
   async consume(token: string, action: T['actions'], options: UsageOptions = {}): Promise<Consumed> {
-    const usage = usageOf(action, options);
-    const consume = (core: Core, call: number): void => core.consume(call, text(token), usage);
+    const [checked, usage] = [text(token), usageOf(action, options)];
+    const consume = (core: Core, call: number): void => core.consume(call, checked, usage);
     return consumedOf(await this.#ask(consume, options), this.#shared.bridge);
   }
 
@@ -204,13 +147,15 @@ export class MarketplaceSDK<T extends Actions = Actions> {
 
   /** Ends a token and everything it can be refreshed to. */
   async revokeToken(token: string, options?: CallOptions): Promise<void> {
-    await this.#call((core, call) => core.revoke_token(call, text(token)), options);
+    const checked = text(token);
+    await this.#call((core, call) => core.revoke_token(call, checked), options);
     this.#shared.users.forget(token);
   }
 
   /** The token pair for a launch code; `verifier` is what its `code_challenge` was made of (PKCE). */
   async exchangeCode(code: string, verifier?: string, options?: CallOptions): Promise<TokenPair> {
-    return this.#call((core, call) => core.exchange_code(call, text(code), verifier), options);
+    const [checked, proof] = [text(code), verifier === undefined ? undefined : text(verifier)];
+    return this.#call((core, call) => core.exchange_code(call, checked, proof), options);
   }
 
   /** A pair for somebody who comes by without an account. */
@@ -220,7 +165,8 @@ export class MarketplaceSDK<T extends Actions = Actions> {
 
   /** What a customer may use of the solution, has used, and when it begins anew. */
   async quotas(customerId: string, options?: CallOptions): Promise<Quota[]> {
-    return this.#call((core, call) => core.quotas(call, text(customerId)), options);
+    const checked = text(customerId);
+    return this.#call((core, call) => core.quotas(call, checked), options);
   }
 
   /** That of one action; `undefined` where it has no limit. */
@@ -238,12 +184,14 @@ export class MarketplaceSDK<T extends Actions = Actions> {
     customerId: string,
     options: UsageFilter & { readonly bucket?: Bucket } = {},
   ): AsyncIterableIterator<UsageBucket> {
-    return this.#pages(options, (core, call, filter) => core.usage_history(call, text(customerId), filter));
+    const checked = text(customerId);
+    return this.#pages(options, (core, call, filter) => core.usage_history(call, checked, filter));
   }
 
   /** The events of which that is the sum, newest first. */
   usageEvents(customerId: string, options: UsageFilter = {}): AsyncIterableIterator<CountedEvent> {
-    return this.#pages(options, (core, call, filter) => core.usage_events(call, text(customerId), filter));
+    const checked = text(customerId);
+    return this.#pages(options, (core, call, filter) => core.usage_events(call, checked, filter));
   }
 
   /** Sends what is in the spool now, and resolves when the marketplace has answered for all of it. */
@@ -391,13 +339,6 @@ function usageOf(action: string, options: UsageOptions): string {
 
 function moment(name: string, at: string | Date | undefined): Record<string, string> {
   return at === undefined ? {} : { [name]: at instanceof Date ? at.toISOString() : at };
-}
-
-/** What a program without types may have passed in place of a text. */
-function text(value: string): string {
-  if (typeof value === 'string') return value;
-  const message = `request_invalid: a text was expected, not ${value === null ? 'null' : typeof value}.`;
-  throw new MarketplaceError({ code: 'request_invalid', message });
 }
 
 function settingsOf(options: Options, environment: Platform['environment']): Record<string, Json> {

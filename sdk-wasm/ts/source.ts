@@ -1,5 +1,6 @@
 /** A pair that is renewed before it ends. */
 import type { Bridge } from './bridge.js';
+import { text } from './errors.js';
 import { camelized, snaked, type Json } from './names.js';
 import type { TokenPair } from './types.js';
 
@@ -38,8 +39,8 @@ export class TokenSource {
 
   /** The token in place of one that was refused although it should have been good. */
   async replace(refused: string): Promise<string> {
-    const { number } = this.#current();
-    const json = await this.#bridge.call((core, call) => core.replace_token(call, number, refused));
+    const [checked, { number }] = [text(refused), this.#current()];
+    const json = await this.#bridge.call((core, call) => core.replace_token(call, number, checked));
     this.#read();
     return JSON.parse(json) as string;
   }

@@ -57,6 +57,7 @@ pub(crate) fn test() -> Result<()> {
         tests.env("CLOUDNESTLE_BUILT_IN", fs::canonicalize(package.join("package.json"))?);
         shell::run(&mut tests)
     };
+    check_types(&package, &consumer)?;
     run("tests")?;
     step("the conformance scenarios on Node");
     run("tests/conformance")
@@ -168,6 +169,29 @@ fn install(package: &Path) -> Result<PathBuf> {
     shell::run(Command::new("npm").args(install).arg(tarball).current_dir(&consumer))?;
     copy(&package.join("tests"), &consumer.join("tests"))?;
     Ok(consumer)
+}
+
+/// Compiles programs that use the package's types, as Node finds them and as bundlers do.
+fn check_types(package: &Path, consumer: &Path) -> Result<()> {
+    let tsc = fs::canonicalize(package.join("node_modules/.bin/tsc"))?;
+    let check = |module: &str, resolution: &str, files: &[&str]| {
+        shell::run(
+            Command::new(&tsc)
+                .args([
+                    "--noEmit",
+                    "--strict",
+                    "--exactOptionalPropertyTypes",
+                    "--target",
+                    "es2022",
+                ])
+                .args(["--lib", "es2022,dom,esnext.disposable", "--types", ""])
+                .args(["--module", module, "--moduleResolution", resolution])
+                .args(files)
+                .current_dir(consumer),
+        )
+    };
+    check("nodenext", "nodenext", &["tests/types/uses.ts", "tests/types/required.cts"])?;
+    check("esnext", "bundler", &["tests/types/uses.ts"])
 }
 
 fn test_files(consumer: &Path, folder: &str) -> Result<Vec<PathBuf>> {

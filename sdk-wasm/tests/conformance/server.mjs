@@ -97,6 +97,12 @@ export class Server {
     return this.#control('POST', '/clock', { advance_ms: millis });
   }
 
+  async turnClockBack(millis) {
+    const { now } = await this.#control('GET', '/clock');
+    const set = new Date(Date.parse(now) - millis).toISOString();
+    return this.#control('POST', '/clock', { set });
+  }
+
   outage(on) {
     return this.marketplace.outage(on);
   }

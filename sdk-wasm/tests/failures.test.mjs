@@ -1,0 +1,58 @@
+// What becomes of calls when the core fails. Here the platform has no randomness any more, which leaves the
+// core in the middle of what it did, as a panic does.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
+import { Marketplace } from './marketplace.mjs';
+
+let marketplace;
+before(async () => (marketplace = await Marketplace.start()));
+after(() => marketplace.stop());
+
+/** Has the next call into the core fail in the middle. */
+async function broken(work) {
+  crypto.getRandomValues = () => {
+    throw new Error('no randomness');
+  };
+  try {
+    return await work();
+  } finally {
+    delete crypto.getRandomValues;
+  }
+}
+
+test('a core that fails rejects what is open, begins anew, and has lost nothing', async () => {
+  const spool = { dir: path.join(marketplace.dir, 'failing') };
+  const sdk = new MarketplaceSDK(marketplace.options(spool));
+  const { accessToken } = await marketplace.pair('cus_ravi');
+  await sdk.validateUser(accessToken);
+
+  await marketplace.outage(true);
+  for (let event = 0; event < 3; event += 1) await sdk.trackUsage(accessToken, 'search');
+  const earlier = await sdk.trackUsage(accessToken, 'search');
+  const open = assert.rejects(sdk.flush(), { code: 'internal', name: 'UnavailableError' });
+  await broken(() => assert.rejects(sdk.trackUsage(accessToken, 'search'), { code: 'internal' }));
+  await open;
+
+  await marketplace.outage(false);
+  const user = await sdk.validateUser(accessToken);
+  assert.equal(user.customerId, 'cus_ravi');
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  assert.equal(await marketplace.used('cus_ravi', 'search'), 5);
+  await assert.rejects(earlier.delivered, { code: 'internal' });
+  assert.equal((await sdk.close()).usage.pending, 0);
+});
+
+test('other SDKs of the program begin anew, too', async () => {
+  const first = new MarketplaceSDK(marketplace.options());
+  const second = new MarketplaceSDK(marketplace.options());
+  const { accessToken } = await marketplace.pair('cus_ravi');
+  await second.validateUser(accessToken);
+  await broken(() => assert.rejects(first.createVisitor(), { code: 'internal' }));
+  assert.equal((await second.validateUser(accessToken)).customerId, 'cus_ravi');
+  await first.validateUser(accessToken);
+  await first.close();
+  await second.close();
+});

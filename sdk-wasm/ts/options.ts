@@ -1,0 +1,69 @@
+/** What programs set: the SDK, a call, an event. */
+import type { EventRef } from './types.js';
+
+/** What a single call may be told. */
+export interface CallOptions {
+  /** Gives the call up. What it has begun for others goes on. */
+  readonly signal?: AbortSignal;
+  /** Gives the call up after so many milliseconds, with `deadline_exceeded`. */
+  readonly deadlineMs?: number;
+}
+
+/** What a program narrows: the solution's actions. */
+export interface Actions {
+  actions: string;
+}
+
+/** How an SDK is set up. What is not given comes from the `CLOUDNESTLE_*` environment, where there is one. */
+export interface Options {
+  /** The solution's secret key (`CLOUDNESTLE_SECRET_KEY`). It belongs on a server, never in a browser. */
+  readonly secretKey?: string;
+  /** The solution's id, `sol_…` (`CLOUDNESTLE_SOLUTION`): tokens for any other are refused. */
+  readonly solution?: string;
+  /** The marketplace (`CLOUDNESTLE_URL`); a test key defaults to the local mock server. */
+  readonly url?: string;
+  /** The exact `iss` of the marketplace's tokens, if it is not its URL (`CLOUDNESTLE_ISSUER`). */
+  readonly issuer?: string;
+  /** Whom a validation asks; `connected` unless set. */
+  readonly validation?: 'connected' | 'online' | 'local';
+  /** How long asking the marketplace one thing may take, retries included; 5,000 unless set. */
+  readonly deadlineMs?: number;
+  /** The folder usage waits in until it is delivered (`CLOUDNESTLE_SPOOL_DIR`), or `memory`. */
+  readonly spool?: { readonly dir: string } | 'memory';
+  /** How much usage may wait, and what happens beyond that. */
+  readonly spoolLimits?: {
+    readonly events?: number;
+    readonly bytes?: number;
+    readonly ageMs?: number;
+    readonly overflow?: 'reject' | 'dropOldest' | 'dropNewest';
+  };
+  /** When an event counts as noted: when it is written, or when it survives the loss of power, too. */
+  readonly durability?: 'fast' | 'durable';
+  /** What requests are sent with, in place of the platform's `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** What was done. */
+export interface UsageOptions extends CallOptions {
+  /** How much of it, in the unit the solution declared for the action; 1 unless set. */
+  readonly quantity?: number;
+  /** Your own name for this event: a second event with the same key is not counted. */
+  readonly idempotencyKey?: string;
+  /** Facts to keep with the event: at most 20, each a short text, a number or a truth value. */
+  readonly metadata?: Readonly<Record<string, string | number | boolean | null>>;
+  /** An earlier event whose quantity was wrong: this one's is right. */
+  readonly amends?: EventRef;
+  /** An earlier event to take back. */
+  readonly voids?: EventRef;
+}
+
+/** Which usage is asked for. */
+export interface UsageFilter extends CallOptions {
+  readonly action?: string;
+  /** What counts at this moment or later. */
+  readonly since?: string | Date;
+  /** What counts before this moment. */
+  readonly until?: string | Date;
+  /** How much a page has: 50 unless set, and at most 100. */
+  readonly pageSize?: number;
+}

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::host::Files;
 
 /// Read at once: whole frames fit, however large.
-const READ_BYTES: usize = 2 * (MAX_RECORD_BYTES + HEADER_BYTES);
+pub(super) const READ_BYTES: usize = 2 * (MAX_RECORD_BYTES + HEADER_BYTES);
 
 /// The most pieces of a log that are kept in quarantine, each half a megabyte or less.
 pub(super) const MAX_DAMAGE: usize = 64;
@@ -25,6 +25,9 @@ pub(super) struct Cursor {
     pub(super) after: u64,
     pub(super) segment: u64,
     pub(super) offset: u64,
+    /// The highest number met by then, be its record readable or not: a note of many that are gone may lie
+    /// before the place, and the record after them behind it.
+    pub(super) highest: u64,
 }
 
 /// Bytes that can't be read as what was written, and where they lie.
@@ -45,8 +48,6 @@ pub(super) struct Reader<'a> {
     /// What the log itself says is gone.
     pub(super) gone: Vec<Gap>,
     pub(super) damage: Vec<Damage>,
-    /// The highest number met, be its record readable or not.
-    highest: u64,
     /// Something that has no number follows the highest.
     damaged_end: bool,
     bytes: usize,
@@ -58,8 +59,9 @@ impl<'a> Reader<'a> {
         files: &'a dyn Files,
         dir: &'a Path,
         most: Option<Most>,
-        place: Cursor,
+        mut place: Cursor,
     ) -> Self {
+        place.highest = place.highest.max(place.after);
         Reader {
             files,
             dir,
@@ -68,7 +70,6 @@ impl<'a> Reader<'a> {
             found: Vec::new(),
             gone: Vec::new(),
             damage: Vec::new(),
-            highest: place.after,
             damaged_end: false,
             bytes: 0,
             full: false,
@@ -78,7 +79,7 @@ impl<'a> Reader<'a> {
     /// The last number that was acknowledged, as far as the log tells. A write that was torn at the
     /// end was not; whatever else lies there was at least one record, and has to be declared lost.
     pub(super) fn last(&self) -> u64 {
-        self.highest + u64::from(self.damaged_end)
+        self.place.highest + u64::from(self.damaged_end)
     }
 
     /// Reads the segments from the place on.
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
             if segment.first > self.place.segment {
                 self.place = Cursor { segment: segment.first, offset: 0, ..self.place };
             }
-            self.highest = self.highest.max(segment.first - 1);
+            self.place.highest = self.place.highest.max(segment.first - 1);
             self.read_segment(segment).await?;
         }
         Ok(())
@@ -121,7 +122,7 @@ impl<'a> Reader<'a> {
         loop {
             match frame::decode(&chunk[used..]) {
                 Step::Record(Record { number, .. }, length)
-                    if number > self.highest.max(self.place.after) + MAX_JUMP =>
+                    if number > self.place.highest.max(self.place.after) + MAX_JUMP =>
                 {
                     self.note_damage(used, &chunk[used..used + length]);
                     used += length;
@@ -169,8 +170,11 @@ impl<'a> Reader<'a> {
     }
 
     fn meet(&mut self, number: u64) {
-        self.highest = self.highest.max(number);
-        self.damaged_end = false;
+        // A note has no number of its own, and one that is damaged or of a later release tells none.
+        if number > self.place.highest {
+            self.place.highest = number;
+            self.damaged_end = false;
+        }
     }
 
     /// Whether there was room for the record.
@@ -196,5 +200,65 @@ impl<'a> Reader<'a> {
             self.found.push(record);
         }
         !self.full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::state::MOST_OF_A_SEGMENT;
+    use super::*;
+    use crate::host::MemoryFiles;
+
+    const DIR: &str = "log";
+
+    fn note(first: u64, last: u64) -> Vec<u8> {
+        format!(r#"{{"first":{first},"last":{last},"lost":"overflow"}}"#).into_bytes()
+    }
+
+    fn segment(bytes: &[u8]) -> MemoryFiles {
+        let files = MemoryFiles::default();
+        let whole = [FILE_HEADER.as_slice(), bytes].concat();
+        files.replace(&segment_path(Path::new(DIR), 1), &whole).unwrap();
+        files
+    }
+
+    fn read(files: &MemoryFiles, most: Option<Most>, place: Cursor) -> Reader<'_> {
+        let mut reader = Reader::new(files, Path::new(DIR), most, place);
+        let segments = [Segment { first: 1, bytes: MOST_OF_A_SEGMENT }];
+        reader.read(segments.into_iter()).now_or_never().expect("memory").unwrap();
+        reader
+    }
+
+    #[test]
+    fn the_record_behind_many_that_are_gone_is_read_where_a_batch_ends_between_them() {
+        let mut bytes = Vec::new();
+        frame::encode(1, b"one", &mut bytes);
+        frame::encode(0, &note(2, 2 * MAX_JUMP), &mut bytes);
+        frame::encode(2 * MAX_JUMP + 1, b"next", &mut bytes);
+        let files = segment(&bytes);
+        let one = Some(Most { records: 1, bytes: usize::MAX });
+        let first = read(&files, one, Cursor { segment: 1, ..Cursor::default() });
+        let next = read(&files, one, first.place);
+        assert_eq!(next.found, [Record { number: 2 * MAX_JUMP + 1, bytes: b"next".to_vec() }]);
+    }
+
+    #[test]
+    fn what_is_damaged_at_the_end_is_one_record_though_a_note_follows_that_tells_nothing() {
+        let mut whole = Vec::new();
+        frame::encode(1, b"one", &mut whole);
+        let end = whole.len();
+        frame::encode(2, b"two", &mut whole);
+        whole[end + 8] ^= 1; // its header can't be read
+        for tells_nothing in [b"{}".as_slice(), note(2, 2).as_slice()] {
+            let mut bytes = whole.clone();
+            frame::encode(0, tells_nothing, &mut bytes);
+            if tells_nothing != b"{}" {
+                *bytes.last_mut().unwrap() ^= 1;
+            }
+            let files = segment(&bytes);
+            assert_eq!(read(&files, None, Cursor::default()).last(), 2);
+        }
     }
 }

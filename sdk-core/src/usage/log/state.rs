@@ -84,7 +84,7 @@ impl State {
         }
         let holds = self.segments.iter().rev().find(|segment| segment.first <= after + 1);
         let segment = holds.or(self.segments.front()).map_or(0, |segment| segment.first);
-        Cursor { after, segment, offset: 0 }
+        Cursor { after, segment, offset: 0, highest: after }
     }
 
     pub(super) fn begin_segment(&mut self, files: &dyn Files, dir: &Path) -> io::Result<()> {

@@ -62,6 +62,9 @@ mod diagnose;
 mod error;
 mod events;
 mod flights;
+#[cfg(any(feature = "fuzz", all(test, feature = "native")))]
+#[doc(hidden)]
+pub mod fuzz;
 mod history;
 pub mod host;
 mod http;

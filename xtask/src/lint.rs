@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::generate;
-use crate::shell::{self, cargo, cargo_command, output, step, succeeds, target};
+use crate::shell::{self, cargo, cargo_command, cargo_tool, output, step, succeeds};
 
 /// Builds in under a minute; a newer one may be set here at any time.
 const CARGO_DENY: &str = "0.20.2";
@@ -27,6 +27,8 @@ pub(crate) fn run() -> Result<()> {
     clippy(&["--package=cloudnestle-marketplace", "--no-default-features", "--features=prose"])?;
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
+    clippy(&["--package=cloudnestle-marketplace", "--lib", "--tests", "--features=shuttle"])?;
+    clippy(&["--package=cloudnestle-fuzz", "--features=libfuzzer"])?;
     clippy(&["--package=cloudnestle-sim", "--features=planted", "--all-targets"])?;
 
     step("generated files");
@@ -44,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
     core_is_portable()?;
 
     step("licences, bans and sources");
-    let deny = cargo_deny()?;
+    let deny = cargo_tool("cargo-deny", CARGO_DENY)?;
     shell::run(Command::new(&deny).args([
         "--log-level=error",
         "check",
@@ -70,25 +72,6 @@ fn core_is_portable() -> Result<()> {
     }
     println!("{} crates, none of them {}", names.len(), NATIVE_ONLY.join(", "));
     Ok(())
-}
-
-/// cargo-deny, built once below `target/`.
-fn cargo_deny() -> Result<PathBuf> {
-    let root = target().join("tools");
-    let binary = root.join("bin").join("cargo-deny");
-    let installed = output(Command::new(&binary).arg("--version")).unwrap_or_default();
-    if !installed.trim_end().ends_with(CARGO_DENY) {
-        let version = format!("--version={CARGO_DENY}");
-        shell::run(
-            cargo_command(&["install", "cargo-deny", "--locked", "--debug", "--quiet", &version])
-                .arg("--root")
-                .arg(&root)
-                .arg("--target-dir")
-                .arg(root.join("build")),
-        )?;
-        std::fs::remove_dir_all(root.join("build"))?;
-    }
-    Ok(binary)
 }
 
 /// Checked only where the database can be had, and said so either way.

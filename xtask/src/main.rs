@@ -1,4 +1,4 @@
-//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench`, `crash`, `sim` and `generate`.
+//! The one door for developers: `cargo xtask demo`, `test`, `lint`, `bench`, `crash`, `sim`, `fuzz` and `generate`.
 //!
 //! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
 
@@ -11,6 +11,7 @@ mod generate;
 mod interop;
 mod lint;
 mod npm;
+mod openapi;
 mod server;
 mod server_packages;
 mod shell;
@@ -76,6 +77,8 @@ enum Command {
     /// Tells stories of programs, servers, disks and networks that fail, in virtual time, each made of
     /// its seed, and notes the totals.
     Sim(sim::Campaign),
+    /// Makes bytes up by what they reach in the code that reads them, and notes the totals.
+    Fuzz(fuzz::Campaign),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -92,10 +95,19 @@ fn main() -> anyhow::Result<()> {
             shell::step("the server without its control API");
             let without = ["--no-default-features", "--locked"];
             shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;
+            shell::step("what usage hands over between threads, in many orders");
+            shell::cargo(&[
+                "test",
+                "--locked",
+                "--package=cloudnestle-marketplace",
+                "--lib",
+                "--features=shuttle",
+                "usage::proof::threads",
+            ])?;
             interop::run()?;
             server_packages::test()?;
             npm::test()?;
-            fuzz::run(fuzz)
+            openapi::run(fuzz)
         }
         Command::Npm => npm::test(),
         Command::Lint => lint::run(),
@@ -105,6 +117,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
         Command::Sim(campaign) => sim::run(&campaign),
+        Command::Fuzz(campaign) => fuzz::run(&campaign),
         Command::Generate { check: true } => generate::check(),
         Command::Generate { check: false } => generate::write(),
     }

@@ -58,6 +58,21 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
+/// A program of that name and version from crates.io, built once below `target/`.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let root = target().join("tools");
+    let binary = root.join("bin").join(name);
+    let installed = output(Command::new(&binary).arg("--version"));
+    if !installed.unwrap_or_default().trim_end().ends_with(version) {
+        let version = format!("--version={version}");
+        let install = ["install", name, "--locked", "--debug", "--quiet", &version];
+        let build = root.join(format!("build-{name}"));
+        run(cargo_command(&install).arg("--root").arg(&root).arg("--target-dir").arg(&build))?;
+        std::fs::remove_dir_all(build)?;
+    }
+    Ok(binary)
+}
+
 /// A Python below `target/` that has what a file of requirements asks for.
 pub(crate) fn python(name: &str, requirements: &str) -> Result<PathBuf> {
     let venv = target().join(name);

@@ -15,14 +15,17 @@ const EVIDENCE: &str = "docs/evidence/sim.jsonl";
 /// The campaign of `conformance/sim`: SDKs and the server in one world.
 const WORLD: &str = "world";
 
-/// All campaigns of the spool alone.
+/// All campaigns of the spool alone, but for the one that needs a build of its own.
 const SPOOL: &str = "spool";
+
+/// The campaign of the spool between threads, which shuttle runs.
+const THREADS: &str = "threads";
 
 /// Which stories, and how many.
 #[derive(Args)]
 pub(crate) struct Campaign {
     /// `world`: SDKs and the server. Of the spool alone: `power`, `flips`, `model`, `fuzz`, `handover`,
-    /// `outage`, `storm`, or `spool` for all of these
+    /// `outage`, `storm`, or `spool` for all of these; `threads`, of which another may go on at any moment
     #[arg(default_value = WORLD)]
     which: String,
     /// How many of each kind
@@ -80,8 +83,10 @@ fn spool(seeds: u64, which: &str) -> Result<()> {
     let totals = fresh_file("sim-totals.jsonl")?;
     let tests = format!("usage::proof::{which}");
     let test = ["test", "--release", "--locked", "--package=cloudnestle-marketplace", "--lib"];
+    let features = if which == THREADS { "--features=shuttle" } else { "--features=" };
     shell::run(
         cargo_command(&test)
+            .arg(features)
             .args(["--", &tests, "--nocapture"])
             .env("SIM_SEEDS", seeds.to_string())
             .env("SIM_TOTALS", &totals),

@@ -1,6 +1,8 @@
 //! The record log: what `track_usage` writes and the uploader reads.
 
 mod frame;
+#[cfg(any(feature = "fuzz", all(test, feature = "native")))]
+pub(super) mod fuzz;
 mod gone;
 mod reader;
 mod segments;

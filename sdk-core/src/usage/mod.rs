@@ -17,6 +17,8 @@ mod accounts;
 #[cfg(all(test, feature = "native"))]
 mod alone;
 mod event;
+#[cfg(any(feature = "fuzz", all(test, feature = "native")))]
+pub(crate) mod fuzz;
 mod leases;
 mod limits;
 mod log;

@@ -1,0 +1,5 @@
+//! `cloudnestle_fuzz::token`, under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cloudnestle_fuzz::token(bytes));

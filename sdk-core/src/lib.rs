@@ -77,6 +77,7 @@ pub mod planted;
 mod planted;
 mod reach;
 mod sdk;
+mod sync;
 mod usage;
 
 pub use answer::{Answer, Freshness, Verified};

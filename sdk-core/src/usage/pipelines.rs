@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use event_listener::Event as Signal;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 
@@ -17,6 +16,7 @@ use super::uploader::{Pipeline, Uplink};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::model::Code;
+use crate::sync::{Mutex, MutexGuard, Signal};
 
 /// How often a program looks for logs that others have left.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);

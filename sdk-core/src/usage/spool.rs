@@ -17,8 +17,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
 use crate::model::{Code, Timestamp, new_id};
 use crate::planted::{Bug, planted};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 
 const FORMAT: u32 = 1;
 const OWNER: &str = "owner.json";
@@ -64,12 +65,21 @@ pub(crate) struct Producer {
     dir: PathBuf,
     /// When the lock was last seen to be held, in milliseconds of the monotonic clock.
     ours_at: AtomicU64,
-    /// Until the producer is left.
-    lock: Mutex<Option<Box<dyn Lock>>>,
+    hold: Mutex<Hold>,
     /// It may have leases, which nobody has given back.
     owes_leases: AtomicBool,
     /// They are all given back, and there will be no more.
     leases_ended: AtomicBool,
+}
+
+/// What a process has of a log.
+enum Hold {
+    /// It is this process's.
+    Locked(Box<dyn Lock>),
+    /// This process has left it: what was noted by then, the next one will find.
+    Left,
+    /// It was another's before this process noticed.
+    Lost,
 }
 
 /// The right to take leases in a producer's name: whoever finds its log without its owner knows that there
@@ -133,7 +143,7 @@ impl Spool {
             files: self.files.clone(),
             dir: dir.to_owned(),
             ours_at: AtomicU64::new(0),
-            lock: Mutex::new(Some(lock)),
+            hold: Mutex::new(Hold::Locked(lock)),
             owes_leases: AtomicBool::new(owner.leases),
             leases_ended: AtomicBool::new(false),
         }
@@ -259,8 +269,8 @@ impl Producer {
     /// # Errors
     /// [`Code::Closed`] when the producer was left, or has ended: nobody would give them back.
     pub(super) fn lease_right(&self) -> Result<LeaseRight<'_>> {
-        let lock = self.lock();
-        if !lock.as_ref().is_some_and(|lock| lock.is_held()) {
+        let hold = self.hold();
+        if !hold.is_held() {
             self.log.cut_off(); // it is another's
             return Err(Error::new(Code::Closed));
         }
@@ -287,7 +297,7 @@ impl Producer {
 
     /// Notes that all leases are given back, and no more will be taken.
     pub(super) fn has_returned_leases(&self) {
-        let _no_more_rights = self.lock();
+        let _no_more_rights = self.hold();
         self.leases_ended.store(true, Ordering::Release);
         self.owes_leases.store(false, Ordering::Release);
     }
@@ -300,7 +310,12 @@ impl Producer {
         if u128::from(since) < OURS_FOR.as_millis() {
             return true;
         }
-        let is_ours = self.lock().as_ref().is_some_and(|lock| lock.is_held());
+        let is_ours = match &*self.hold() {
+            Hold::Locked(lock) => lock.is_held(),
+            // Nothing could be noted any more when the lock was given back.
+            Hold::Left => true,
+            Hold::Lost => false,
+        };
         if is_ours {
             self.ours_at.store(now, Ordering::Relaxed);
         } else {
@@ -312,7 +327,7 @@ impl Producer {
     /// Gives the log up: nothing is appended to it any more, and the next process may adopt it,
     /// unless everything in it is `answered` for and no lease is to be given back; then it is removed.
     pub(super) fn leave(&self, answered: u64) {
-        let Some(_lock) = self.lock().take() else { return };
+        let Some(_lock) = self.give_up() else { return };
         if self.log.is_cut_off() || self.log.seal() > answered || self.owes_leases() {
             return;
         }
@@ -324,7 +339,7 @@ impl Producer {
     /// Gives the log up to the process that has taken it over, whatever is in it.
     pub(super) fn abandon(&self) {
         self.log.seal();
-        self.lock().take();
+        *self.hold() = Hold::Lost;
     }
 
     /// The segments first, and the owner before the folder: whenever this is interrupted, what is
@@ -339,14 +354,39 @@ impl Producer {
 
     /// Gives back the room of what is answered for, if the log is still ours.
     pub(super) fn trim(&self, answered: u64) {
-        if self.lock().is_some()
+        if matches!(&*self.hold(), Hold::Locked(_))
             && let Err(error) = self.log.trim(answered)
         {
             tracing::warn!(%error, "the spool keeps what was delivered");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Lock>>> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lock, which is the caller's to give back, if it is this process's to give.
+    fn give_up(&self) -> Option<Box<dyn Lock>> {
+        let mut hold = self.hold();
+        if let Hold::Locked(lock) = &*hold
+            && !lock.is_held()
+        {
+            self.log.cut_off();
+            *hold = Hold::Lost;
+        }
+        match std::mem::replace(&mut *hold, Hold::Left) {
+            Hold::Locked(lock) => Some(lock),
+            left_before => {
+                *hold = left_before;
+                None
+            }
+        }
+    }
+
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hold {
+    /// Whether nobody else can have the log.
+    fn is_held(&self) -> bool {
+        matches!(self, Hold::Locked(lock) if lock.is_held())
     }
 }

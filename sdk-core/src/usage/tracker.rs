@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,6 +22,7 @@ use crate::events::Event;
 use crate::host::{MemoryFiles, timeout};
 use crate::model::{Code, LossReason, UsageEvent, new_id};
 use crate::planted::{Bug, planted};
+use crate::sync::{AtomicBool, RwLock};
 
 /// How long [`flush`](crate::MarketplaceSdk::flush) waits: as long as one upload may take.
 pub(crate) const FLUSH_WITHIN: Duration = Duration::from_secs(10);

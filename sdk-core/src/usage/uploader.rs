@@ -1,11 +1,11 @@
 //! Sends a producer's log, range by range, until the marketplace has answered for all of it.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use event_listener::{Event as Signal, EventListener};
+use event_listener::EventListener;
 use futures_util::future::select;
 
 use super::accounts::{Accounts, Failure};
@@ -22,6 +22,7 @@ use crate::http::{Call, Clock, HttpClient, SecretKey};
 use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent};
 use crate::planted::{Bug, planted};
 use crate::reach::Reach;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Signal};
 
 /// How long one request may take: twice what a call has that somebody waits for.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(10);

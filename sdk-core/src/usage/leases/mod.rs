@@ -31,9 +31,7 @@ mod stats;
 mod tests;
 mod warnings;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use event_listener::Event as Signal;
+use std::sync::{Arc, PoisonError};
 
 use super::log::Taken;
 use super::tracker::record;
@@ -42,6 +40,7 @@ use crate::error::Result;
 use crate::flights::Flights;
 use crate::host::{Host, Moment};
 use crate::model::UsageEvent;
+use crate::sync::{Mutex, MutexGuard, Signal};
 use book::Book;
 
 pub use consumed::{Consumed, Denial};

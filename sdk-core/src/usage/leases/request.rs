@@ -1,8 +1,8 @@
 //! Asks for leases: one request for all who need one of the same customer and action at the same time.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::warnings::Warnings;
@@ -14,6 +14,7 @@ use crate::http::Call;
 use crate::model::{
     Code, Lease, LeaseAnswer, Quota, TakeLease, UsageEvent, WhenOffline, is_id, new_id,
 };
+use crate::sync::{AtomicU64, Mutex};
 use crate::usage::pipelines::Pipelines;
 use crate::usage::spool::LeaseRight;
 

@@ -5,11 +5,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use event_listener::Event;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, select};
 
@@ -23,6 +22,7 @@ use super::{Most, Record, RecordLog, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{Files, Host};
 use crate::model::{Code, LossReason};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Signal};
 use crate::usage::limits::SpoolLimits;
 
 /// The most an acknowledged record waits for its fsync. Vector's disk buffer has the same bound.
@@ -39,9 +39,9 @@ pub(crate) struct SegmentLog {
     /// Held by the task that syncs: an fsync that began later must not end earlier.
     syncing: futures_util::lock::Mutex<()>,
     /// Told after each fsync.
-    synced: Event,
+    synced: Signal,
     /// Told when somebody waits for an fsync.
-    hurry: Event,
+    hurry: Signal,
 }
 
 /// Beside the folders of the producers: what was found damaged.
@@ -105,8 +105,8 @@ impl SegmentLog {
             state: Mutex::new(state),
             cut_off: AtomicBool::new(false),
             syncing: futures_util::lock::Mutex::new(()),
-            synced: Event::new(),
-            hurry: Event::new(),
+            synced: Signal::new(),
+            hurry: Signal::new(),
         }
     }
 

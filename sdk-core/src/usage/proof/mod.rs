@@ -13,6 +13,8 @@ mod model;
 mod outage;
 mod power;
 mod storm;
+#[cfg(feature = "shuttle")]
+mod threads;
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -86,9 +86,6 @@ fn main() -> anyhow::Result<()> {
     match Door::parse().command {
         Command::Demo { keep } => demo::run(keep),
         Command::Test { fuzz } => {
-            if fuzz == 1 {
-                return server_packages::test();
-            }
             crash::strace()?;
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;

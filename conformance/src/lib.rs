@@ -60,6 +60,8 @@ pub enum Need {
     Delivered,
     RejectedUsage,
     ReplayRejected,
+    /// There is a client, which has its users' tokens and no key.
+    Client,
     /// The spool has limits of the program's choice.
     SpoolLimits,
     /// Usage outlives the process.
@@ -74,6 +76,8 @@ pub struct Given {
     pub clock: Option<Timestamp>,
     /// The solution the SDK is built for; [`SOLUTION`] unless set.
     pub solution: Option<String>,
+    /// Whether the program is a client, which has its users' tokens and no key.
+    pub client: bool,
     /// How the SDK validates.
     pub validation: Validation,
     /// Whether the SDK is given a secret key the marketplace does not know.
@@ -157,7 +161,7 @@ pub struct Step {
     pub forged: bool,
     /// `change_tier`: the tier from then on.
     pub tier: Option<Tier>,
-    /// `quotas`, `usage_history`, `usage_events`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the
+    /// `quotas` (of a backend), `usage_history`, `usage_events`, `reset_quota`, `revoke_user`, `change_tier`, `issue`: the
     /// customer's id.
     pub customer: Option<String>,
     /// `track_usage`, `consume`, `report`, `usage_history`, `usage_events`, `reset_quota`: the action.

@@ -1,28 +1,35 @@
-//! The parts of the SDK, and how they are put together. What they do together is in `sdk.rs`.
+//! The parts of the SDK, and how they are put together. What they do together is in `sdk.rs` and `client.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::auth::{
-    AuthManager, Expected, Keys, Opening, Refresher, Revocations, Seen, ValidationMode,
+    Asking, AuthManager, Expected, Keys, OnRenewed, Opener, Opening, Refresher, Revocations, Seen,
+    ValidationMode,
 };
-use crate::config::Config;
+use crate::config::{ClientConfig, Config, Place};
 use crate::context::ContextManager;
 use crate::events::Announcer;
 use crate::history::History;
-use crate::http::{Clock, HttpClient, RetryPolicy};
+use crate::host::Host;
+use crate::http::{Clock, HttpClient, RetryPolicy, SecretKey};
 use crate::memory::Memory;
+use crate::model::TokenPair;
 use crate::reach::Reach;
-use crate::usage::{Uplink, UsageTracker};
+use crate::usage::{Customers, Sender, Uplink, UsageTracker};
 
 /// The most the server's clock corrects ours by where real money is counted. Clocks of machines
 /// that are not broken differ by less.
 const CLOCK_CAP: Duration = Duration::from_secs(10 * 60);
 
+/// Of a solution's backend.
 pub(crate) struct Parts {
     pub(crate) http: Arc<HttpClient>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) announcer: Arc<Announcer>,
+    pub(crate) secret_key: Arc<SecretKey>,
     pub(crate) auth: Arc<AuthManager>,
     pub(crate) refresher: Arc<Refresher>,
     pub(crate) opening: Opening,
@@ -31,67 +38,173 @@ pub(crate) struct Parts {
     pub(crate) usage: UsageTracker,
 }
 
+/// Of a program that its users hold.
+pub(crate) struct ClientParts {
+    pub(crate) http: Arc<HttpClient>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) announcer: Arc<Announcer>,
+    pub(crate) auth: Arc<AuthManager>,
+    pub(crate) refresher: Arc<Refresher>,
+    /// With a publishable key.
+    pub(crate) opening: Option<Opening>,
+    pub(crate) context: ContextManager,
+    pub(crate) customers: Arc<Customers>,
+}
+
+/// What either begins with.
+struct Ground {
+    host: Arc<dyn Host>,
+    clock: Arc<Clock>,
+    announcer: Arc<Announcer>,
+    http: Arc<HttpClient>,
+    reach: Arc<Reach>,
+    keys: Arc<Keys>,
+    expected: Expected,
+    deadline: Duration,
+}
+
 impl Parts {
     /// The parts of an SDK that is set up so.
     pub(crate) fn over(config: Config) -> Self {
-        let Config { host, deadline, .. } = config;
-        let cap = (!config.is_test).then_some(CLOCK_CAP);
+        let Config { secret_key, validation, place } = config;
+        let (spool, durability) = (place.spool.clone(), place.durability);
+        let ground = Ground::at(place);
+        let opening = ground.opening(Opener::Backend(secret_key.clone()));
+        let history = History {
+            http: ground.http.clone(),
+            solution: ground.expected.solution_id.clone(),
+            secret_key: secret_key.clone(),
+            deadline: ground.deadline,
+        };
+        let asking = match validation {
+            ValidationMode::Local => Asking::Nobody,
+            ValidationMode::Online => Asking::Always(secret_key.clone()),
+            ValidationMode::Connected => {
+                Asking::Feed(secret_key.clone(), ground.feed(secret_key.clone()))
+            }
+        };
+        let uplink = Uplink {
+            host: ground.host.clone(),
+            clock: ground.clock.clone(),
+            http: ground.http.clone(),
+            reach: ground.reach.clone(),
+            announcer: ground.announcer.clone(),
+            sender: Sender::Solution(secret_key.clone()),
+        };
+        let usage = UsageTracker::new(Arc::new(uplink), spool, durability, ground.deadline);
+        let refresher = ground.refresher(None);
+        let (auth, context) = ground.judges(asking);
+        let Ground { http, clock, announcer, .. } = ground;
+        Parts {
+            http,
+            clock,
+            announcer,
+            secret_key,
+            auth,
+            refresher,
+            opening,
+            history,
+            context,
+            usage,
+        }
+    }
+}
+
+impl ClientParts {
+    /// The parts of a client that is set up so.
+    pub(crate) fn over(config: ClientConfig) -> Self {
+        let ClientConfig { publishable_key, place } = config;
+        let (spool, durability) = (place.spool.clone(), place.durability);
+        let ground = Ground::at(place);
+        let opening = publishable_key.map(|key| ground.opening(Opener::Page(key)));
+        let customers = Arc::new(Customers {
+            host: ground.host.clone(),
+            clock: ground.clock.clone(),
+            http: ground.http.clone(),
+            reach: ground.reach.clone(),
+            announcer: ground.announcer.clone(),
+            spool,
+            durability,
+            deadline: ground.deadline,
+            seen: Default::default(),
+        });
+        let (auth, context) = ground.judges(Asking::Nobody);
+        let (judge, of) = (auth.clone(), customers.clone());
+        let on_renewed: OnRenewed = Arc::new(move |pair: &TokenPair| {
+            let (judge, of, token) = (judge.clone(), of.clone(), pair.access_token.clone());
+            let see = async move {
+                // A token that is not good now serves nobody.
+                if let Ok(identity) = judge.identify(token.expose()).await {
+                    of.see(token.expose(), &identity.user);
+                }
+            };
+            see.boxed()
+        });
+        let refresher = ground.refresher(Some(on_renewed));
+        let Ground { http, clock, announcer, .. } = ground;
+        ClientParts { http, clock, announcer, auth, refresher, opening, context, customers }
+    }
+}
+
+impl Ground {
+    fn at(place: Place) -> Self {
+        let Place { host, url, issuer, solution, deadline, is_test, .. } = place;
+        let cap = (!is_test).then_some(CLOCK_CAP);
         let clock = Arc::new(Clock::new(host.clone(), cap));
-        let solution = config.solution.clone();
         let announcer = Arc::new(Announcer::default());
         let http = Arc::new(HttpClient::new(
             host.clone(),
             clock.clone(),
             announcer.clone(),
-            config.url,
-            solution,
+            url,
+            solution.clone(),
             RetryPolicy::CALL,
         ));
-        let opening = Opening {
-            http: http.clone(),
-            solution: config.solution.clone(),
-            secret_key: config.secret_key.clone(),
-            deadline,
-        };
-        let history = History {
-            http: http.clone(),
-            solution: config.solution.clone(),
-            secret_key: config.secret_key.clone(),
-            deadline,
-        };
         let reach = Arc::new(Reach::new(host.clone(), announcer.clone()));
         let keys = Keys::new(host.clone(), http.clone(), deadline);
-        let feed = (config.validation == ValidationMode::Connected).then(|| {
-            let (host, http, clock) = (host.clone(), http.clone(), clock.clone());
-            let (reach, keys) = (reach.clone(), keys.clone());
-            Revocations::new(host, http, clock, reach, keys, config.secret_key.clone(), deadline)
-        });
+        let expected = Expected { issuer, solution_id: solution };
+        Ground { host, clock, announcer, http, reach, keys, expected, deadline }
+    }
+
+    fn opening(&self, opener: Opener) -> Opening {
+        let (http, solution) = (self.http.clone(), self.expected.solution_id.clone());
+        Opening { http, solution, opener, deadline: self.deadline }
+    }
+
+    fn refresher(&self, on_renewed: Option<OnRenewed>) -> Arc<Refresher> {
+        let Ground { host, http, announcer, deadline, .. } = self;
+        let (host, http, announcer) = (host.clone(), http.clone(), announcer.clone());
+        Arc::new(Refresher::new(host, http, announcer, *deadline, on_renewed))
+    }
+
+    fn feed(&self, secret_key: Arc<SecretKey>) -> Arc<Revocations> {
+        let Ground { host, http, clock, reach, keys, deadline, .. } = self;
+        let (host, http, clock) = (host.clone(), http.clone(), clock.clone());
+        let (reach, keys) = (reach.clone(), keys.clone());
+        Revocations::new(host, http, clock, reach, keys, secret_key, *deadline)
+    }
+
+    /// Who says whether a user is let in, and what they may do.
+    fn judges(&self, asking: Asking) -> (Arc<AuthManager>, ContextManager) {
+        let Ground { host, clock, http, reach, deadline, .. } = self;
+        let feed = match &asking {
+            Asking::Feed(_, feed) => Some(feed.clone()),
+            Asking::Nobody | Asking::Always(_) => None,
+        };
         let auth = Arc::new(AuthManager {
             host: host.clone(),
             http: http.clone(),
             clock: clock.clone(),
-            keys,
-            feed: feed.clone(),
-            expected: Expected { issuer: config.issuer, solution_id: config.solution },
-            secret_key: config.secret_key.clone(),
-            mode: config.validation,
-            deadline,
+            keys: self.keys.clone(),
+            expected: self.expected.clone(),
+            asking,
+            deadline: *deadline,
             memory: Memory::new(host.clone(), clock.clone(), reach.clone(), feed.clone()),
             seen: Seen::default(),
         });
         let memory = Memory::new(host.clone(), clock.clone(), reach.clone(), feed);
-        let context = ContextManager { http: http.clone(), auth: auth.clone(), memory, deadline };
-        let uplink = Arc::new(Uplink {
-            host: host.clone(),
-            clock: clock.clone(),
-            http: http.clone(),
-            reach,
-            announcer: announcer.clone(),
-            secret_key: config.secret_key,
-        });
-        let usage = UsageTracker::new(uplink, config.spool, config.durability, deadline);
-        let refresher = Refresher::new(host, http.clone(), announcer.clone(), deadline);
-        let refresher = Arc::new(refresher);
-        Parts { http, clock, announcer, auth, refresher, opening, history, context, usage }
+        let (http, judge, deadline) = (http.clone(), auth.clone(), *deadline);
+        let context = ContextManager { http, auth: judge, memory, deadline };
+        (auth, context)
     }
 }

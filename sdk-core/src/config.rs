@@ -1,6 +1,8 @@
 //! Setting the SDK up: what the program says, what the environment says in its place, and what can't be.
 //! It checks forms, and asks nobody.
 
+mod client;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +17,13 @@ use crate::model::{Code, Secret, is_id, is_name};
 use crate::sdk::MarketplaceSdk;
 use crate::usage::{Durability, Spool, SpoolLimits};
 
+pub use client::ClientBuilder;
+pub(crate) use client::ClientConfig;
+
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
 pub(crate) const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
 
-/// The longest secret key behind its prefix, in bytes: the marketplace's own have 49.
+/// The longest key behind its prefix, in bytes: the marketplace's own have 49.
 const MAX_KEY_BYTES: usize = 64;
 
 /// How long asking one thing may take, retries included. A page waits for it.
@@ -40,10 +45,16 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub struct Builder {
     secret_key: Option<Secret>,
     key_provider: Option<KeyProvider>,
+    validation: ValidationMode,
+    settings: Settings,
+}
+
+/// What backends and clients are both set up with.
+#[derive(Clone, Default)]
+struct Settings {
     solution: Option<String>,
     url: Option<String>,
     issuer: Option<String>,
-    validation: ValidationMode,
     deadline: Option<Duration>,
     spool: Option<SpoolPlace>,
     limits: SpoolLimits,
@@ -57,14 +68,19 @@ enum SpoolPlace {
     Memory,
 }
 
-/// The settings, complete and checked.
+/// A backend's settings, complete and checked.
 pub(crate) struct Config {
     pub(crate) secret_key: Arc<SecretKey>,
+    pub(crate) validation: ValidationMode,
+    pub(crate) place: Place,
+}
+
+/// Between which marketplace and which program the SDK is.
+pub(crate) struct Place {
     pub(crate) is_test: bool,
     pub(crate) solution: String,
     pub(crate) url: String,
     pub(crate) issuer: String,
-    pub(crate) validation: ValidationMode,
     pub(crate) deadline: Duration,
     pub(crate) spool: Spool,
     pub(crate) durability: Durability,
@@ -115,7 +131,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().solution("sol_faiss_search");
     /// ```
     pub fn solution(mut self, id: impl Into<String>) -> Self {
-        self.solution = Some(id.into());
+        self.settings.solution = Some(id.into());
         self
     }
 
@@ -130,7 +146,7 @@ impl Builder {
     /// assert!(key.url("http://marketplace.example").build().is_err()); // everybody could read the key
     /// ```
     pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.url = Some(url.into());
+        self.settings.url = Some(url.into());
         self
     }
 
@@ -145,7 +161,7 @@ impl Builder {
     ///     .issuer("https://marketplace.example");
     /// ```
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
+        self.settings.issuer = Some(issuer.into());
         self
     }
 
@@ -170,7 +186,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().deadline(Duration::from_millis(800));
     /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.settings.deadline = Some(deadline);
         self
     }
 
@@ -182,7 +198,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().spool_dir("/var/lib/faiss-search/usage");
     /// ```
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.spool = Some(SpoolPlace::Dir(dir.into()));
+        self.settings.spool = Some(SpoolPlace::Dir(dir.into()));
         self
     }
 
@@ -195,7 +211,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().spool_in_memory(); // for a test, say
     /// ```
     pub fn spool_in_memory(mut self) -> Self {
-        self.spool = Some(SpoolPlace::Memory);
+        self.settings.spool = Some(SpoolPlace::Memory);
         self
     }
 
@@ -208,7 +224,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().spool_limits(limits);
     /// ```
     pub fn spool_limits(mut self, limits: SpoolLimits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
@@ -220,7 +236,7 @@ impl Builder {
     /// let builder = MarketplaceSdk::builder().durability(Durability::Durable);
     /// ```
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
+        self.settings.durability = durability;
         self
     }
 
@@ -237,7 +253,7 @@ impl Builder {
     /// }
     /// ```
     pub fn host(mut self, host: Arc<dyn Host>) -> Self {
-        self.host = Some(host);
+        self.settings.host = Some(host);
         self
     }
 
@@ -271,6 +287,18 @@ impl Builder {
                 what_it_is(secret_key.expose())
             )));
         }
+        let place = self.settings.place(is_test)?;
+        let host = place.host.clone();
+        Ok(Config {
+            secret_key: SecretKey::new(host, secret_key, self.key_provider),
+            validation: self.validation,
+            place,
+        })
+    }
+}
+
+impl Settings {
+    fn place(self, is_test: bool) -> Result<Place> {
         let solution = match self.solution {
             Some(id) => id,
             None => variable("CLOUDNESTLE_SOLUTION")?,
@@ -281,7 +309,9 @@ impl Builder {
         let url = match self.url.or_else(|| variable("CLOUDNESTLE_URL").ok()) {
             Some(url) => url,
             None if is_test => LOCAL_SERVER.to_owned(),
-            None => return Err(invalid("With a live key the URL (CLOUDNESTLE_URL) must be set.")),
+            None => {
+                return Err(invalid("Without a test key the URL (CLOUDNESTLE_URL) must be set."));
+            }
         };
         let url = url.trim_end_matches('/').to_owned();
         check_url(&url)?;
@@ -311,13 +341,11 @@ impl Builder {
         let principal = format!("{solution}-{environment}-{:08x}", crc32c::crc32c(url.as_bytes()));
         let (dir, limits) = (root.join(principal), self.limits);
         let spool = Spool { host: host.clone(), files, dir, limits, in_memory };
-        Ok(Config {
-            secret_key: SecretKey::new(host.clone(), secret_key, self.key_provider),
+        Ok(Place {
             is_test,
             solution,
             issuer: issuer.unwrap_or_else(|| url.clone()),
             url,
-            validation: self.validation,
             deadline: self.deadline.unwrap_or(DEADLINE),
             spool,
             durability: self.durability,
@@ -329,16 +357,19 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
-            .field("solution", &self.solution)
-            .field("url", &self.url)
+            .field("solution", &self.settings.solution)
+            .field("url", &self.settings.url)
             .finish_non_exhaustive()
     }
 }
 
 /// Whether a text looks like a secret key of the test or the live environment.
 pub(crate) fn is_secret_key(key: &Secret, of_test: bool) -> bool {
-    let prefix = if of_test { "cnsk_test_" } else { "cnsk_live_" };
-    let rest = key.expose().strip_prefix(prefix).unwrap_or_default();
+    is_key(key.expose(), if of_test { "cnsk_test_" } else { "cnsk_live_" })
+}
+
+fn is_key(text: &str, prefix: &str) -> bool {
+    let rest = text.strip_prefix(prefix).unwrap_or_default();
     rest.len() <= MAX_KEY_BYTES && is_name(rest)
 }
 
@@ -353,6 +384,7 @@ fn what_it_is(text: &str) -> &'static str {
     let kinds = [
         ("cnak_", " This is an admin key."),
         ("cnpk_", " This is a publishable key."),
+        ("cnsk_", " This is a secret key."),
         ("cnct_", " This is a control token."),
         ("cnrt_", " This is a refresh token."),
     ];

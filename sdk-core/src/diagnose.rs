@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::auth::AuthManager;
 use crate::error::{Error, Result};
 use crate::host::{Host, Response, SendStage, timeout};
-use crate::http::{Call, Clock, HttpClient, NoAnswer};
+use crate::http::{Call, Clock, HttpClient, NoAnswer, SecretKey};
 use crate::model::{API_VERSION, Code, Secret, TokenValidation, ValidateToken};
 use crate::usage::{SpoolHealth, UsageTracker};
 
@@ -26,6 +26,7 @@ pub(crate) struct Diagnosing<'a> {
     pub(crate) http: &'a HttpClient,
     pub(crate) clock: &'a Clock,
     pub(crate) auth: &'a AuthManager,
+    pub(crate) secret_key: &'a SecretKey,
     pub(crate) usage: &'a UsageTracker,
     pub(crate) deadline: Duration,
 }
@@ -131,7 +132,7 @@ impl Diagnosing<'_> {
 
     /// How old what is known of revocations is, where the feed is used.
     async fn feed(&self) -> Option<Finding> {
-        let feed = self.auth.feed.as_ref()?;
+        let feed = self.auth.feed()?;
         let read = timeout(self.host, self.deadline, pin!(feed.catch_up())).await;
         let read = read.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)));
         let age = feed.sent().map(|sent| self.host.monotonic().saturating_sub(sent));
@@ -151,7 +152,7 @@ impl Diagnosing<'_> {
 
     async fn ask_about_nothing(&self) -> Result<TokenValidation> {
         let question = ValidateToken { token: Secret::new("diagnose") };
-        let call = Call::post("/api/validate-token", &question)?.with_key(&self.auth.secret_key);
+        let call = Call::post("/api/validate-token", &question)?.with_key(self.secret_key);
         self.http.attempt(&call.without_effect(), self.deadline).await
     }
 }

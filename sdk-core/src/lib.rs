@@ -30,6 +30,8 @@
 //! * **[`close`](MarketplaceSdk::close) returns by its deadline.**
 //! * **No secret is printed**: not in errors, logs or `Debug`.
 //!
+//! A program that its users hold, which has their tokens and no secret key, is a [`ClientSdk`].
+//!
 //! Every error has a stable [`Code`], says whether trying again can help, and what to do. When
 //! nothing works at all, [`diagnose`](MarketplaceSdk::diagnose) says what is wrong.
 //!
@@ -56,6 +58,7 @@ mod assembly;
 mod auth;
 #[cfg(feature = "native")]
 pub mod blocking;
+mod client;
 mod config;
 mod context;
 mod diagnose;
@@ -82,7 +85,8 @@ mod usage;
 
 pub use answer::{Answer, Freshness, Verified};
 pub use auth::{HeldUser, TokenSource, User, ValidationMode};
-pub use config::Builder;
+pub use client::{ClientSdk, ClientStats};
+pub use config::{Builder, ClientBuilder};
 pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};
 pub use events::{Event, Events};

@@ -11,6 +11,7 @@ use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
 use crate::events::Events;
 use crate::history::{Pages, UsageFilter};
+use crate::http::Credential;
 use crate::model::{Bucket, CountedEvent, Quota, TokenPair, UsageBucket, UserContext};
 use crate::usage::{CloseReport, Consumed, LeaseStats, Receipt, RejectedUsage, Usage, UsageStats};
 
@@ -333,7 +334,7 @@ impl MarketplaceSdk {
     /// [`Code::Forbidden`](crate::Code::Forbidden) for one of another solution. After any other error
     /// the token may be revoked or not; revoking it again does no harm.
     pub async fn revoke_token(&self, token: &str) -> Result<()> {
-        self.parts.auth.revoke(token).await?;
+        self.parts.auth.revoke(token, &self.parts.secret_key).await?;
         self.parts.context.refuse(token);
         Ok(())
     }
@@ -354,7 +355,8 @@ impl MarketplaceSdk {
     /// [`Code::Forbidden`](crate::Code::Forbidden) when the customer has no subscription to the
     /// solution, [`Code::RequestInvalid`](crate::Code::RequestInvalid) for what is no customer's id.
     pub async fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
-        self.parts.context.quotas(customer_id).await
+        let credential = Credential::Solution(&self.parts.secret_key);
+        self.parts.context.quotas(customer_id, credential).await
     }
 
     /// What a customer has used of the solution, by hour, day or month of the solution's time zone: for
@@ -555,9 +557,9 @@ impl MarketplaceSdk {
     /// It asks the marketplace for its keys, about a text that is no token and for its revocations, and
     /// writes and removes a file in the spool's folder. Each question has the [deadline](Builder::deadline) of a call.
     pub async fn diagnose(&self) -> Diagnosis {
-        let Parts { http, clock, auth, usage, .. } = &*self.parts;
+        let Parts { http, clock, auth, usage, secret_key, .. } = &*self.parts;
         let (host, deadline) = (&*auth.host, auth.deadline);
-        Diagnosing { host, http, clock, auth, usage, deadline }.run().await
+        Diagnosing { host, http, clock, auth, secret_key, usage, deadline }.run().await
     }
 
     /// What the SDK has done since it was built.

@@ -1,5 +1,6 @@
 //! The Rust face, scenario by scenario: the SDK against a server of its own for each.
 
+mod face;
 mod program;
 mod server;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cloudnestle_conformance::{Answer, Deed, Given, Overflow, Step, Validation};
 use cloudnestle_marketplace::{
-    self as marketplace, Builder, Consumed, Durability, Error, MarketplaceSdk, Quota, Receipt,
-    Secret, SpoolLimits, TokenPair, TokenSource, Usage, UsageFilter, UsageStats, ValidationMode,
+    self as marketplace, Consumed, Durability, Error, Quota, Receipt, Secret, SpoolLimits,
+    TokenPair, TokenSource, Usage, UsageFilter, UsageStats, ValidationMode,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 
 use crate::customer;
+use crate::face::{Face, Setup};
 use crate::server::Server;
 
 fn limits(given: &Given) -> SpoolLimits {
@@ -25,8 +26,8 @@ fn limits(given: &Given) -> SpoolLimits {
 
 /// The partner's side of a scenario: a program that uses the SDK.
 pub(crate) struct Program {
-    builder: Builder,
-    sdk: MarketplaceSdk,
+    setup: Setup,
+    sdk: Face,
     pairs: BTreeMap<String, TokenPair>,
     sources: BTreeMap<String, TokenSource>,
     texts: BTreeMap<String, String>,
@@ -42,16 +43,17 @@ impl Program {
             Validation::Online => ValidationMode::Online,
             Validation::Local => ValidationMode::Local,
         };
-        let builder = server.sdk_builder(given)?.validation(mode).spool_dir(spool.path());
-        let builder = builder.spool_limits(limits(given)).durability(match given.spool.durable {
+        let durability = match given.spool.durable {
             true => Durability::Durable,
             false => Durability::Fast,
-        });
+        };
+        let place = (spool.path(), limits(given), durability);
+        let setup = Setup::of(server, given, place, mode)?;
         let mut pairs = BTreeMap::new();
         for (name, holder) in &given.tokens {
             pairs.insert(name.clone(), server.pair(&holder.customer, &holder.solution).await?);
         }
-        let sdk = builder.clone().build()?;
+        let sdk = setup.build()?;
         let mut texts = given.texts.clone();
         for (name, holder) in &given.codes {
             let code = server.launch_code(&holder.customer, &holder.solution).await?;
@@ -59,11 +61,11 @@ impl Program {
         }
         let sources = BTreeMap::new();
         let events = BTreeMap::new();
-        Ok(Program { builder, sdk, pairs, sources, texts, events, _spool: spool })
+        Ok(Program { setup, sdk, pairs, sources, texts, events, _spool: spool })
     }
 
     pub(crate) fn requests(&self) -> u64 {
-        self.sdk.stats().requests
+        self.sdk.requests()
     }
 
     pub(crate) fn access_token(&self, step: &Step) -> Result<&Secret> {
@@ -142,7 +144,8 @@ impl Program {
                 let (token, usage) = (&self.token(step)?, usage(step)?);
                 let same =
                     |one: &Consumed, other: &Consumed| one.is_overage() == other.is_overage();
-                let consume = || self.sdk.consume(token, usage.clone());
+                let sdk = self.sdk.backend()?;
+                let consume = || sdk.consume(token, usage.clone());
                 let consumed = at_once(step, consume, same).await?;
                 if let (Ok(consumed), Some(name)) = (&consumed, &step.keep_as) {
                     self.events.insert(name.clone(), consumed.receipt().clone());
@@ -183,11 +186,11 @@ impl Program {
                 compare(step, renewed.map(|_| Answer::default()))
             }
             Deed::RevokeToken => {
-                let revoked = self.sdk.revoke_token(&self.token(step)?).await;
+                let revoked = self.sdk.backend()?.revoke_token(&self.token(step)?).await;
                 compare(step, revoked.map(|()| Answer::default()))
             }
             Deed::ExchangeCode => {
-                let pair = self.sdk.exchange_code(&self.token(step)?, None).await;
+                let pair = self.sdk.backend()?.exchange_code(&self.token(step)?, None).await;
                 self.keep(step, pair)
             }
             Deed::CreateVisitor => {
@@ -206,7 +209,9 @@ impl Program {
                 compare(step, token.map(|_| Answer::default()))
             }
             Deed::Quotas => {
-                let quotas = self.sdk.quotas(customer(step)?).await;
+                let token = step.token.is_some().then(|| self.token(step)).transpose()?;
+                let customer = step.customer.as_deref();
+                let quotas = self.sdk.quotas(customer, token.as_deref()).await?;
                 compare(
                     step,
                     quotas.map(|quotas| Answer {
@@ -217,7 +222,7 @@ impl Program {
                 )
             }
             Deed::UsageHistory => {
-                let pages = self.sdk.usage_history(
+                let pages = self.sdk.backend()?.usage_history(
                     customer(step)?,
                     step.bucket.unwrap_or_default(),
                     filter(step),
@@ -232,7 +237,7 @@ impl Program {
                 )
             }
             Deed::UsageEvents => {
-                let pages = self.sdk.usage_events(customer(step)?, filter(step));
+                let pages = self.sdk.backend()?.usage_events(customer(step)?, filter(step));
                 let events: Result<Vec<_>, _> = pages.try_collect().await;
                 compare(
                     step,
@@ -266,9 +271,9 @@ impl Program {
             Deed::ReplayRejected => {
                 compare(step, self.sdk.replay_rejected().await.map(how_many_rejected))
             }
-            Deed::Stats => compare(step, Ok(accounts(self.sdk.stats().usage))),
+            Deed::Stats => compare(step, Ok(accounts(self.sdk.usage()))),
             Deed::Diagnose => {
-                let diagnosis = self.sdk.diagnose().await;
+                let diagnosis = self.sdk.backend()?.diagnose().await;
                 let codes = diagnosis.findings.iter().filter_map(|finding| finding.code);
                 let (severity, codes) = (diagnosis.severity().to_string(), codes.collect());
                 let (severity, codes) = (Some(severity), Some(codes));
@@ -276,8 +281,8 @@ impl Program {
             }
             Deed::Restart => {
                 // The old one goes first: a spool has one owner.
-                self.sdk = self.builder.clone().spool_in_memory().build()?;
-                self.sdk = self.builder.clone().build()?;
+                self.sdk = self.setup.build_in_memory()?;
+                self.sdk = self.setup.build()?;
                 Ok(())
             }
             deed => bail!("{deed:?} is not a deed of the program"),

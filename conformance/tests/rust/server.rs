@@ -6,7 +6,7 @@ use cloudnestle_marketplace::model::{
     Code, Quota, Quotas, RegisterUser, ResetQuota, RevokeToken, RevokeUser, Secret, Tier,
     TrackUsage, TrackUsageResult, UsageEvent, UserContext, UserTier,
 };
-use cloudnestle_marketplace::{MarketplaceSdk, TokenPair};
+use cloudnestle_marketplace::{ClientSdk, MarketplaceSdk, TokenPair};
 use cloudnestle_mock_server::{Callers, MockServer, RateLimit};
 
 /// The marketplace's side of a scenario.
@@ -72,6 +72,16 @@ impl Server {
         Ok(MarketplaceSdk::builder()
             .url(self.running()?.url())
             .secret_key(key)
+            .solution(&*self.solution))
+    }
+
+    pub(crate) fn client_builder(&self) -> Result<cloudnestle_marketplace::ClientBuilder> {
+        let solutions = self.running()?.solutions();
+        let solution = solutions.into_iter().find(|solution| solution.id == self.solution);
+        let solution = solution.context("the built-in world has the solution")?;
+        Ok(ClientSdk::builder()
+            .url(self.running()?.url())
+            .publishable_key(solution.publishable_key)
             .solution(&*self.solution))
     }
 

@@ -25,8 +25,8 @@ use crate::model::{
 
 pub(crate) use ended::{Subject, Verdict};
 pub(crate) use keys::Keys;
-pub(crate) use opening::Opening;
-pub(crate) use refresh::Refresher;
+pub(crate) use opening::{Opener, Opening};
+pub(crate) use refresh::{OnRenewed, Refresher};
 pub(crate) use revocations::Revocations;
 pub use source::TokenSource;
 
@@ -77,7 +77,18 @@ pub enum ValidationMode {
     Local,
 }
 
+/// Whom a validation asks, and with what.
+pub(crate) enum Asking {
+    /// The token itself.
+    Nobody,
+    /// The marketplace, about each token.
+    Always(Arc<SecretKey>),
+    /// The feed, and the marketplace about tokens of which it can't tell.
+    Feed(Arc<SecretKey>, Arc<Revocations>),
+}
+
 /// Where and for whom tokens must have been issued.
+#[derive(Clone)]
 pub(crate) struct Expected {
     pub(crate) issuer: String,
     pub(crate) solution_id: String,
@@ -99,11 +110,8 @@ pub(crate) struct AuthManager {
     pub(crate) http: Arc<HttpClient>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) keys: Arc<Keys>,
-    /// In connected mode.
-    pub(crate) feed: Option<Arc<Revocations>>,
     pub(crate) expected: Expected,
-    pub(crate) secret_key: Arc<SecretKey>,
-    pub(crate) mode: ValidationMode,
+    pub(crate) asking: Asking,
     pub(crate) deadline: Duration,
     pub(crate) memory: Memory<User>,
     pub(crate) seen: Seen,
@@ -125,35 +133,42 @@ impl Default for Seen {
 impl AuthManager {
     /// Who the token speaks for.
     pub(crate) async fn validate(&self, token: &str) -> Result<Answer<User>> {
-        if self.mode != ValidationMode::Online
-            && let Some(answer) = self.memory.fresh(token)
-        {
+        if let Asking::Always(key) = &self.asking {
+            let started = self.host.monotonic();
+            let identity = self.identify(token).await?;
+            return self.memory.ask(token, &identity, self.question(key, token, started)).await;
+        }
+        if let Some(answer) = self.memory.fresh(token) {
             return answer;
         }
         let started = self.host.monotonic();
-        if self.mode == ValidationMode::Online {
-            let identity = self.identify(token).await?;
-            return self.memory.ask(token, &identity, self.question(token, started)).await;
-        }
         loop {
             let (identity, told) = self.look_at(token, started).await?;
             // Whoever asked while this caller waited may have been told.
             if let Some(answer) = self.memory.fresh(token) {
                 return answer;
             }
-            if self.mode == ValidationMode::Local {
+            let Asking::Feed(key, _) = &self.asking else {
                 return Ok(self.memory.remember(token, identity.user.clone(), &identity));
-            }
+            };
             let by_feed = || self.memory.remember_by_feed(token, &identity.user, &identity);
             if let Some(answer) = told.then(by_feed).flatten() {
                 return answer;
             }
             let (as_issued, left) = (Some(identity.user.clone()), self.left(started));
-            let question = || self.question(token, started);
+            let question = || self.question(key, token, started);
             let asked = self.memory.ask_or_recall(token, &identity, as_issued, left, question);
             if let Some(answer) = asked.await {
                 return answer;
             }
+        }
+    }
+
+    /// In connected mode.
+    pub(crate) fn feed(&self) -> Option<&Arc<Revocations>> {
+        match &self.asking {
+            Asking::Feed(_, feed) => Some(feed),
+            Asking::Nobody | Asking::Always(_) => None,
         }
     }
 
@@ -164,7 +179,7 @@ impl AuthManager {
         loop {
             let identity = self.within(started, self.identify(token)).await;
             let identity = identity.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)))?;
-            let Some(feed) = &self.feed else { return Ok((identity, false)) };
+            let Some(feed) = self.feed() else { return Ok((identity, false)) };
             // A feed without an end is one that can't be read in time: what is known may still do.
             let told = matches!(self.within(started, feed.catch_up()).await, Some(Ok(())));
             // Its answer may have corrected the clock.
@@ -181,7 +196,7 @@ impl AuthManager {
 
     /// The user of a token that was validated, unless each validation has to ask.
     pub(crate) fn hold(&self, token: &str) -> Option<HeldUser> {
-        (self.mode != ValidationMode::Online)
+        (!matches!(self.asking, Asking::Always(_)))
             .then(|| self.memory.hold(token))
             .flatten()
             .map(HeldUser)
@@ -195,7 +210,7 @@ impl AuthManager {
     /// Who did something, for the record: without a request wherever the signature is enough, because
     /// usage is tracked offline too.
     pub(crate) async fn identify(&self, token: &str) -> Result<Identity> {
-        let counts = |epoch| self.feed.as_ref().is_none_or(|feed| feed.counts(epoch));
+        let counts = |epoch| self.feed().is_none_or(|feed| feed.counts(epoch));
         if let Some(known) = self.seen.good.get(token)
             && self.clock.now() < known.user.expires_at
             && counts(known.epoch)
@@ -207,7 +222,7 @@ impl AuthManager {
         {
             return Err(Error::new(code));
         }
-        let epoch = self.feed.as_ref().map_or(0, |feed| feed.epoch());
+        let epoch = self.feed().map_or(0, |feed| feed.epoch());
         let claims = self.verify(token).await.inspect_err(|error| {
             if error.code() == Code::TokenSignatureInvalid {
                 let until = self.host.monotonic() + FORGED_FOR;
@@ -221,10 +236,10 @@ impl AuthManager {
     }
 
     /// Ends a token and everything it can be refreshed to.
-    pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
+    pub(crate) async fn revoke(&self, token: &str, secret_key: &SecretKey) -> Result<()> {
         let request = RevokeToken { token: Secret::new(token) };
         let call = Call::delete("/api/revoke-token", &request)?.hiding([&request.token]);
-        self.http.call::<()>(call.with_key(&self.secret_key), self.deadline).await?;
+        self.http.call::<()>(call.with_key(secret_key), self.deadline).await?;
         self.memory.refuse(token, Code::TokenRevoked);
         Ok(())
     }
@@ -264,10 +279,11 @@ impl AuthManager {
 
     fn question(
         &self,
+        secret_key: &Arc<SecretKey>,
         token: &str,
         started: Duration,
     ) -> impl Future<Output = Result<User>> + Send + use<> {
-        let (http, secret_key) = (self.http.clone(), self.secret_key.clone());
+        let (http, secret_key) = (self.http.clone(), secret_key.clone());
         let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.left(started));
         async move {
             let call = Call::post("/api/validate-token", &request)?.hiding([&request.token]);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use crate::error::Result;
 use crate::events::{Announcer, Event};
 use crate::flights::Flights;
@@ -10,10 +12,14 @@ use crate::host::Host;
 use crate::http::{Call, HttpClient};
 use crate::model::{RefreshToken, TokenPair};
 
+/// What is done with a new pair before whoever asked for it gets it.
+pub(crate) type OnRenewed = Arc<dyn Fn(&TokenPair) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// One flight per refresh token. It is not the caller's, so a caller that gives up does not lose a
 /// token the server has already rotated; and a lost answer is asked for again, because the server
 /// gives back the same successor as long as nobody has presented it.
 pub(crate) struct Refresher {
+    on_renewed: Option<OnRenewed>,
     http: Arc<HttpClient>,
     announcer: Arc<Announcer>,
     deadline: Duration,
@@ -26,17 +32,22 @@ impl Refresher {
         http: Arc<HttpClient>,
         announcer: Arc<Announcer>,
         deadline: Duration,
+        on_renewed: Option<OnRenewed>,
     ) -> Self {
-        Refresher { http, announcer, deadline, flights: Flights::new(host) }
+        Refresher { http, announcer, deadline, on_renewed, flights: Flights::new(host) }
     }
 
     pub(crate) async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair> {
         let (http, announcer) = (self.http.clone(), self.announcer.clone());
         let (deadline, refresh_token) = (self.deadline, pair.refresh_token.clone());
+        let on_renewed = self.on_renewed.clone();
         let renew = || async move {
             let request = RefreshToken { refresh_token };
             let call = Call::post("/api/refresh-token", &request)?.hiding([&request.refresh_token]);
             let renewed = http.call(call, deadline).await?;
+            if let Some(on_renewed) = on_renewed {
+                on_renewed(&renewed).await;
+            }
             announcer.announce(Event::TokenRefreshed);
             Ok(renewed)
         };

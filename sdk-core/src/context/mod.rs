@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
-use crate::auth::{AuthManager, ValidationMode};
+use crate::auth::{Asking, AuthManager};
 use crate::error::{Error, Result};
-use crate::http::{Call, HttpClient};
+use crate::http::{Call, Credential, HttpClient};
 use crate::memory::{Memory, Remembered};
 use crate::model::{Code, Quota, Quotas, Secret, Tier, UserContext, is_id};
 
@@ -19,7 +19,7 @@ pub(crate) struct ContextManager {
 
 impl ContextManager {
     pub(crate) async fn get(&self, token: &str) -> Result<Answer<UserContext>> {
-        let online = self.auth.mode == ValidationMode::Online;
+        let online = matches!(self.auth.asking, Asking::Always(_));
         if let Some(answer) = self.memory.fresh(token).filter(|_| !online) {
             return answer;
         }
@@ -36,7 +36,7 @@ impl ContextManager {
                 return answer;
             }
             // An old context of a token that is good is no risk; one of a token that may have ended is.
-            let is_good = told || self.auth.mode == ValidationMode::Local;
+            let is_good = told || matches!(self.auth.asking, Asking::Nobody);
             if is_good && let Some(answer) = self.memory.stale(token, &identity, question) {
                 return answer;
             }
@@ -54,13 +54,16 @@ impl ContextManager {
     }
 
     /// A customer's quotas, asked for each time.
-    pub(crate) async fn quotas(&self, customer_id: &str) -> Result<Vec<Quota>> {
-        let AuthManager { expected, secret_key, .. } = &*self.auth;
+    pub(crate) async fn quotas(
+        &self,
+        customer_id: &str,
+        credential: Credential<'_>,
+    ) -> Result<Vec<Quota>> {
         if !is_id(customer_id, "cus_") {
             return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
         }
-        let path = format!("/api/quotas/{customer_id}/{}", expected.solution_id);
-        let call = Call::get(&path).with_key(secret_key);
+        let path = format!("/api/quotas/{customer_id}/{}", self.auth.expected.solution_id);
+        let call = Call::get(&path).by(credential);
         let Quotas { quotas } = self.http.call(call, self.deadline).await?;
         Ok(quotas)
     }

@@ -16,7 +16,7 @@ const USER_AGENT: &str = concat!("cloudnestle-marketplace-rust/", env!("CARGO_PK
 pub(crate) struct Call<'a> {
     method: &'static str,
     path: &'a str,
-    bearer: Bearer<'a>,
+    credential: Option<Credential<'a>>,
     body: Vec<u8>,
     /// What of the body must not be repeated.
     secrets: Vec<Secret>,
@@ -26,12 +26,12 @@ pub(crate) struct Call<'a> {
     idempotency_key: Option<String>,
 }
 
-/// Who makes the call.
-#[derive(Clone, Copy)]
-enum Bearer<'a> {
-    Nobody,
-    Credential(&'a Secret),
+/// What a call is made with.
+pub(crate) enum Credential<'a> {
+    /// The solution's secret key, whichever that is when the call is sent.
     Solution(&'a SecretKey),
+    /// A token or a publishable key.
+    Bearer(Cow<'a, Secret>),
 }
 
 impl<'a> Call<'a> {
@@ -39,7 +39,7 @@ impl<'a> Call<'a> {
         Call {
             method: "GET",
             path,
-            bearer: Bearer::Nobody,
+            credential: None,
             body: Vec::new(),
             secrets: Vec::new(),
             has_effect: false,
@@ -63,8 +63,12 @@ impl<'a> Call<'a> {
         Call { method: "DELETE", ..Call::get(path) }
     }
 
-    pub(crate) fn bearer(mut self, credential: &'a Secret) -> Self {
-        self.bearer = Bearer::Credential(credential);
+    pub(crate) fn bearer(self, credential: &'a Secret) -> Self {
+        self.by(Credential::Bearer(Cow::Borrowed(credential)))
+    }
+
+    pub(crate) fn by(mut self, credential: Credential<'a>) -> Self {
+        self.credential = Some(credential);
         self
     }
 
@@ -76,9 +80,8 @@ impl<'a> Call<'a> {
     }
 
     /// With the solution's secret key, whichever that is when the call is sent.
-    pub(crate) fn with_key(mut self, key: &'a SecretKey) -> Self {
-        self.bearer = Bearer::Solution(key);
-        self
+    pub(crate) fn with_key(self, key: &'a SecretKey) -> Self {
+        self.by(Credential::Solution(key))
     }
 
     /// For questions that are too long for a path, and for usage, whose fence counts it once.
@@ -100,12 +103,12 @@ impl<'a> Call<'a> {
         format!("{} {named}", self.method)
     }
 
-    pub(super) fn credential(&self) -> Option<Cow<'_, Secret>> {
-        match self.bearer {
-            Bearer::Nobody => None,
-            Bearer::Credential(credential) => Some(Cow::Borrowed(credential)),
-            Bearer::Solution(key) => Some(Cow::Owned(key.current())),
-        }
+    /// What it is made with, as it is now.
+    pub(crate) fn credential(&self) -> Option<Cow<'_, Secret>> {
+        Some(match self.credential.as_ref()? {
+            Credential::Bearer(credential) => Cow::Borrowed(&**credential),
+            Credential::Solution(key) => Cow::Owned(key.current()),
+        })
     }
 
     /// What of its body must not be repeated.
@@ -115,9 +118,9 @@ impl<'a> Call<'a> {
 
     /// The key it is made with, if that may be replaced.
     pub(super) fn key(&self) -> Option<&SecretKey> {
-        match self.bearer {
-            Bearer::Solution(key) => Some(key),
-            Bearer::Nobody | Bearer::Credential(_) => None,
+        match self.credential {
+            Some(Credential::Solution(key)) => Some(key),
+            Some(Credential::Bearer(_)) | None => None,
         }
     }
 

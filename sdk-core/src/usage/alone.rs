@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Durability, Receipt, Spool, SpoolLimits, Uplink, Usage, UsageTracker};
+use super::{Durability, Receipt, Sender, Spool, SpoolLimits, Uplink, Usage, UsageTracker};
 use crate::auth::User;
 use crate::events::{Announcer, Events};
 use crate::host::{Files, Host};
@@ -32,7 +32,7 @@ pub(super) fn tracker(
         http: Arc::new(http),
         reach: Arc::new(Reach::new(host.clone(), announcer.clone())),
         announcer,
-        secret_key: SecretKey::new(host.clone(), Secret::new("cnsk_test_x"), None),
+        sender: Sender::Solution(SecretKey::new(host.clone(), Secret::new("cnsk_test_x"), None)),
     };
     let dir = PathBuf::from("spool");
     let spool = Spool { host, files, dir, limits, in_memory: false };

@@ -16,6 +16,7 @@
 mod accounts;
 #[cfg(all(test, feature = "native"))]
 mod alone;
+mod customers;
 mod event;
 #[cfg(any(feature = "fuzz", all(test, feature = "native")))]
 pub(crate) mod fuzz;
@@ -29,6 +30,7 @@ mod proof;
 mod range;
 mod receipt;
 mod rejected;
+mod sender;
 mod spool;
 mod stats;
 #[cfg(all(test, feature = "native"))]
@@ -43,6 +45,8 @@ pub use receipt::Receipt;
 pub use rejected::RejectedUsage;
 pub use stats::{CloseReport, Losses, UsageStats};
 
+pub(crate) use customers::Customers;
+pub(crate) use sender::Sender;
 pub(crate) use spool::Spool;
 pub(crate) use stats::SpoolHealth;
 pub(crate) use tracker::UsageTracker;

@@ -176,6 +176,13 @@ impl Pipelines {
         }
     }
 
+    /// Has what could not be sent tried again soon.
+    pub(super) fn try_now(&self) {
+        let running = self.state().running.clone();
+        let waiting = running.iter().filter(|pipeline| pipeline.last_error().is_some());
+        waiting.for_each(|pipeline| pipeline.hurry());
+    }
+
     /// Makes what was acknowledged survive the loss of power.
     pub(super) async fn persisted(&self) {
         let running = self.state().running.clone();

@@ -9,6 +9,8 @@
 //!         00000000000000000001.log            segments
 //!     quarantine/                             what was found damaged
 //!     rejected/                               events that the marketplace refused
+//!     cus_…/                                  another principal: a customer, in a program that has the
+//!                                             customers' tokens in place of a key; with the same in it
 //! ```
 //!
 //! The log of a process that died is adopted: its epoch grows by one, so that the marketplace

@@ -196,6 +196,11 @@ impl UsageTracker {
         self.stats()
     }
 
+    /// Has what could not be sent tried again at once: what was in the way may be mended.
+    pub(crate) fn try_now(&self) {
+        self.pipelines.try_now();
+    }
+
     /// Takes no more events, and delivers what it can within `deadline`.
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);

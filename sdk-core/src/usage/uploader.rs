@@ -13,12 +13,13 @@ use super::log::{Most, RecordLog, SegmentLog, Taken};
 use super::pace::{Mark, Pace, Wait};
 use super::range::{Losses as NotSent, Range, Told};
 use super::rejected::{DeadLetters, RejectedUsage};
+use super::sender::Sender;
 use super::spool::Producer;
 use super::stats::{Losses, UsageStats};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
-use crate::http::{Call, Clock, HttpClient, SecretKey};
+use crate::http::{Call, Clock, Credential, HttpClient};
 use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent};
 use crate::planted::{Bug, planted};
 use crate::reach::Reach;
@@ -34,7 +35,17 @@ pub(crate) struct Uplink {
     pub(crate) http: Arc<HttpClient>,
     pub(crate) reach: Arc<Reach>,
     pub(crate) announcer: Arc<Announcer>,
-    pub(crate) secret_key: Arc<SecretKey>,
+    pub(crate) sender: Sender,
+}
+
+impl Uplink {
+    /// What usage is sent with now.
+    ///
+    /// # Errors
+    /// Why there is nothing to send it with.
+    pub(super) fn credential(&self) -> Result<Credential<'_>> {
+        self.sender.credential(&self.clock)
+    }
 }
 
 /// A producer's log on its way to the marketplace.
@@ -312,9 +323,10 @@ impl Pipeline {
 
     async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Told>> {
         let wire = range.wire(&self.producer.id, self.producer.epoch);
-        let call = Call::post("/api/track-usage", &wire)?.with_key(&uplink.secret_key);
+        let call = Call::post("/api/track-usage", &wire)?.by(uplink.credential()?);
         let call = call.without_effect(); // the fence counts it once
-        let result: TrackUsageResult = uplink.http.attempt(&call, UPLOAD_WITHIN).await?;
+        let result: Result<TrackUsageResult> = uplink.http.attempt(&call, UPLOAD_WITHIN).await;
+        let result = result.inspect_err(|error| uplink.sender.learn(&call, error))?;
         let outcomes = range.outcomes(&result.results);
         let told = outcomes.last().map(|(numbers, _)| *numbers.end());
         told.filter(|told| self.is_possible(*told, result.fence)).map(|_| outcomes).ok_or_else(

@@ -79,7 +79,7 @@ impl Pipeline {
         let (epoch, through) = (self.producer().epoch, self.log().last());
         let path = format!("/api/producers/{}/end", self.producer_id());
         let call = Call::post(&path, &EndProducer { epoch, through })?;
-        let call = call.with_key(&uplink.secret_key).without_effect(); // it ends once
+        let call = call.by(uplink.credential()?).without_effect(); // it ends once
         let ended: EndedProducer = uplink.reach.note(uplink.http.attempt(&call, limit).await)?;
         if ended.open == 0 {
             self.producer().has_returned_leases();

@@ -151,7 +151,8 @@ impl Leases {
         let path = format!(
             "/api/quotas/{customer_id}/{solution}/leases/{lease_id}?producer={producer}&through={through}"
         );
-        uplink.http.call(Call::delete_at(&path).with_key(&uplink.secret_key), self.deadline).await
+        let call = Call::delete_at(&path).by(uplink.credential()?);
+        uplink.http.call(call, self.deadline).await
     }
 }
 

@@ -212,6 +212,11 @@ impl Core {
         self.host.signatures.answer(question, is_good);
     }
 
+    /// The key that has replaced the secret key; absent if there is none.
+    pub fn provided(&self, question: u32, key: Option<String>) {
+        self.host.keys.answer(question, key);
+    }
+
     /// A file was synced, or could not be: `code` is the error's, and absent if there is none.
     pub fn synced(&self, question: u32, code: Option<String>) {
         let synced = code.map_or(Ok(()), |code| Err(error_of(&code, format!("sync: {code}"))));

@@ -55,6 +55,10 @@ extern "C" {
         signature: &[u8],
     ) -> Option<bool>;
 
+    /// Has [`Core::provided`](crate::Core::provided) called with the key that has replaced the secret key.
+    #[wasm_bindgen(method, structural, js_name = provideKey)]
+    pub(crate) fn provide_key(this: &JsHost, question: u32);
+
     /// Has [`Core::run`](crate::Core::run) called, soon and not from within.
     #[wasm_bindgen(method, structural)]
     pub(crate) fn soon(this: &JsHost);

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudnestle_marketplace::host::Host;
 use cloudnestle_marketplace::{
     Durability, MarketplaceSdk, Overflow, Result, SpoolLimits, ValidationMode,
 };
 use serde::Deserialize;
+
+use crate::host::WebHost;
 
 /// Forms are the face's to check: it has types, and this its words.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Settings {
     secret_key: Option<String>,
+    /// The face provides the key that has replaced it.
+    provides_key: bool,
     solution: Option<String>,
     url: Option<String>,
     issuer: Option<String>,
@@ -47,8 +50,11 @@ enum OnOverflow {
 }
 
 impl Settings {
-    pub(crate) fn build(self, host: Arc<dyn Host>) -> Result<MarketplaceSdk> {
-        let mut builder = MarketplaceSdk::builder().host(host);
+    pub(crate) fn build(self, host: Arc<WebHost>) -> Result<MarketplaceSdk> {
+        let mut builder = MarketplaceSdk::builder().host(host.clone());
+        if self.provides_key {
+            builder = builder.secret_key_provider(move || host.newer_key());
+        }
         if let Some(key) = self.secret_key {
             builder = builder.secret_key(key);
         }

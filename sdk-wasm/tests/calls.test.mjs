@@ -122,3 +122,20 @@ test('nothing that is printed holds a secret', async () => {
   }
   await sdk.close();
 });
+
+test('a key that was replaced while the program runs is asked for, and used', async () => {
+  let asked = 0;
+  const { secret_key: secretKey } = marketplace.solution();
+  const sdk = new MarketplaceSDK({
+    ...marketplace.options(),
+    secretKey: 'cnsk_test_thisIsNoKeyOfTheMarketplace00000000',
+    secretKeyProvider: async () => {
+      asked += 1;
+      return secretKey;
+    },
+  });
+  assert.ok((await sdk.quotas('cus_ravi')).length > 0);
+  assert.ok((await sdk.quotas('cus_ravi')).length > 0);
+  assert.equal(asked, 1);
+  await sdk.close();
+});

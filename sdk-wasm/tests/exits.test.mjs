@@ -74,3 +74,29 @@ test('a program that is asked to end delivers first', async () => {
   assert.equal(signal, 'SIGTERM');
   assert.equal(await marketplace.used('cus_meera', 'search'), 5);
 });
+
+test('who closes while nobody answers leaves everything to the next', async () => {
+  const spool = { dir: spoolOf('silent') };
+  const { accessToken } = await marketplace.pair('cus_ravi');
+  const used = await marketplace.used('cus_ravi', 'search');
+  const fetch = (input, init) =>
+    String(input).endsWith('/api/track-usage')
+      ? new Promise(() => undefined)
+      : globalThis.fetch(input, init);
+  const sdk = new MarketplaceSDK({ ...marketplace.options(spool), fetch });
+  for (let event = 0; event < 5; event += 1) await sdk.trackUsage(accessToken, 'search');
+  const report = await sdk.close(100);
+  assert.deepEqual([report.usage.pending, report.usage.delivered], [5, 0]);
+
+  const next = new MarketplaceSDK(marketplace.options(spool));
+  await next.flush();
+  assert.equal(await marketplace.used('cus_ravi', 'search'), used + 5);
+  await next.close();
+});
+
+test('many SDKs of one program are no leak, and each delivers at its end', async () => {
+  const used = await marketplace.used('cus_asha', 'search');
+  const { code, lines } = await run('many.mjs', { customer: 'cus_asha', spool: spoolOf('many') });
+  assert.deepEqual([code, lines], [0, []]);
+  assert.equal(await marketplace.used('cus_asha', 'search'), used + 20);
+});

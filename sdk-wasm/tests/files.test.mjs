@@ -144,4 +144,3 @@ test('a disk that cannot be written is an alarm, and usage goes to memory', asyn
   assert.equal((await told).error.code, 'spool_failed');
   await sdk.close();
 });
-

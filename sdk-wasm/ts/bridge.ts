@@ -24,6 +24,7 @@ export interface Surroundings {
   readonly platform: Platform;
   readonly fetch: typeof globalThis.fetch;
   readonly settings: string;
+  readonly secretKeyProvider: (() => Promise<string | undefined>) | undefined;
   onEvent(json: string): void;
 }
 
@@ -258,6 +259,19 @@ export class Bridge implements Inhabitant {
     const tell = (good: boolean): void => this.tell((core) => core.verified(question, good));
     verdict.then(tell, () => tell(false));
     return undefined;
+  }
+
+  /** @internal */
+  provideKey(question: number): void {
+    const tell = (key: unknown): void => {
+      const known = typeof key === 'string' ? key : undefined;
+      this.tell((core) => core.provided(question, known));
+    };
+    const provider = this.#around.secretKeyProvider ?? (() => Promise.resolve(undefined));
+    // Not from within the core: the program's own code runs.
+    void Promise.resolve()
+      .then(provider)
+      .then(tell, () => tell(undefined));
   }
 
   /** @internal */

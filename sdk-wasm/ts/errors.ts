@@ -72,7 +72,8 @@ export class MarketplaceError<C extends Code = Code> extends Error {
   }
 
   toJSON(): Record<string, unknown> {
-    const { name, code, message, retryable, retryAfterMs, requestId, docsUrl, field, advice } = this;
+    const { name, code, message, retryable, retryAfterMs, requestId, docsUrl, field, advice } =
+      this;
     return { name, code, message, retryable, retryAfterMs, requestId, docsUrl, field, advice };
   }
 }
@@ -150,7 +151,8 @@ export function errorOf(json: string): MarketplaceError {
   const known = told.code in CATALOGUE ? told : { ...told, code: 'unknown' as const };
   const details = withoutNulls(known);
   const { code } = details;
-  if (CATALOGUE[code].refusesUser) return new UserRefusedError(details as ErrorDetails<RefusalCode>);
+  if (CATALOGUE[code].refusesUser)
+    return new UserRefusedError(details as ErrorDetails<RefusalCode>);
   switch (code) {
     case 'quota_exceeded':
       return new QuotaExceededError(details as ErrorDetails<'quota_exceeded'>);

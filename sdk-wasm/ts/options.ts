@@ -18,6 +18,11 @@ export interface Actions {
 export interface Options {
   /** The solution's secret key (`CLOUDNESTLE_SECRET_KEY`). It belongs on a server, never in a browser. */
   readonly secretKey?: string;
+  /**
+   * Where to get the key that has replaced the secret key: asked when the marketplace refuses the one in
+   * use, at most every 5 s. `undefined` is no news.
+   */
+  readonly secretKeyProvider?: () => Promise<string | undefined>;
   /** The solution's id, `sol_…` (`CLOUDNESTLE_SOLUTION`): tokens for any other are refused. */
   readonly solution?: string;
   /** The marketplace (`CLOUDNESTLE_URL`); a test key defaults to the local mock server. */

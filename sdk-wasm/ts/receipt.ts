@@ -67,7 +67,11 @@ class KeptReceipt implements Receipt {
   }
 
   #ask(
-    question: (core: Parameters<Parameters<Bridge['call']>[0]>[0], call: number, receipt: number) => void,
+    question: (
+      core: Parameters<Parameters<Bridge['call']>[0]>[0],
+      call: number,
+      receipt: number,
+    ) => void,
   ): Promise<string> {
     const { bridge, generation, number } = this.#kept;
     if (bridge.generation !== generation) {

@@ -121,14 +121,22 @@ export class MarketplaceSDK<T extends Actions = Actions> {
   }
 
   /** Note that they did it. When this resolves, the event is written down, and will count once. */
-  async trackUsage(token: string, action: T['actions'], options: UsageOptions = {}): Promise<Receipt> {
+  async trackUsage(
+    token: string,
+    action: T['actions'],
+    options: UsageOptions = {},
+  ): Promise<Receipt> {
     const [checked, usage] = [text(token), usageOf(action, options)];
     const track = (core: Core, call: number): void => core.track_usage(call, checked, usage);
     return receiptOf(await this.#ask(track, options), this.#shared.bridge);
   }
 
   /** May they do this, and if so note that they did it: for what has a hard limit. */
-  async consume(token: string, action: T['actions'], options: UsageOptions = {}): Promise<Consumed> {
+  async consume(
+    token: string,
+    action: T['actions'],
+    options: UsageOptions = {},
+  ): Promise<Consumed> {
     const [checked, usage] = [text(token), usageOf(action, options)];
     const consume = (core: Core, call: number): void => core.consume(call, checked, usage);
     return consumedOf(await this.#ask(consume, options), this.#shared.bridge);
@@ -300,7 +308,9 @@ export class MarketplaceSDK<T extends Actions = Actions> {
     const filter = { ...rest, ...moment('since', since), ...moment('until', until) };
     let cursor: string | undefined;
     do {
-      const json = JSON.stringify(snaked({ ...filter, ...(cursor === undefined ? {} : { cursor }) }));
+      const json = JSON.stringify(
+        snaked({ ...filter, ...(cursor === undefined ? {} : { cursor }) }),
+      );
       const page = await this.#call<{ items: R[]; nextCursor?: string } | null>(
         (core, call) => ask(core, call, json),
         each,
@@ -312,12 +322,14 @@ export class MarketplaceSDK<T extends Actions = Actions> {
 }
 
 function begin(options: Options): Shared {
-  if (platform === undefined) throw new Error('The package was loaded by none of its entry points.');
+  if (platform === undefined)
+    throw new Error('The package was loaded by none of its entry points.');
   const emitter = new Emitter();
   const bridge = new Bridge({
     platform,
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     settings: JSON.stringify(settingsOf(options, platform.environment)),
+    secretKeyProvider: options.secretKeyProvider,
     onEvent: (json) => emitter.tell(json),
   });
   const drain = async (): Promise<void> => {
@@ -348,6 +360,7 @@ function settingsOf(options: Options, environment: Platform['environment']): Rec
   const limits = options.spoolLimits ?? {};
   const settings: Record<string, Json | undefined> = {
     secretKey: options.secretKey ?? variable('CLOUDNESTLE_SECRET_KEY'),
+    providesKey: options.secretKeyProvider !== undefined,
     solution: options.solution ?? variable('CLOUDNESTLE_SOLUTION'),
     url: options.url ?? variable('CLOUDNESTLE_URL'),
     issuer: options.issuer ?? variable('CLOUDNESTLE_ISSUER'),

@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::npm;
 use crate::server::{SOLUTION, Server};
 use crate::shell;
 
-pub(crate) fn run(keep: bool) -> Result<()> {
+pub(crate) fn run(keep: bool, node: bool) -> Result<()> {
     shell::step("building the server and the quickstart");
     shell::cargo(&[
         "build",
@@ -23,6 +24,13 @@ pub(crate) fn run(keep: bool) -> Result<()> {
 
     shell::step("running examples/quickstart-rust against it");
     play(&mut server)?;
+
+    if node {
+        let mut environment = server.ready.environment(SOLUTION)?;
+        let spool = tempfile::tempdir()?;
+        environment.push(("CLOUDNESTLE_SPOOL_DIR", spool.path().display().to_string()));
+        npm::run_example("examples/quickstart-node/quickstart.mjs", &environment)?;
+    }
 
     if keep {
         println!(

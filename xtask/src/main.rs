@@ -35,6 +35,9 @@ enum Command {
         /// Leaves the server running, to look around.
         #[arg(long)]
         keep: bool,
+        /// Runs the SDK for JavaScript, too. The first time that takes some minutes, for a compiler.
+        #[arg(long)]
+        node: bool,
     },
     /// Runs every test, in every language.
     Test {
@@ -84,7 +87,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     match Door::parse().command {
-        Command::Demo { keep } => demo::run(keep),
+        Command::Demo { keep, node } => demo::run(keep, node),
         Command::Test { fuzz } => {
             crash::strace()?;
             shell::step("every test of the workspace");

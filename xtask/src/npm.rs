@@ -19,10 +19,11 @@ const WASM_BINDGEN: &str = "0.2.130";
 const SOURCES: &str = "sdk-wasm";
 
 /// What the package is built of, besides the WebAssembly.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "package.json",
     "package-lock.json",
     ".npmrc",
+    ".prettierignore",
     "README.md",
     "tsconfig.json",
     "build.mjs",
@@ -63,6 +64,16 @@ pub(crate) fn test() -> Result<()> {
     run("tests/conformance")
 }
 
+/// Runs an example as a program that has installed the package.
+pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Result<()> {
+    let consumer = install(&build()?)?;
+    let program = Path::new(example).file_name().context("an example is a file")?;
+    copy(Path::new(example), &consumer.join(program))?;
+    step(&format!("running {example} against it"));
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    shell::run(Command::new("node").arg(program).envs(environment).current_dir(&consumer))
+}
+
 /// The folder in which the package was built.
 fn build() -> Result<PathBuf> {
     let toolchain = wasm::toolchain()?;
@@ -81,6 +92,9 @@ fn build() -> Result<PathBuf> {
     }
     let ci = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     shell::run(Command::new("npm").args(ci).current_dir(&package))?;
+    let form =
+        ["--no-install", "prettier", "--check", "--log-level=warn", "ts", "tests", "build.mjs"];
+    shell::run(Command::new("npx").args(form).current_dir(&package))?;
     bind(&bindgen, &module, &package)?;
     shell::run(Command::new("node").arg("build.mjs").current_dir(&package))?;
     Ok(package)

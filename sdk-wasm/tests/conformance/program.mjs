@@ -125,7 +125,10 @@ const CALLS = {
     const corrects = {};
     if (step.amends) corrects.amends = await this.event(step.amends).reference();
     if (step.voids) corrects.voids = await this.event(step.voids).reference();
-    const receipt = await this.sdk.trackUsage(token, step.action, { ...usageOf(step), ...corrects });
+    const receipt = await this.sdk.trackUsage(token, step.action, {
+      ...usageOf(step),
+      ...corrects,
+    });
     if (step.keep_as) this.events.set(step.keep_as, receipt);
   },
   async consume(step) {
@@ -137,7 +140,11 @@ const CALLS = {
   },
   async refresh(step) {
     const pair = this.pair(step);
-    const renewed = await atOnce(step, () => this.sdk.refreshToken(pair), (same) => same);
+    const renewed = await atOnce(
+      step,
+      () => this.sdk.refreshToken(pair),
+      (same) => same,
+    );
     assert.notDeepEqual(renewed, pair, 'the pair is the old one');
     this.pairs.set(step.keep_as ?? step.token, renewed);
   },
@@ -146,7 +153,11 @@ const CALLS = {
   },
   async access_token(step) {
     const source = this.sources.get(step.token);
-    await atOnce(step, () => source.accessToken(), (same) => same);
+    await atOnce(
+      step,
+      () => source.accessToken(),
+      (same) => same,
+    );
     this.pairs.set(step.token, source.pair);
   },
   async revoke_token(step) {
@@ -216,7 +227,8 @@ async function atOnce(step, call, of) {
   return callers.at(-1);
 }
 
-const withoutAge = ({ ageMs: _age, freshness: _freshness, verified: _verified, ...answer }) => answer;
+const withoutAge = ({ ageMs: _age, freshness: _freshness, verified: _verified, ...answer }) =>
+  answer;
 
 const usageOf = (step) => ({
   quantity: step.quantity ?? 1,

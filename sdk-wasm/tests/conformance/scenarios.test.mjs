@@ -63,8 +63,7 @@ const DEEDS = {
   reset_quota: (step, server) => server.resetQuota(step),
   revoke_user: (step, server) => server.revokeUser(step.customer),
   change_tier: (step, server) => server.changeTier(step),
-  issue: async (step, server, program) =>
-    program.isGiven(step, await server.pair(step.customer)),
+  issue: async (step, server, program) => program.isGiven(step, await server.pair(step.customer)),
   restart_server: (_, server) => server.restart(),
   report: async (step, server, program) =>
     assert.equal(await server.report(program.accessToken(step), step), step.error),

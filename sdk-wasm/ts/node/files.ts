@@ -36,7 +36,7 @@ export class NodeFiles implements SpoolFiles {
     };
     const appending: AppendFile = {
       append: (bytes) => {
-        for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+        for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
       },
       sync: (done) => {
         syncing += 1;

@@ -22,6 +22,21 @@ const CONNECT = new Set([
 
 const keys = new Map<string, KeyObject>();
 
+/** The SDKs of this program, which listen to its end together. */
+const residents = new Set<{ drain(): Promise<void>; leave(): void }>();
+let isDraining = false;
+
+function drainAll(): void {
+  if (isDraining) return;
+  isDraining = true;
+  const drained = Promise.allSettled([...residents].map((resident) => resident.drain()));
+  void drained.then(() => (isDraining = false));
+}
+
+function leaveAll(): void {
+  for (const resident of [...residents]) resident.leave();
+}
+
 export const node: Platform = {
   environment: process.env,
 
@@ -66,17 +81,12 @@ export const node: Platform = {
   },
 
   whenIdle(drain, leave) {
-    let isDraining = false;
-    const idle = (): void => {
-      if (isDraining) return;
-      isDraining = true;
-      void drain().finally(() => (isDraining = false));
-    };
-    process.on('beforeExit', idle);
-    process.on('exit', leave);
+    const resident = { drain, leave };
+    residents.add(resident);
+    if (residents.size === 1) process.on('beforeExit', drainAll).on('exit', leaveAll);
     return () => {
-      process.off('beforeExit', idle);
-      process.off('exit', leave);
+      residents.delete(resident);
+      if (residents.size === 0) process.off('beforeExit', drainAll).off('exit', leaveAll);
     };
   },
 

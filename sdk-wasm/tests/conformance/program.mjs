@@ -7,7 +7,13 @@ import { MarketplaceSDK, isMarketplaceError } from '@cloudnestle/marketplace-sdk
 
 const camel = (name) => name.replace(/_([a-z])/g, (_, first) => first.toUpperCase());
 
+/** How often the SDK reads the feed while tokens are validated, in milliseconds. */
+const POLL_EVERY = 2_000;
+
 export class Program {
+  /** When the feed was read. */
+  polls = [];
+
   static async begin(server, given) {
     const program = new Program();
     program.spool = mkdtempSync(path.join(tmpdir(), 'cloudnestle-spool-'));
@@ -18,6 +24,10 @@ export class Program {
       spool: { dir: program.spool },
       spoolLimits: { overflow: camel(overflow), ...(events === undefined ? {} : { events }) },
       durability: durable ? 'durable' : 'fast',
+      fetch: (url, init) => {
+        if (new URL(url).pathname === '/api/revocations') program.polls.push(performance.now());
+        return fetch(url, init);
+      },
     };
     program.pairs = new Map();
     for (const [name, { customer, solution }] of Object.entries(given.tokens ?? {})) {
@@ -40,6 +50,13 @@ export class Program {
 
   requests() {
     return this.sdk.stats().requests;
+  }
+
+  /** How many readings of the feed after the first `count` came because the time for them had come. */
+  pollsDueSince(count) {
+    const isDue = (at, index) =>
+      index >= Math.max(count, 1) && at - this.polls[index - 1] >= POLL_EVERY;
+    return this.polls.filter(isDue).length;
   }
 
   accessToken(step) {

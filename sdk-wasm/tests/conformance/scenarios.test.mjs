@@ -81,9 +81,14 @@ const DEEDS = {
 async function take(step, server, program) {
   const deed = DEEDS[step.do];
   if (deed !== undefined) return deed(step, server, program);
-  const before = program.requests();
+  const [before, polls] = [program.requests(), program.polls.length];
   for (let time = 0; time < (step.times ?? 1); time += 1) await program.call(step);
-  if (step.requests !== undefined) {
-    assert.equal(program.requests() - before, step.requests, 'requests');
-  }
+  if (step.requests === undefined) return;
+  const requests = program.requests() - before;
+  // On a busy machine a reading of the feed may fall due in any step, and is not because of it.
+  const due = program.pollsDueSince(polls);
+  assert.ok(
+    [requests, requests - due].includes(step.requests),
+    `${requests} requests, not ${step.requests}; ${due} readings of the feed were due`,
+  );
 }

@@ -4,23 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cloudnestle_marketplace::host::{Response, SendError, SendStage};
-use cloudnestle_marketplace::{
-    Bucket, Code, Consumed, Error, EventRef, HeldUser, MarketplaceSdk, Receipt, Result, Secret,
-    TokenPair, TokenSource, Usage, UsageFilter,
-};
+use cloudnestle_marketplace::{Code, Consumed, MarketplaceSdk, Receipt, Secret, TokenPair};
 use futures_util::FutureExt;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::answers::{
     Told, as_on_the_wire, nothing, of_consumed, of_context, of_diagnosis, of_error, of_event,
     of_receipt, of_report, of_stats, of_usage, of_user, told,
 };
+use crate::asked::{FilterJson, UsageJson, read};
 use crate::files::error_of;
 use crate::host::WebHost;
 use crate::js::JsHost;
+use crate::kept::Kept;
 use crate::settings::{Settings, duration};
 use crate::tasks::Task;
 
@@ -34,121 +30,8 @@ pub struct Core {
     calls: Arc<Mutex<HashMap<u32, Weak<Task>>>>,
 }
 
-/// What the face holds by numbers.
-#[derive(Default)]
-struct Kept {
-    receipts: Numbered<Receipt>,
-    sources: Numbered<TokenSource>,
-    users: Numbered<Arc<HeldUser>>,
-}
-
-/// Values by number.
-struct Numbered<T>(Mutex<(u32, HashMap<u32, T>)>);
-
-impl<T> Default for Numbered<T> {
-    fn default() -> Self {
-        Numbered(Mutex::new((0, HashMap::new())))
-    }
-}
-
-impl<T: Clone> Numbered<T> {
-    fn keep(&self, value: T) -> u32 {
-        let (last, values) = &mut *lock(&self.0);
-        *last = last.wrapping_add(1);
-        values.insert(*last, value);
-        *last
-    }
-
-    fn get(&self, number: u32) -> Result<T> {
-        lock(&self.0).1.get(&number).cloned().ok_or_else(|| Code::Closed.into())
-    }
-
-    fn forget(&self, number: u32) {
-        let value = lock(&self.0).1.remove(&number);
-        drop(value);
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What was done, as the face writes it.
-#[derive(Deserialize)]
-struct UsageJson {
-    action: String,
-    #[serde(default)]
-    quantity: Option<f64>,
-    #[serde(default)]
-    idempotency_key: Option<String>,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
-    #[serde(default)]
-    amends: Option<EventRef>,
-    #[serde(default)]
-    voids: Option<EventRef>,
-}
-
-impl UsageJson {
-    fn usage(self) -> Usage {
-        // What is no whole number of things is out of bounds: the core says so of 0.
-        let whole = |quantity: f64| if quantity.fract() == 0.0 { quantity as u64 } else { 0 };
-        let mut usage = Usage::of(self.action).quantity(self.quantity.map_or(1, whole));
-        if let Some(key) = self.idempotency_key {
-            usage = usage.idempotency_key(key);
-        }
-        for (name, value) in self.metadata.into_iter().flatten() {
-            usage = usage.metadata(name, value);
-        }
-        if let Some(event) = self.amends {
-            usage = usage.amends(event);
-        }
-        if let Some(event) = self.voids {
-            usage = usage.voids(event);
-        }
-        usage
-    }
-}
-
-/// Which usage is asked for, as the face writes it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FilterJson {
-    bucket: Option<Bucket>,
-    action: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    page_size: Option<u32>,
-    cursor: Option<String>,
-}
-
-impl FilterJson {
-    fn filter(self) -> Result<UsageFilter> {
-        let time = |text: String| text.parse().map_err(|_| Error::from(Code::RequestInvalid));
-        let mut filter = UsageFilter::all();
-        if let Some(action) = self.action {
-            filter = filter.action(action);
-        }
-        if let Some(since) = self.since {
-            filter = filter.since(time(since)?);
-        }
-        if let Some(until) = self.until {
-            filter = filter.until(time(until)?);
-        }
-        if let Some(items) = self.page_size {
-            filter = filter.page_size(items);
-        }
-        if let Some(cursor) = self.cursor {
-            filter = filter.after(cursor);
-        }
-        Ok(filter)
-    }
-}
-
-/// What the face has written. It has checked the types, so that this is no error but in a program that
-/// goes around it.
-fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|_| Code::RequestInvalid.into())
 }
 
 #[wasm_bindgen]
@@ -158,7 +41,7 @@ impl Core {
     /// # Errors
     /// As JSON: what is wrong with the settings.
     #[wasm_bindgen(constructor)]
-    pub fn new(host: JsHost, settings: &str) -> std::result::Result<Core, String> {
+    pub fn new(host: JsHost, settings: &str) -> Result<Core, String> {
         let host = WebHost::new(host);
         let settings = serde_json::from_str::<Settings>(settings);
         let settings = settings.map_err(|_| Code::ConfigInvalid.into());
@@ -352,7 +235,7 @@ impl Core {
     ///
     /// # Errors
     /// As JSON: that it is no pair.
-    pub fn keep_fresh(&self, pair: &str) -> std::result::Result<u32, String> {
+    pub fn keep_fresh(&self, pair: &str) -> Result<u32, String> {
         let pair = read(pair).map_err(|error| of_error(&error).to_string())?;
         Ok(self.kept.sources.keep(self.sdk.keep_fresh(pair)))
     }

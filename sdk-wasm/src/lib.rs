@@ -16,10 +16,12 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod asked;
 mod calls;
 mod files;
 mod host;
 mod js;
+mod kept;
 mod settings;
 mod tasks;
 mod waiting;

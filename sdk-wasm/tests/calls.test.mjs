@@ -98,7 +98,7 @@ test('who is denied is told of what, and until when', async () => {
 test('what is no quantity is out of bounds', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
   const { accessToken } = await marketplace.pair('cus_ravi');
-  for (const quantity of [0, -1, 1.5, 2e9]) {
+  for (const quantity of [0, -1, 1.5, 2e9, Number.NaN, Number.POSITIVE_INFINITY]) {
     await assert.rejects(sdk.trackUsage(accessToken, 'search', { quantity }), {
       code: 'quantity_invalid',
     });

@@ -344,9 +344,14 @@ function parsed<R>(json: string): R {
   return camelized(JSON.parse(json) as Json) as R;
 }
 
+/** With the wire's names; what is absent is left out. */
 function usageOf(action: string, options: UsageOptions): string {
-  const { signal: _signal, deadlineMs: _deadline, ...rest } = options;
-  return JSON.stringify(snaked({ ...(rest as Record<string, Json>), action: text(action) }));
+  const { idempotencyKey, metadata, amends, voids } = options;
+  // JSON has no word for what is no number; 0 is out of bounds as well.
+  const isNumber = options.quantity === undefined || Number.isFinite(options.quantity);
+  const quantity = isNumber ? options.quantity : 0;
+  const usage = { quantity, idempotency_key: idempotencyKey, metadata, amends, voids };
+  return JSON.stringify({ ...usage, action: text(action) });
 }
 
 function moment(name: string, at: string | Date | undefined): Record<string, string> {

@@ -13,6 +13,8 @@ cloudnestle_marketplace::plantable! {
     LimitUnchecked,
     /// A token ends, and the feed does not tell.
     FeedUntold,
+    /// What is done to all tokens of a customer is stamped by a clock that may have gone back.
+    StampedByTheClock,
     /// A lease that is over does not pay for what it has allowed.
     LeaseUnpaidAfterItsEnd,
     /// A refresh token that comes twice is taken for a thief's, though nobody has used its successor.

@@ -54,6 +54,8 @@ plantable! {
     FlightDroppedWithCaller,
     /// `Retry-After` is not read.
     RetryAfterIgnored,
+    /// Whoever is in a hurry cuts a `Retry-After` short.
+    RetryAfterHurried,
     /// What the revocation feed tells is as old as its answer, not as the question.
     FeedAgedFromArrival,
     /// An answer about a token is believed although the feed has overtaken it.

@@ -104,6 +104,7 @@ fn main() -> anyhow::Result<()> {
                 "--features=shuttle",
                 "usage::proof::threads",
             ])?;
+            sim::find_planted()?;
             interop::run()?;
             server_packages::test()?;
             npm::test()?;

@@ -51,6 +51,13 @@ pub(crate) fn run(campaign: &Campaign) -> Result<()> {
     }
 }
 
+/// Has the tests see that each bug is found which is planted.
+pub(crate) fn find_planted() -> Result<()> {
+    step("bugs on purpose, which the simulated world has to find");
+    let planted = ["--package=cloudnestle-sim", "--features=planted", "--test=planted"];
+    shell::cargo(&[&["test", "--locked"], &planted[..]].concat())
+}
+
 fn world(campaign: &Campaign) -> Result<()> {
     let Campaign { seeds, from, seed, planted, .. } = campaign;
     let sim = |arguments: &[String]| {

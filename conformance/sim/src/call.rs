@@ -16,6 +16,8 @@ pub(crate) struct Call {
     pub(crate) id: u64,
     /// Such as `POST /api/track-usage`.
     pub(crate) operation: String,
+    /// The token it asks about, if that is what it does.
+    pub(crate) about: Option<String>,
     state: Mutex<State>,
 }
 
@@ -28,9 +30,9 @@ struct State {
 }
 
 impl Call {
-    pub(crate) fn new(id: u64, operation: String) -> Call {
+    pub(crate) fn new(id: u64, operation: String, about: Option<String>) -> Call {
         let state = State { place: Where::Request, planned: None, work: None };
-        Call { id, operation, state: Mutex::new(state) }
+        Call { id, operation, about, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,16 +63,16 @@ impl Call {
     }
 
     /// Goes on to a place in the server, and meets what is planned there.
-    pub(crate) async fn reaches(&self, world: &Arc<World>, place: Where) {
+    pub(crate) async fn reaches(self: &Arc<Self>, world: &Arc<World>, place: Where) {
         let planned = {
             let mut state = self.state();
             state.place = place;
             state.planned.take_if(|(_, planned)| *planned == place)
         };
-        world.passes(place).await;
+        world.passes(self, place).await;
         let Some((fault, _)) = planned else { return };
         world.fired(fault, place);
-        let Call { id, operation, .. } = self;
+        let Call { id, operation, .. } = &**self;
         world.note("server", format_args!("{id} {operation}: {fault} at {place:?}"));
         match fault {
             Fault::Delay => {

@@ -31,6 +31,10 @@ pub enum Fault {
     ClientDeath,
     /// The power goes, with what the disk had not synced.
     PowerLoss,
+    /// A disk has no room.
+    DiskFull,
+    /// A disk fails to sync, and forgets what it was to sync.
+    SyncFails,
     /// A program's clock is set.
     ClientClock,
     /// The server's clock is set.
@@ -71,8 +75,13 @@ pub enum When {
     Outage,
     /// It can again, for some seconds.
     Recovery,
-    /// The program is being closed.
+    /// The program is being closed; of what hits others than a program, some program is.
     Close,
+}
+
+impl When {
+    /// All there are: each fault can happen in each.
+    pub const ALL: [When; 4] = [When::Steady, When::Outage, When::Recovery, When::Close];
 }
 
 /// Which faults there are, and where each can happen: what a campaign must have seen.
@@ -92,6 +101,8 @@ pub const REACH: &[(Fault, &[Where])] = {
         (ServerDeath, ANY),
         (ClientDeath, ANY),
         (PowerLoss, ANY),
+        (DiskFull, ANY),
+        (SyncFails, ANY),
         (ClientClock, ANY),
         (ServerClock, ANY),
         (SigningKey, ANY),
@@ -123,11 +134,16 @@ impl Coverage {
         same.map(|(_, count)| count).sum()
     }
 
-    /// What of [`REACH`] has not happened.
-    pub fn missing(&self) -> Vec<(Fault, Where)> {
-        let all =
-            REACH.iter().flat_map(|(fault, places)| places.iter().map(|place| (*fault, *place)));
-        all.filter(|(fault, place)| self.of(*fault, *place) == 0).collect()
+    /// What has not happened: a fault in a place of its [`REACH`], or at a kind of time.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (fault, places) in REACH {
+            let never = places.iter().filter(|place| self.of(*fault, **place) == 0);
+            missing.extend(never.map(|place| format!("{fault} at {place:?}")));
+            let never = When::ALL.iter().filter(|when| self.at(*fault, **when) == 0);
+            missing.extend(never.map(|when| format!("{fault} in {when:?}")));
+        }
+        missing
     }
 }
 

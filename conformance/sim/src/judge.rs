@@ -9,6 +9,7 @@ use cloudnestle_marketplace::model::{EventStatus, LossReason};
 use cloudnestle_marketplace::{Code, Tier};
 use cloudnestle_mock_server::sim::AuditedLine;
 
+use crate::fault::Fault;
 use crate::oracle::{Attempt, Oracle, Outcome};
 use crate::story::SOLUTIONS;
 use crate::world::World;
@@ -48,10 +49,10 @@ pub(crate) async fn judge(world: &Arc<World>) {
     }
 }
 
-/// What is leased is given back when its producer is gone, unless the power took the producer's log.
+/// What is leased is given back when its producer is gone, unless the power or the disk took its log.
 fn kept_leases(oracle: &Oracle) -> Option<String> {
     let kept: usize = SOLUTIONS.iter().map(|solution| oracle.leases(solution)).sum();
-    (kept > 0 && oracle.power_losses.is_empty())
+    (kept > 0 && oracle.power_losses.is_empty() && oracle.disks_failed.is_empty())
         .then(|| format!("{kept} leases are never given back"))
 }
 
@@ -135,11 +136,15 @@ fn unjust(oracle: &Oracle, line: &AuditedLine, mark: u64) -> Option<String> {
     (!explained).then(|| format!("{mark} is {:?}: {:?}", line.status, line.code))
 }
 
-/// Why an event that was acknowledged can't just be gone; `None` if only the power can have taken it.
+/// Why an event that was acknowledged can't just be gone; `None` if the power can have taken it, or a disk
+/// that failed to sync it.
 fn must_be_there(oracle: &Oracle, attempt: &Attempt) -> Option<&'static str> {
     let Outcome::Acknowledged { at, persisted, .. } = attempt.outcome else { return None };
     if persisted {
         return Some("it was persisted");
+    }
+    if oracle.disk_failed(attempt.life, Fault::SyncFails) {
+        return None;
     }
     let life = &oracle.lives[attempt.life];
     let Some(ended) = life.ended else { return Some("its process is alive") };

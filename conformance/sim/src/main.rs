@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         "counted": counted,
         "stories_a_second": stories as f64 / took,
         "faults": coverage,
-        "never_happened": coverage.missing().iter().map(|it| format!("{it:?}")).collect::<Vec<_>>(),
+        "never_happened": coverage.missing(),
     });
     if let Some(file) = arguments.totals
         && let Err(error) = std::fs::write(&file, totals.to_string())

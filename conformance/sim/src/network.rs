@@ -9,6 +9,7 @@ use cloudnestle_marketplace::host::sim::Network;
 use cloudnestle_marketplace::host::{Host, Request, Response, SendError, SendStage};
 use futures_util::FutureExt;
 use futures_util::future::pending;
+use serde::Deserialize;
 
 use crate::call::Call;
 use crate::fault::{Fault, When, Where};
@@ -36,8 +37,13 @@ impl Link {
         })
     }
 
+    /// Whether the program is being closed.
+    pub(crate) fn closes(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed) && !self.is_dead.load(Ordering::Relaxed)
+    }
+
     fn when(&self, world: &World) -> When {
-        match self.is_closing.load(Ordering::Relaxed) {
+        match self.closes() {
             true => When::Close,
             false => world.weather().when,
         }
@@ -58,8 +64,30 @@ pub(crate) fn operation(request: &Request) -> String {
     format!("{} {named}", request.method)
 }
 
+/// The token that a call asks about.
+fn about(operation: &str, request: &Request) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Asked {
+        token: String,
+    }
+
+    match operation {
+        "POST /api/validate-token" => {
+            let Asked { token } = serde_json::from_slice(&request.body).ok()?;
+            Some(token)
+        }
+        "GET /api/user-context" => {
+            let of = request.headers.iter().find(|(name, _)| *name == "authorization");
+            Some(of?.1.strip_prefix("Bearer ")?.to_owned())
+        }
+        _ => None,
+    }
+}
+
 async fn send(world: Arc<World>, link: Arc<Link>, request: Request) -> Result<Response, SendError> {
-    let call = world.begin_call(operation(&request));
+    let operation = operation(&request);
+    let about = about(&operation, &request);
+    let call = world.begin_call(operation, about);
     world.oracle().keyed(call.id, &request);
     let asked = world.oracle().saw_request(world.now(), &link, &call.operation, &request);
     for wrong in asked {
@@ -90,12 +118,14 @@ async fn travel(
 ) -> Result<Response, SendError> {
     let fired = |fault, place| world.fired_on(call, fault, place, link.when(world));
     let outage = world.weather().outage;
-    if let Some(outage) = outage {
+    if let Some(outage) = outage
+        && (outage != Outage::Patchy || !world.one_in(3))
+    {
         world.sleep_ms(1).await;
         return no_answer(outage).await;
     }
-    let planned = plan(world, call);
-    world.passes(Where::Request).await;
+    let planned = plan(world, link, call);
+    world.passes(call, Where::Request).await;
     world.sleep_ms(way(world)).await;
     match planned {
         None => {}
@@ -146,7 +176,7 @@ async fn travel(
     };
     judge(world, call, &response);
     call.is_at(Where::Answer);
-    world.passes(Where::Answer).await;
+    world.passes(call, Where::Answer).await;
     world.sleep_ms(way(world)).await;
     answer(world, link, call, planned, response).await
 }
@@ -182,11 +212,17 @@ async fn answer(
     Ok(response)
 }
 
+/// Of a thousand calls that are made while a program closes or an outage is patchy, so many are hit, as
+/// there are few; unless nothing fails.
+const ROUGH: u32 = 400;
+
 /// What is to happen to a call, if anything is.
-fn plan(world: &World, call: &Call) -> Option<(Fault, Where)> {
+fn plan(world: &World, link: &Link, call: &Call) -> Option<(Fault, Where)> {
     let (rough, storm_until) = {
         let weather = world.weather();
-        (weather.rough, weather.storm_until)
+        let is_rare = link.closes() || weather.outage.is_some();
+        let rough = if is_rare && weather.rough > 0 { ROUGH } else { weather.rough };
+        (rough, weather.storm_until)
     };
     if world.now() < storm_until && !world.one_in(4) {
         return Some((Fault::TooMany, Where::Request));
@@ -235,7 +271,7 @@ fn plan(world: &World, call: &Call) -> Option<(Fault, Where)> {
 fn deliver_later(world: &Arc<World>, call: &Arc<Call>, request: Request, most_ms: u64) {
     let later = world.between(1, most_ms);
     let (carrier, id) = (world.clone(), call.id);
-    let copy = world.begin_call(call.operation.clone());
+    let copy = world.begin_call(call.operation.clone(), None);
     world.oracle().keyed(copy.id, &request);
     let delivering = async move {
         carrier.sleep_ms(later).await;
@@ -261,7 +297,9 @@ fn judge(world: &World, call: &Call, response: &Response) {
 async fn no_answer(outage: Outage) -> Result<Response, SendError> {
     match outage {
         Outage::Refused => Err(SendError::new(SendStage::Connect, "nobody listens")),
-        Outage::Broken => Err(SendError::new(SendStage::Answer, "the connection broke")),
+        Outage::Broken | Outage::Patchy => {
+            Err(SendError::new(SendStage::Answer, "the connection broke"))
+        }
         Outage::Silent => pending().await,
     }
 }
@@ -278,6 +316,9 @@ fn gateway_error(world: &World) -> Response {
 
 /// How long one way takes, in milliseconds.
 fn way(world: &World) -> u64 {
+    if world.is_rushed() {
+        return 1;
+    }
     match world.one_in(20) {
         true => world.between(50, 400),
         false => world.between(1, 30),

@@ -34,9 +34,18 @@ impl Person {
     }
 }
 
+/// A moment at which all programs do the same for the same customer, whose limit is near.
+#[derive(Clone)]
+pub(crate) struct Rush {
+    pub(crate) person: Person,
+    pub(crate) at: Duration,
+}
+
 #[derive(Default)]
 pub(crate) struct People {
     pub(crate) all: Vec<Person>,
+    /// The next one that was announced, or the last.
+    pub(crate) rush: Option<Rush>,
     /// The newest secret key of each solution.
     pub(crate) secret_keys: BTreeMap<String, Secret>,
     pub(crate) admin_key: Option<Secret>,
@@ -51,6 +60,11 @@ impl People {
         all.filter(|(_, person)| person.solution_id == solution_id)
             .map(|(place, _)| place)
             .collect()
+    }
+
+    /// The place of whoever holds that access token.
+    pub(crate) fn who_holds(&self, access_token: &str) -> Option<usize> {
+        self.all.iter().position(|person| person.pair.access_token.expose() == access_token)
     }
 
     /// Whether it makes sense that a process renews a pair now. Then it does.

@@ -32,6 +32,15 @@ pub(crate) struct Machine {
     pub(crate) ppm: i32,
 }
 
+impl Machine {
+    /// Its disk is as it should be.
+    pub(crate) fn is_mended(&self) {
+        let disk = locked(&self.disk);
+        disk.set_room(None);
+        disk.fail_syncs(false);
+    }
+}
+
 /// How a program is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -83,6 +92,7 @@ impl Program {
             oracle.lives.len() - 1
         };
         let link = Link::new(format!("sdk-{}", life + 1));
+        world.knows(&link);
         let disk = locked(&machine.disk).share();
         let on_disk = Some(disk.clone());
         let host = world.ether.another(machine.ppm, on_disk, network(world, &link));

@@ -1,21 +1,20 @@
 //! What happens to everybody: outages, deaths, clocks, keys; and how it ends well, so that the books can be
 //! read.
 
+mod console;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cloudnestle_marketplace::host::Host;
 use cloudnestle_marketplace::host::sim::SimDisk;
-use cloudnestle_marketplace::host::{Host, Request, Response};
-use cloudnestle_marketplace::model::{RotatedSecretKey, UserTier};
-use cloudnestle_marketplace::{Durability, Secret, Tier, ValidationMode};
+use cloudnestle_marketplace::{Durability, ValidationMode};
 use cloudnestle_mock_server::{Callers, RateLimit};
 use futures_util::FutureExt;
-use serde_json::json;
 
 use crate::fault::{Fault, When, Where};
 use crate::people::Person;
 use crate::program::{Machine, Program, Settings};
-use crate::server::URL;
 use crate::world::{Outage, World, locked};
 use crate::{Options, judge};
 
@@ -56,7 +55,9 @@ impl Story {
         };
         let end = world.now() + Duration::from_millis(long);
         while world.now() < end {
-            world.sleep_ms(world.between(50, 2_500)).await;
+            // While a program closes there is little time.
+            let longest = if world.phases().contains(&When::Close) { 300 } else { 2_500 };
+            world.sleep_ms(world.between(50, longest)).await;
             if self.options.faults {
                 self.something_happens().await;
             }
@@ -131,10 +132,26 @@ impl Story {
     async fn something_happens(&mut self) {
         let world = self.world.clone();
         let places = [Where::Request, Where::BeforeCommit, Where::AfterCommit, Where::Answer];
-        if let Some(place) = places.get(world.between(0, 7) as usize) {
-            world.ambush(*place).await;
-        }
-        match world.between(0, 100) {
+        let held = world.one_in(5);
+        let met = match world.between(0, 7) {
+            _ if held => world.ambush_answer().await,
+            place => match places.get(place as usize) {
+                Some(place) => world.ambush(*place).await,
+                None => None,
+            },
+        };
+        // Whoever is asked about at this very moment, if anybody is.
+        let met = met.and_then(|call| call.about.clone());
+        let closes = world.phases().contains(&When::Close);
+        let which = match met.is_some() && (held || world.one_in(2)) {
+            true => world.between(73, 88),
+            // What is rare at other times: clocks, keys, disks.
+            false if closes && world.one_in(2) => {
+                [58, 62, 65, 69, 98][world.between(0, 5) as usize]
+            }
+            false => world.between(0, 104),
+        };
+        match which {
             0..8 => self.outage(),
             8..14 => {
                 let long = Duration::from_millis(world.between(500, 5_000));
@@ -143,7 +160,7 @@ impl Story {
             }
             14..18 => self.narrow_limits(),
             18..28 => {
-                world.fired_at(Fault::ServerDeath, world.weather().when);
+                world.fired_at(Fault::ServerDeath);
                 world.server_dies();
             }
             28..42 => self.a_program_dies(),
@@ -153,39 +170,46 @@ impl Story {
                 let Some(program) = self.some_program() else { return };
                 let millis = self.jump(3_600_000);
                 world.note(&program.link.name, format_args!("its clock is set on by {millis} ms"));
-                world.fired_at(Fault::ClientClock, world.weather().when);
+                world.fired_at(Fault::ClientClock);
                 world.oracle().clocks_moved = true;
                 program.host.move_clock(millis);
             }
             62..65 => {
                 // As far as a clock is set that is kept by NTP: beyond that, pairs end by themselves.
                 let millis = self.jump(2_000);
-                world.note("server", format_args!("its clock is set on by {millis} ms"));
-                world.fired_at(Fault::ServerClock, world.weather().when);
-                world.oracle().clocks_moved = true;
-                world.server.machine.move_clock(millis);
+                self.set_the_servers_clock(millis);
             }
             65..69 if !self.signing_key_is_replaced => {
                 // A key is published long before it signs: not two in one story.
                 let Some(market) = world.server.market() else { return };
-                world.fired_at(Fault::SigningKey, world.weather().when);
+                world.fired_at(Fault::SigningKey);
                 self.signing_key_is_replaced = market.rotate_signing_key().await.is_ok();
                 world.note("story", format_args!("another key signs"));
             }
             69..73 => self.replace_secret_key().await,
-            73..80 => self.change_tier().await,
-            80..84 => self.revoke_user().await,
-            84..88 => self.revoke_token().await,
+            73..80 => self.change_tier(met).await,
+            80..84 => self.revoke_user(met).await,
+            84..88 => self.revoke_token(met).await,
             88..93 => {
                 let settings = settings(&world);
                 self.start_somewhere(settings);
             }
+            93..98 => self.announce_a_rush().await,
+            98..101 => self.a_disk_fails(),
             _ => {
                 let rough = [0, 30, 120, 300, 600][world.between(0, 5) as usize];
                 world.note("story", format_args!("of a thousand calls {rough} are hit"));
                 world.weather().rough = rough;
             }
         }
+    }
+
+    fn set_the_servers_clock(&self, millis: i64) {
+        let world = &self.world;
+        world.note("server", format_args!("its clock is set on by {millis} ms"));
+        world.fired_at(Fault::ServerClock);
+        world.oracle().clocks_moved = true;
+        world.server.machine.move_clock(millis);
     }
 
     /// By so many milliseconds, at most.
@@ -198,8 +222,8 @@ impl Story {
         if world.weather().when != When::Steady {
             return;
         }
-        let kinds = [Outage::Refused, Outage::Silent, Outage::Broken];
-        let outage = kinds[world.between(0, 3) as usize];
+        let kinds = [Outage::Refused, Outage::Silent, Outage::Broken, Outage::Patchy];
+        let outage = kinds[world.between(0, 4) as usize];
         let long = world.between(500, 9_000);
         world.note("story", format_args!("an outage of {long} ms: {outage:?}"));
         {
@@ -244,7 +268,7 @@ impl Story {
         let begin_anew = self.begin_anew(&program);
         match world.one_in(3) {
             true => {
-                world.fired_at(Fault::ClientDeath, world.weather().when);
+                world.fired_at(Fault::ClientDeath);
                 program.die(world);
                 begin_anew();
             }
@@ -252,7 +276,7 @@ impl Story {
                 let polls = world.between(1, 400);
                 let died = world.clone();
                 program.die_after(world, polls, move || {
-                    died.fired_at(Fault::ClientDeath, died.weather().when);
+                    died.fired_at(Fault::ClientDeath);
                     begin_anew();
                 });
             }
@@ -281,7 +305,7 @@ impl Story {
         let which = world.between(0, self.machines.len() as u64) as usize;
         let machine = &self.machines[which];
         world.note("story", format_args!("machine {which} loses its power"));
-        world.fired_at(Fault::PowerLoss, world.weather().when);
+        world.fired_at(Fault::PowerLoss);
         world.oracle().power_losses.push((machine.place, world.now()));
         // Nobody writes after the power is gone.
         let found = locked(&machine.disk).lose_power();
@@ -298,6 +322,31 @@ impl Story {
         }
     }
 
+    /// For a while it has no room, or does not get to the medium what it was given.
+    fn a_disk_fails(&self) {
+        let world = &self.world;
+        let which = world.between(0, self.machines.len() as u64) as usize;
+        let machine = self.machines[which].clone();
+        let long = world.between(200, 5_000);
+        let fault = [Fault::DiskFull, Fault::SyncFails][world.between(0, 2) as usize];
+        world.note("story", format_args!("{fault} on machine {which} for {long} ms"));
+        world.fired_at(fault);
+        world.oracle().disks_failed.insert((machine.place, fault));
+        {
+            let disk = locked(&machine.disk);
+            match fault {
+                Fault::DiskFull => disk.set_room(Some(disk.bytes())),
+                _ => disk.fail_syncs(true),
+            }
+        }
+        let later = world.clone();
+        let mended = async move {
+            later.sleep_ms(long).await;
+            machine.is_mended();
+        };
+        world.ether.spawn(mended.boxed());
+    }
+
     fn a_program_is_closed(&self) {
         let Some(program) = self.some_program() else { return };
         let begin_anew = self.begin_anew(&program);
@@ -308,7 +357,7 @@ impl Story {
             if let Some(polls) = dies {
                 let died = world.clone();
                 program.die_after(&world, polls, move || {
-                    died.fired_at(Fault::ClientDeath, When::Close);
+                    died.fired_at(Fault::ClientDeath);
                 });
             }
             program.close(&world, deadline).await;
@@ -317,98 +366,18 @@ impl Story {
         self.world.ether.spawn(closing.boxed());
     }
 
-    /// A call of the partner's or the marketplace's people, made until it is answered: they are patient.
-    async fn console(&self, request: Request) -> Option<Response> {
-        let world = &self.world;
-        let key = format!("console-{}", world.between(0, u64::MAX));
-        for _ in 0..100 {
-            let mut request = request.clone();
-            request.headers.push(("idempotency-key", key.clone()));
-            request.headers.push(("content-type", "application/json".to_owned()));
-            let call = world.begin_call(crate::network::operation(&request));
-            let (id, operation) = (call.id, &call.operation);
-            world.note("console", format_args!("{id} {operation}"));
-            let served = world.server.serve(&call, request).await;
-            world.end_call(&call);
-            match served {
-                Ok(response) if response.status < 500 && response.status != 429 => {
-                    return Some(response);
-                }
-                _ => world.sleep_ms(500).await,
-            }
-        }
-        None
-    }
-
-    async fn replace_secret_key(&self) {
-        let world = &self.world;
-        let solution_id = a_solution(world);
-        let Some(key) = world.people().secret_keys.get(solution_id).cloned() else { return };
-        world.fired_at(Fault::SecretKey, world.weather().when);
-        // Longer than a server that dies over it is away: with the old key its answer is asked for again.
-        let overlap = world.between(6, 12);
-        let body = json!({ "overlap_secs": overlap });
-        let answer = self.console(request("POST", "/api/secret-keys/rotate", &key, &body)).await;
-        let answer = answer.map(|answer| serde_json::from_slice::<RotatedSecretKey>(&answer.body));
-        let Some(Ok(RotatedSecretKey { secret_key, .. })) = answer else {
-            return world
-                .violated(format!("the key of {solution_id} can't be replaced: {answer:?}"));
-        };
-        world.people().secret_keys.insert(solution_id.to_owned(), secret_key);
-        world.note(
-            "story",
-            format_args!("{solution_id} has another key, the old one for {overlap} s"),
-        );
-    }
-
-    /// Somebody among all who use the solutions.
-    fn somebody(&self) -> Option<Person> {
-        let people = self.world.people();
-        let which = self.world.between(0, people.all.len().max(1) as u64);
-        people.all.get(which as usize).cloned()
-    }
-
-    async fn change_tier(&self) {
-        let (world, Some(person)) = (&self.world, self.somebody()) else { return };
-        let Person { customer_id, solution_id, .. } = person;
-        let Some(admin) = world.people().admin_key.clone() else { return };
-        let tiers = [Tier::Registered, Tier::Pro, Tier::Enterprise];
-        let tier = tiers[world.between(0, 3) as usize];
-        world.fired_at(Fault::TierChanged, world.weather().when);
-        let body = json!(UserTier { customer_id, solution_id, tier });
-        self.console(request("PUT", "/api/user-tier", &admin, &body)).await;
-    }
-
-    async fn revoke_user(&self) {
-        let (world, Some(person)) = (&self.world, self.somebody()) else { return };
-        let Person { customer_id, solution_id, .. } = person;
-        let Some(key) = world.people().secret_keys.get(&solution_id).cloned() else { return };
-        world.fired_at(Fault::UserRevoked, world.weather().when);
-        let body = json!({ "customer_id": customer_id });
-        self.console(request("DELETE", "/api/revoke-user", &key, &body)).await;
-    }
-
-    async fn revoke_token(&self) {
-        let (world, Some(person)) = (&self.world, self.somebody()) else { return };
-        let Some(key) = world.people().secret_keys.get(&person.solution_id).cloned() else {
-            return;
-        };
-        world.fired_at(Fault::TokenRevoked, world.weather().when);
-        let body = json!({ "token": person.pair.access_token.expose() });
-        self.console(request("DELETE", "/api/revoke-token", &key, &body)).await;
-    }
-
     /// Nothing fails from now on. Programs end, some of them as they should.
     async fn heal(&self) {
         let world = &self.world;
         world.note("story", format_args!("everything is well again"));
         {
             let mut weather = world.weather();
-            weather.rough = 0;
+            (weather.rough, weather.rush) = (0, None);
             (weather.when, weather.outage) = (When::Steady, None);
             (weather.storm_until, weather.slow_medium, weather.is_over) =
                 (Duration::ZERO, false, true);
         }
+        self.machines.iter().for_each(|machine| machine.is_mended());
         // The server, if it is down, is on its way.
         while world.server.market().is_none() {
             world.sleep_ms(200).await;
@@ -468,9 +437,4 @@ fn settings(world: &World) -> Settings {
         deadline: Duration::from_millis([5_000, 5_000, 800][world.between(0, 3) as usize]),
         workers: world.between(1, 4),
     }
-}
-
-fn request(method: &'static str, path: &str, key: &Secret, body: &serde_json::Value) -> Request {
-    let headers = vec![("authorization", format!("Bearer {}", key.expose()))];
-    Request { method, url: format!("{URL}{path}"), headers, body: body.to_string().into_bytes() }
 }

@@ -14,8 +14,9 @@ use cloudnestle_marketplace::{
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
+use crate::fault::Fault;
 use crate::oracle::{Attempt, Outcome};
-use crate::people::Person;
+use crate::people::{Person, Rush};
 use crate::program::Running;
 
 /// What an answer that is fresh is at most old, and one that is not.
@@ -48,6 +49,7 @@ impl<'a> Said<'a> {
 impl Worker {
     pub(crate) async fn work(self) {
         let Worker(running) = self;
+        let mut rushed = Duration::ZERO;
         loop {
             let pause = match running.world.one_in(3) {
                 true => running.world.between(0, 20),
@@ -57,9 +59,12 @@ impl Worker {
             if running.link.is_closing.load(Ordering::Relaxed) {
                 return;
             }
-            match running.world.one_in(12) {
-                true => running.rush().await,
-                false => running.do_something().await,
+            match running.next_rush(rushed) {
+                Some(rush) => {
+                    rushed = rush.at;
+                    running.join_rush(rush).await;
+                }
+                None => running.do_something().await,
             }
         }
     }
@@ -68,9 +73,10 @@ impl Worker {
 impl Running {
     async fn do_something(&self) {
         let Some((place, person)) = self.somebody() else { return };
+        let quantity = self.world.between(1, 4);
         match self.world.between(0, 100) {
-            0..35 => self.track(&person).await,
-            35..50 => self.consume(&person).await,
+            0..35 => self.track(&person, self.action(), quantity).await,
+            35..50 => self.consume(&person, self.limited_action(), quantity).await,
             50..70 => self.validate(&person).await,
             70..78 => self.ask_for_context(&person).await,
             78..87 => self.refresh(place, &person).await,
@@ -91,21 +97,31 @@ impl Running {
         Some((place, people.all[place].clone()))
     }
 
-    /// All programs do the same for the same customer, at the same time: whose limit is near.
-    async fn rush(&self) {
+    /// The next moment at which all programs do the same for the same customer, whose limit is near: one that
+    /// was announced since `rushed`, or now and then one of Ravi's.
+    fn next_rush(&self, rushed: Duration) -> Option<Rush> {
+        let now = self.world.now();
+        let people = self.world.people();
+        let solution_id = &self.settings.solution_id;
+        let announced = people.rush.as_ref().filter(|rush| {
+            rush.person.solution_id == *solution_id && rush.at > now && rush.at > rushed
+        });
+        if announced.is_some() || !self.world.one_in(12) {
+            return announced.cloned();
+        }
+        let of = people.of(solution_id);
+        let ravi = of.iter().map(|place| &people.all[*place]);
+        let person = ravi.into_iter().find(|person| person.customer_id == "cus_ravi")?.clone();
         let every = Duration::from_secs(3).as_nanos();
-        let next = every - self.world.now().as_nanos() % every;
-        self.host.sleep(Duration::from_nanos(next as u64)).await;
-        let least = {
-            let people = self.world.people();
-            let of = people.of(&self.settings.solution_id);
-            of.iter().find(|place| people.all[**place].customer_id == "cus_ravi").copied()
-        };
-        let Some(place) = least else { return };
-        let person = self.world.people().all[place].clone();
+        let next = every - now.as_nanos() % every;
+        Some(Rush { person, at: now + Duration::from_nanos(next as u64) })
+    }
+
+    async fn join_rush(&self, Rush { person, at }: Rush) {
+        self.host.sleep(at.saturating_sub(self.world.now())).await;
         match self.world.one_in(2) {
-            true => self.consume(&person).await,
-            false => self.track(&person).await,
+            true => self.consume(&person, self.limited_action(), self.world.between(2, 4)).await,
+            false => self.track(&person, self.limited_action(), self.world.between(2, 4)).await,
         }
         self.flush().await;
     }
@@ -118,23 +134,25 @@ impl Running {
         oracle.attempts.len() - 1
     }
 
-    async fn consume(&self, person: &Person) {
-        let action = match self.settings.solution_id.as_str() {
+    /// What has a hard limit, if anything of the solution has one.
+    fn limited_action(&self) -> &'static str {
+        match self.settings.solution_id.as_str() {
             "sol_invoice_ocr" => "translation",
             "sol_faiss_search" => "export",
             _ => self.action(),
-        };
+        }
+    }
+
+    async fn consume(&self, person: &Person, action: &'static str, quantity: u64) {
         let mark = self.attempt(action);
-        let usage = Usage::of(action).quantity(self.world.between(1, 4));
-        let usage = usage.metadata("mark", mark as u64);
+        let usage = Usage::of(action).quantity(quantity).metadata("mark", mark as u64);
         let began = self.world.now();
         let consumed = self.sdk.consume(person.pair.access_token.expose(), usage).await;
         self.took("consume", began, self.settings.deadline);
         let consumed = match consumed {
             Ok(consumed) => consumed,
             Err(error) => {
-                self.world.note(&self.link.name, format_args!("{mark} is refused: {error}"));
-                self.world.oracle().attempts[mark].outcome = Outcome::Refused;
+                self.refused(mark, &error);
                 return self.judge_error("consume", person, &error);
             }
         };
@@ -145,16 +163,22 @@ impl Running {
         self.world.oracle().attempts[mark].allowed = !consumed.is_overage();
     }
 
+    fn refused(&self, mark: usize, error: &Error) {
+        self.world.note(&self.link.name, format_args!("{mark} is refused: {error}"));
+        // Where a disk fails after the write, nobody knows.
+        if error.code() != Code::SpoolFailed {
+            self.world.oracle().attempts[mark].outcome = Outcome::Refused;
+        }
+    }
+
     fn acknowledged_as(&self, mark: usize, event_id: String) {
         let persisted = self.settings.durability == Durability::Durable;
         let outcome = Outcome::Acknowledged { event_id, at: self.world.now(), persisted };
         self.world.oracle().attempts[mark].outcome = outcome;
     }
 
-    async fn track(&self, person: &Person) {
-        let action = self.action();
+    async fn track(&self, person: &Person, action: &'static str, quantity: u64) {
         let mark = self.attempt(action);
-        let quantity = self.world.between(1, 4);
         let usage = Usage::of(action).quantity(quantity).metadata("mark", mark as u64);
         let began = self.world.now();
         let tracked = self.sdk.track_usage(person.pair.access_token.expose(), usage).await;
@@ -162,8 +186,7 @@ impl Running {
         let receipt = match tracked {
             Ok(receipt) => receipt,
             Err(error) => {
-                self.world.note(&self.link.name, format_args!("{mark} is refused: {error}"));
-                self.world.oracle().attempts[mark].outcome = Outcome::Refused;
+                self.refused(mark, &error);
                 return self.judge_error("track_usage", person, &error);
             }
         };
@@ -185,6 +208,7 @@ impl Running {
                     *persisted = true;
                 }
             }
+            Err(_) if self.world.oracle().disk_failed(self.life, Fault::SyncFails) => {}
             Err(error) => {
                 self.world
                     .violated(format!("{}: {mark} is not persisted: {error}", self.link.name));
@@ -292,12 +316,16 @@ impl Running {
         let token_id = token_id(person.pair.access_token.expose());
         let revoked = token_id.as_deref().and_then(|id| oracle.revoked(id)).is_some();
         let moved = oracle.clocks_moved;
+        let full = oracle.disk_failed(self.life, Fault::DiskFull);
+        let unsynced = oracle.disk_failed(self.life, Fault::SyncFails);
         drop(oracle);
         let explained = match error.code() {
             Code::TokenRevoked | Code::TokenRefused => revoked,
             Code::TokenExpired | Code::TokenNotYetValid => moved,
             Code::Closed => self.link.is_closing.load(Ordering::Relaxed),
-            Code::SpoolFailed | Code::SpoolFull | Code::Forked | Code::UsageLost => false,
+            Code::SpoolFull => full,
+            Code::SpoolFailed => unsynced,
+            Code::Forked | Code::UsageLost => false,
             Code::Internal | Code::Unknown => true, // of somebody on the way
             _ => !error.refuses_user(),
         };
@@ -375,6 +403,9 @@ impl Running {
             return;
         }
         let oracle = self.world.oracle();
+        if oracle.disk_failed(self.life, Fault::SyncFails) {
+            return; // it may have forgotten what it acknowledged
+        }
         let missing = acknowledged.into_iter().find(|id| !oracle.answered.contains(id));
         drop(oracle);
         if let Some(missing) = missing {
@@ -452,6 +483,6 @@ fn token_id(token: &str) -> Option<String> {
     claim(token, "jti")
 }
 
-fn customer_id(token: &str) -> Option<String> {
+pub(crate) fn customer_id(token: &str) -> Option<String> {
     claim(token, "sub")
 }

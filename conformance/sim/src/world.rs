@@ -12,10 +12,11 @@ use cloudnestle_mock_server::store::Write;
 use fastrand::Rng;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready, select};
+use futures_util::future::{BoxFuture, Either, ready, select};
 
 use crate::call::Call;
 use crate::fault::{Coverage, Fault, When, Where};
+use crate::network::Link;
 use crate::oracle::Oracle;
 use crate::people::People;
 use crate::server::Server;
@@ -40,10 +41,21 @@ pub(crate) struct World {
     calls: Mutex<BTreeMap<u64, Arc<Call>>>,
     names_of_calls: Mutex<u64>,
     in_hand: Mutex<Option<Arc<Call>>>,
-    /// Who waits for a call to be at a place.
-    ambush: Mutex<Option<(Where, oneshot::Sender<()>)>>,
+    ambush: Mutex<Option<Ambush>>,
+    /// Of every program there was.
+    links: Mutex<Vec<Arc<Link>>>,
     /// How far every clock is ahead of the simulation's, in milliseconds.
     pub(crate) ahead_ms: i64,
+}
+
+/// Somebody waits for a call to be at a place.
+struct Ambush {
+    place: Where,
+    /// Only for one that asks about a token.
+    asks: bool,
+    /// How long it is held there, in milliseconds.
+    holds: u64,
+    told: oneshot::Sender<Arc<Call>>,
 }
 
 /// How the world is for now.
@@ -56,6 +68,8 @@ pub(crate) struct Weather {
     pub(crate) outage: Option<Outage>,
     /// Until when somebody on the way says 429.
     pub(crate) storm_until: Duration,
+    /// When everybody comes at the same moment, to a store that makes them wait.
+    pub(crate) rush: Option<(Duration, Duration)>,
     /// The store makes people wait.
     pub(crate) slow_medium: bool,
     /// Nothing fails any more, and nobody who died is replaced.
@@ -67,6 +81,8 @@ pub(crate) enum Outage {
     Refused,
     Silent,
     Broken,
+    /// Broken, for most.
+    Patchy,
 }
 
 impl World {
@@ -85,6 +101,7 @@ impl World {
                 rough: 0,
                 outage: None,
                 storm_until: Duration::ZERO,
+                rush: None,
                 slow_medium: false,
                 is_over: false,
             }),
@@ -94,6 +111,7 @@ impl World {
             names_of_calls: Mutex::default(),
             in_hand: Mutex::default(),
             ambush: Mutex::default(),
+            links: Mutex::default(),
             chance: Mutex::new(chance),
         })
     }
@@ -151,10 +169,22 @@ impl World {
         self.oracle().violations.push(what);
     }
 
-    /// A fault has hit a call, now.
+    /// A program that begins.
+    pub(crate) fn knows(&self, link: &Arc<Link>) {
+        locked(&self.links).push(link.clone());
+    }
+
+    /// What kinds of time it is: a program may be closing in an outage.
+    pub(crate) fn phases(&self) -> Vec<When> {
+        let closes = locked(&self.links).iter().any(|link| link.closes());
+        [self.weather().when].into_iter().chain(closes.then_some(When::Close)).collect()
+    }
+
+    /// A fault has hit a call in the server, now.
     pub(crate) fn fired(&self, fault: Fault, place: Where) {
-        let when = self.weather().when;
-        locked(&self.coverage).count(fault, place, when);
+        let phases = self.phases();
+        let mut coverage = locked(&self.coverage);
+        phases.into_iter().for_each(|when| coverage.count(fault, place, when));
     }
 
     /// Likewise, at a time that the caller knows better.
@@ -165,7 +195,7 @@ impl World {
     }
 
     /// A fault has hit something else than a call: it counts for wherever calls are now.
-    pub(crate) fn fired_at(&self, fault: Fault, when: When) {
+    pub(crate) fn fired_at(&self, fault: Fault) {
         let mut places: Vec<Where> =
             locked(&self.calls).values().map(|call| call.place()).collect();
         places.sort_unstable();
@@ -173,15 +203,18 @@ impl World {
         if places.is_empty() {
             places.push(Where::Idle);
         }
+        let phases = self.phases();
         let mut coverage = locked(&self.coverage);
-        places.into_iter().for_each(|place| coverage.count(fault, place, when));
+        for place in places {
+            phases.iter().for_each(|when| coverage.count(fault, place, *when));
+        }
     }
 
     /// A call that begins.
-    pub(crate) fn begin_call(&self, operation: String) -> Arc<Call> {
+    pub(crate) fn begin_call(&self, operation: String, about: Option<String>) -> Arc<Call> {
         let mut names = locked(&self.names_of_calls);
         *names += 1;
-        let call = Arc::new(Call::new(*names, operation));
+        let call = Arc::new(Call::new(*names, operation, about));
         locked(&self.calls).insert(*names, call.clone());
         call
     }
@@ -200,26 +233,49 @@ impl World {
     }
 
     /// Waits until some call is at that place, and not for long.
-    pub(crate) async fn ambush(&self, place: Where) {
-        let (told, is_there) = oneshot::channel();
-        *locked(&self.ambush) = Some((place, told));
-        select(is_there, self.ether.sleep(Duration::from_secs(1))).await;
-        locked(&self.ambush).take();
+    pub(crate) async fn ambush(&self, place: Where) -> Option<Arc<Call>> {
+        self.lie_in_wait(place, false, 3).await
     }
 
-    /// A call is at a place. If somebody waits for that, it stays for a moment.
-    pub(crate) async fn passes(&self, place: Where) {
-        let awaited = locked(&self.ambush).take_if(|(awaited, _)| *awaited == place);
-        if let Some((_, told)) = awaited {
-            // Whoever waited may have given it up.
-            let _ = told.send(());
-            self.sleep_ms(3).await;
+    /// Waits until some call's answer about a token is on its way, and holds that up so long that others
+    /// overtake it.
+    pub(crate) async fn ambush_answer(&self) -> Option<Arc<Call>> {
+        let holds = self.between(2_000, 4_500);
+        self.lie_in_wait(Where::Answer, true, holds).await
+    }
+
+    async fn lie_in_wait(&self, place: Where, asks: bool, holds: u64) -> Option<Arc<Call>> {
+        let (told, is_there) = oneshot::channel();
+        *locked(&self.ambush) = Some(Ambush { place, asks, holds, told });
+        let patience = self.ether.sleep(Duration::from_secs(1));
+        let met = select(is_there, patience).await;
+        locked(&self.ambush).take();
+        match met {
+            Either::Left((call, _)) => call.ok(),
+            Either::Right(_) => None,
         }
+    }
+
+    /// A call is at a place. If somebody waits for that, it stays for a while.
+    pub(crate) async fn passes(&self, call: &Arc<Call>, place: Where) {
+        let awaited = locked(&self.ambush)
+            .take_if(|ambush| ambush.place == place && (!ambush.asks || call.about.is_some()));
+        if let Some(Ambush { holds, told, .. }) = awaited {
+            // Whoever waited may have given it up.
+            let _ = told.send(call.clone());
+            self.sleep_ms(holds).await;
+        }
+    }
+
+    /// Whether everybody comes at this moment.
+    pub(crate) fn is_rushed(&self) -> bool {
+        let now = self.now();
+        self.weather().rush.is_some_and(|(from, until)| (from..until).contains(&now))
     }
 
     /// How long the store's medium takes.
     pub(crate) fn medium(&self) -> BoxFuture<'static, ()> {
-        if !self.weather().slow_medium || !self.one_in(3) {
+        if !self.is_rushed() && (!self.weather().slow_medium || !self.one_in(3)) {
             return ready(()).boxed();
         }
         let micros = self.between(0, 3_000);

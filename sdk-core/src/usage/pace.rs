@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::http::{RetryPolicy, full_jitter};
 use crate::model::UsageRange;
+use crate::planted::{Bug, planted};
 
 /// How long an event waits for others to travel with.
 const LINGER: Duration = Duration::from_secs(1);
@@ -96,7 +97,12 @@ impl Pace {
             false => BLOCKED_RECHECK,
         };
         let asked = error.retry_after().unwrap_or_default().min(LONGEST_WAIT);
-        Wait { whole: own.max(asked), least: own.min(HURRIED_WAIT).max(asked) }
+        let whole = own.max(asked);
+        let least = match planted(Bug::RetryAfterHurried) {
+            true => whole.min(HURRIED_WAIT),
+            false => own.min(HURRIED_WAIT).max(asked),
+        };
+        Wait { whole, least }
     }
 
     /// A request about so many numbers was answered, and so many wait.

@@ -1,42 +1,31 @@
 //! The parts of the SDK, and how they are put together. What they do together is in `sdk.rs` and `client.rs`.
 
+#[cfg(feature = "backend")]
+mod backend;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use crate::auth::{
-    Asking, AuthManager, Expected, Keys, OnRenewed, Opener, Opening, Refresher, Revocations, Seen,
-    ValidationMode,
+    Asking, AuthManager, Expected, Keys, OnRenewed, Opener, Opening, Refresher, Seen,
 };
-use crate::config::{ClientConfig, Config, Place};
+use crate::config::{ClientConfig, Place};
 use crate::context::ContextManager;
 use crate::events::Announcer;
-use crate::history::History;
 use crate::host::Host;
-use crate::http::{Clock, HttpClient, RetryPolicy, SecretKey};
+use crate::http::{Clock, HttpClient, RetryPolicy};
 use crate::memory::Memory;
 use crate::model::TokenPair;
 use crate::reach::Reach;
-use crate::usage::{Customers, Sender, Uplink, UsageTracker};
+use crate::usage::Customers;
+#[cfg(feature = "backend")]
+pub(crate) use backend::Parts;
 
 /// The most the server's clock corrects ours by where real money is counted. Clocks of machines
 /// that are not broken differ by less.
 const CLOCK_CAP: Duration = Duration::from_secs(10 * 60);
-
-/// Of a solution's backend.
-pub(crate) struct Parts {
-    pub(crate) http: Arc<HttpClient>,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) announcer: Arc<Announcer>,
-    pub(crate) secret_key: Arc<SecretKey>,
-    pub(crate) auth: Arc<AuthManager>,
-    pub(crate) refresher: Arc<Refresher>,
-    pub(crate) opening: Opening,
-    pub(crate) history: History,
-    pub(crate) context: ContextManager,
-    pub(crate) usage: UsageTracker,
-}
 
 /// Of a program that its users hold.
 pub(crate) struct ClientParts {
@@ -61,53 +50,6 @@ struct Ground {
     keys: Arc<Keys>,
     expected: Expected,
     deadline: Duration,
-}
-
-impl Parts {
-    /// The parts of an SDK that is set up so.
-    pub(crate) fn over(config: Config) -> Self {
-        let Config { secret_key, validation, place } = config;
-        let (spool, durability) = (place.spool.clone(), place.durability);
-        let ground = Ground::at(place);
-        let opening = ground.opening(Opener::Backend(secret_key.clone()));
-        let history = History {
-            http: ground.http.clone(),
-            solution: ground.expected.solution_id.clone(),
-            secret_key: secret_key.clone(),
-            deadline: ground.deadline,
-        };
-        let asking = match validation {
-            ValidationMode::Local => Asking::Nobody,
-            ValidationMode::Online => Asking::Always(secret_key.clone()),
-            ValidationMode::Connected => {
-                Asking::Feed(secret_key.clone(), ground.feed(secret_key.clone()))
-            }
-        };
-        let uplink = Uplink {
-            host: ground.host.clone(),
-            clock: ground.clock.clone(),
-            http: ground.http.clone(),
-            reach: ground.reach.clone(),
-            announcer: ground.announcer.clone(),
-            sender: Sender::Solution(secret_key.clone()),
-        };
-        let usage = UsageTracker::new(Arc::new(uplink), spool, durability, ground.deadline);
-        let refresher = ground.refresher(None);
-        let (auth, context) = ground.judges(asking);
-        let Ground { http, clock, announcer, .. } = ground;
-        Parts {
-            http,
-            clock,
-            announcer,
-            secret_key,
-            auth,
-            refresher,
-            opening,
-            history,
-            context,
-            usage,
-        }
-    }
 }
 
 impl ClientParts {
@@ -177,20 +119,10 @@ impl Ground {
         Arc::new(Refresher::new(host, http, announcer, *deadline, on_renewed))
     }
 
-    fn feed(&self, secret_key: Arc<SecretKey>) -> Arc<Revocations> {
-        let Ground { host, http, clock, reach, keys, deadline, .. } = self;
-        let (host, http, clock) = (host.clone(), http.clone(), clock.clone());
-        let (reach, keys) = (reach.clone(), keys.clone());
-        Revocations::new(host, http, clock, reach, keys, secret_key, *deadline)
-    }
-
     /// Who says whether a user is let in, and what they may do.
     fn judges(&self, asking: Asking) -> (Arc<AuthManager>, ContextManager) {
         let Ground { host, clock, http, reach, deadline, .. } = self;
-        let feed = match &asking {
-            Asking::Feed(_, feed) => Some(feed.clone()),
-            Asking::Nobody | Asking::Always(_) => None,
-        };
+        let feed = asking.by_feed().map(|(_, feed)| feed.clone());
         let auth = Arc::new(AuthManager {
             host: host.clone(),
             http: http.clone(),

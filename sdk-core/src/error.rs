@@ -287,6 +287,7 @@ impl Error {
     /// # assert_eq!((denial.remaining, denial.limit), (200, 200));
     /// # Ok(()) });
     /// ```
+    #[cfg(feature = "backend")]
     pub fn denial(&self) -> Option<&Denial> {
         self.0.denial.as_deref()
     }

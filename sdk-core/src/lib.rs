@@ -45,6 +45,9 @@
 //! `native` (default) brings sockets, files and threads by way of tokio, reqwest with rustls, and
 //! moka. Without it the SDK runs on a [`Host`](host::Host) of your own, and has none of these; nor has it `blocking`.
 //!
+//! `backend` (part of `native`) is all that takes a secret key. Without it, and without `native`, there is
+//! [`ClientSdk`] alone, at less than the size.
+//!
 //! `prose` (part of `native`) is what the error catalogue says in words. A program that has its own words for
 //! each [`Code`] does without.
 //!
@@ -52,6 +55,15 @@
 //! tells the whole story.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "backend"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "of the parts that both share a client uses less; what nobody calls is not linked"
+    )
+)]
 
 mod answer;
 mod assembly;
@@ -61,6 +73,7 @@ pub mod blocking;
 mod client;
 mod config;
 mod context;
+#[cfg(feature = "backend")]
 mod diagnose;
 mod error;
 mod events;
@@ -68,6 +81,7 @@ mod flights;
 #[cfg(any(feature = "fuzz", all(test, feature = "native")))]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(feature = "backend")]
 mod history;
 pub mod host;
 mod http;
@@ -79,6 +93,7 @@ pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
 mod reach;
+#[cfg(feature = "backend")]
 mod sdk;
 mod sync;
 mod usage;
@@ -86,16 +101,23 @@ mod usage;
 pub use answer::{Answer, Freshness, Verified};
 pub use auth::{HeldUser, TokenSource, User, ValidationMode};
 pub use client::{ClientSdk, ClientStats};
-pub use config::{Builder, ClientBuilder};
+#[cfg(feature = "backend")]
+pub use config::Builder;
+pub use config::ClientBuilder;
+#[cfg(feature = "backend")]
 pub use diagnose::{Check, Diagnosis, Finding, Severity};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
+#[cfg(feature = "backend")]
 pub use history::{Pages, UsageFilter};
 pub use model::{
     Bucket, Code, CountedEvent, EventRef, Quota, Secret, Tier, TokenPair, UsageBucket, UserContext,
 };
+#[cfg(feature = "backend")]
 pub use sdk::{MarketplaceSdk, Stats};
 pub use usage::{
-    CloseReport, Consumed, Denial, Durability, LeaseStats, Losses, Overflow, Receipt,
-    RejectedUsage, SpoolLimits, Usage, UsageStats,
+    CloseReport, Durability, Losses, Overflow, Receipt, RejectedUsage, SpoolLimits, Usage,
+    UsageStats,
 };
+#[cfg(feature = "backend")]
+pub use usage::{Consumed, Denial, LeaseStats};

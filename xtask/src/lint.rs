@@ -23,8 +23,10 @@ pub(crate) fn run() -> Result<()> {
         cargo(&[&["clippy", "--locked", "--quiet"], which, &["--", "--deny=warnings"]].concat())
     };
     clippy(&["--workspace", "--all-targets"])?;
-    clippy(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
-    clippy(&["--package=cloudnestle-marketplace", "--no-default-features", "--features=prose"])?;
+    let core = ["--package=cloudnestle-marketplace", "--no-default-features"];
+    for features in ["", "prose", "backend", "backend,prose"] {
+        clippy(&[&core[..], &["--features", features]].concat())?;
+    }
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
     clippy(&["--package=cloudnestle-marketplace", "--lib", "--tests", "--features=shuttle"])?;
@@ -40,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(cargo_command(&arguments).env("RUSTDOCFLAGS", "--deny=warnings"))
     };
     doc(&["--workspace"])?;
-    doc(&["--package=cloudnestle-marketplace", "--no-default-features"])?;
+    doc(&["--package=cloudnestle-marketplace", "--no-default-features", "--features=backend"])?;
 
     step("the core without its native host");
     core_is_portable()?;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::verdict::{Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::model::{Code, FeedChange, FeedEntry, Revocations as Page, Tier, Timestamp};
 
@@ -44,28 +45,6 @@ struct Retiered {
     /// In seconds since 1970, as in a token.
     changed_at: u64,
     epoch: u64,
-}
-
-/// A token, as far as the feed speaks of it.
-#[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) token_id: &'a str,
-    pub(crate) customer_id: &'a str,
-    /// Its `iat`.
-    pub(crate) issued_at: u64,
-}
-
-/// What the feed has told of a token since it was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing.
-    Good,
-    /// Its user has another tier.
-    Retiered(Tier),
-    /// It has ended.
-    Revoked,
-    /// The marketplace may have another database now: whatever was known of it is void.
-    Void,
 }
 
 impl Ended {

@@ -1,12 +1,23 @@
 //! Who is this user? Tokens are checked here: their signature on this machine, their revocation by the
 //! marketplace's feed, or, if that can't be read, by asking.
 
+#[cfg(feature = "backend")]
+mod asking;
+#[cfg(not(feature = "backend"))]
+#[path = "no_asking.rs"]
+mod asking;
+#[cfg(feature = "backend")]
 mod ended;
 mod keys;
 mod opening;
 mod refresh;
+#[cfg(feature = "backend")]
+mod revocations;
+#[cfg(not(feature = "backend"))]
+#[path = "no_revocations.rs"]
 mod revocations;
 mod source;
+mod verdict;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,12 +34,13 @@ use crate::model::{
     UserContext, ValidateToken,
 };
 
-pub(crate) use ended::{Subject, Verdict};
+pub(crate) use asking::Asking;
 pub(crate) use keys::Keys;
 pub(crate) use opening::{Opener, Opening};
 pub(crate) use refresh::{OnRenewed, Refresher};
 pub(crate) use revocations::Revocations;
 pub use source::TokenSource;
+pub(crate) use verdict::{Subject, Verdict};
 
 /// How long a token is refused without looking at it again whose signature was wrong: many requests
 /// with one forged token cost one signature check.
@@ -77,16 +89,6 @@ pub enum ValidationMode {
     Local,
 }
 
-/// Whom a validation asks, and with what.
-pub(crate) enum Asking {
-    /// The token itself.
-    Nobody,
-    /// The marketplace, about each token.
-    Always(Arc<SecretKey>),
-    /// The feed, and the marketplace about tokens of which it can't tell.
-    Feed(Arc<SecretKey>, Arc<Revocations>),
-}
-
 /// Where and for whom tokens must have been issued.
 #[derive(Clone)]
 pub(crate) struct Expected {
@@ -133,7 +135,7 @@ impl Default for Seen {
 impl AuthManager {
     /// Who the token speaks for.
     pub(crate) async fn validate(&self, token: &str) -> Result<Answer<User>> {
-        if let Asking::Always(key) = &self.asking {
+        if let Some(key) = self.asking.always() {
             let started = self.host.monotonic();
             let identity = self.identify(token).await?;
             return self.memory.ask(token, &identity, self.question(key, token, started)).await;
@@ -148,7 +150,7 @@ impl AuthManager {
             if let Some(answer) = self.memory.fresh(token) {
                 return answer;
             }
-            let Asking::Feed(key, _) = &self.asking else {
+            let Some((key, _)) = self.asking.by_feed() else {
                 return Ok(self.memory.remember(token, identity.user.clone(), &identity));
             };
             let by_feed = || self.memory.remember_by_feed(token, &identity.user, &identity);
@@ -166,10 +168,7 @@ impl AuthManager {
 
     /// In connected mode.
     pub(crate) fn feed(&self) -> Option<&Arc<Revocations>> {
-        match &self.asking {
-            Asking::Feed(_, feed) => Some(feed),
-            Asking::Nobody | Asking::Always(_) => None,
-        }
+        self.asking.by_feed().map(|(_, feed)| feed)
     }
 
     /// Who the token speaks for by its own words, and whether the feed is fresh and would have told
@@ -196,10 +195,7 @@ impl AuthManager {
 
     /// The user of a token that was validated, unless each validation has to ask.
     pub(crate) fn hold(&self, token: &str) -> Option<HeldUser> {
-        (!matches!(self.asking, Asking::Always(_)))
-            .then(|| self.memory.hold(token))
-            .flatten()
-            .map(HeldUser)
+        self.asking.always().is_none().then(|| self.memory.hold(token)).flatten().map(HeldUser)
     }
 
     /// Whether a held user is still good.

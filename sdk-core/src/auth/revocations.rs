@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::Keys;
-use super::ended::{Ended, Subject, Verdict};
+use super::ended::Ended;
+use super::verdict::{Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;

@@ -19,7 +19,7 @@ pub(crate) struct ContextManager {
 
 impl ContextManager {
     pub(crate) async fn get(&self, token: &str) -> Result<Answer<UserContext>> {
-        let online = matches!(self.auth.asking, Asking::Always(_));
+        let online = self.auth.asking.always().is_some();
         if let Some(answer) = self.memory.fresh(token).filter(|_| !online) {
             return answer;
         }

@@ -11,7 +11,7 @@
 //! declared to the marketplace as lost, and costs no other; what was found in its place is kept in
 //! quarantine. What the marketplace rejects is kept too, and can be replayed.
 //!
-//! What has a hard limit is noted if a [lease](leases) pays for it.
+//! What has a hard limit is noted if a lease pays for it.
 
 mod accounts;
 #[cfg(all(test, feature = "native"))]
@@ -20,6 +20,10 @@ mod customers;
 mod event;
 #[cfg(any(feature = "fuzz", all(test, feature = "native")))]
 pub(crate) mod fuzz;
+#[cfg(feature = "backend")]
+mod leases;
+#[cfg(not(feature = "backend"))]
+#[path = "no_leases.rs"]
 mod leases;
 mod limits;
 mod log;
@@ -39,7 +43,9 @@ mod tracker;
 mod uploader;
 
 pub use event::Usage;
-pub use leases::{Consumed, Denial, LeaseStats};
+pub use leases::Denial;
+#[cfg(feature = "backend")]
+pub use leases::{Consumed, LeaseStats};
 pub use limits::{Durability, Overflow, SpoolLimits};
 pub use receipt::Receipt;
 pub use rejected::RejectedUsage;

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::join;
 
 use super::event::Usage;
-use super::leases::{Consumed, Holder, LeaseStats, Leases};
+use super::leases::{Holder, Leases};
 use super::limits::Durability;
 use super::log::Taken;
 use super::pipelines::Pipelines;
@@ -32,10 +32,10 @@ const MAX_SHOWN: usize = 10_000;
 
 pub(crate) struct UsageTracker {
     pipelines: Arc<Pipelines>,
-    leases: Arc<Leases>,
+    pub(super) leases: Arc<Leases>,
     durability: Durability,
     /// This process's own log, begun with its first event, and its leases.
-    own: RwLock<Option<Arc<Holder>>>,
+    pub(super) own: RwLock<Option<Arc<Holder>>>,
     /// No more events are taken.
     closed: AtomicBool,
 }
@@ -67,27 +67,7 @@ impl UsageTracker {
         Ok(receipt)
     }
 
-    /// Notes the usage if a lease allows it, or one that is granted `until` then.
-    pub(crate) async fn consume(
-        &self,
-        user: &User,
-        usage: Usage,
-        until: Duration,
-    ) -> Result<Consumed> {
-        let event = self.event(user, usage)?;
-        if event.amends.is_some() || event.voids.is_some() {
-            let words =
-                "A correction is tracked, not consumed: it gives back, or was done already.";
-            return Err(Error::because(Code::RequestInvalid, words));
-        }
-        let event_id = event.id.clone();
-        let paid = self.leases.pay(event, until, || self.own()).await?;
-        let receipt = self.receipt(event_id, &paid.holder, paid.taken);
-        self.as_durable_as_asked(&receipt).await?;
-        Ok(Consumed { receipt, overage: paid.overage })
-    }
-
-    fn event(&self, user: &User, usage: Usage) -> Result<UsageEvent> {
+    pub(super) fn event(&self, user: &User, usage: Usage) -> Result<UsageEvent> {
         let uplink = &self.pipelines.uplink;
         let now = uplink.clock.now();
         let mut random = [0; 10];
@@ -105,7 +85,7 @@ impl UsageTracker {
         Ok(self.receipt(event.id, &holder, taken))
     }
 
-    fn receipt(&self, event_id: String, holder: &Holder, taken: Taken) -> Receipt {
+    pub(super) fn receipt(&self, event_id: String, holder: &Holder, taken: Taken) -> Receipt {
         if let Taken { dropped: count @ 1.., .. } = taken {
             let reason = LossReason::Overflow;
             self.pipelines.uplink.announcer.announce(Event::UsageDropped { count, reason });
@@ -113,7 +93,7 @@ impl UsageTracker {
         Receipt { event_id, pipeline: holder.pipeline.clone(), taken }
     }
 
-    async fn as_durable_as_asked(&self, receipt: &Receipt) -> Result<()> {
+    pub(super) async fn as_durable_as_asked(&self, receipt: &Receipt) -> Result<()> {
         let is_durable = self.durability == Durability::Durable && !planted(Bug::UnsyncedDurable);
         if is_durable && !receipt.taken.lost {
             receipt.persisted().await?;
@@ -217,17 +197,12 @@ impl UsageTracker {
         self.pipelines.stats()
     }
 
-    pub(crate) fn lease_stats(&self) -> LeaseStats {
-        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        self.leases.stats(own.as_deref())
-    }
-
     pub(crate) async fn health(&self) -> SpoolHealth {
         self.pipelines.health().await
     }
 
     /// What new events go to.
-    fn own(&self) -> Result<Arc<Holder>> {
+    pub(super) fn own(&self) -> Result<Arc<Holder>> {
         if !self.pipelines.is_at_home() {
             return Err(Error::new(Code::Forked));
         }

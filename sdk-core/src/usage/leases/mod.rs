@@ -21,6 +21,7 @@
 mod block;
 mod book;
 mod consumed;
+mod consuming;
 mod ending;
 mod pay;
 mod request;

@@ -224,7 +224,8 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`] when a setting is missing or wrong; the message names it.
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) when a setting is missing or wrong; the message
+    /// names it.
     pub fn build(self) -> Result<MarketplaceSdk> {
         Ok(MarketplaceSdk::over(self.config()?))
     }

@@ -21,7 +21,7 @@ pub(super) const MAX_RECORD_BYTES: usize = 128 * 1024;
 /// The largest number: what JavaScript's numbers hold exactly, as the wire has them.
 pub(super) const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-const MARKER: [u8; 4] = [0xC1, 0x0D, 0x4E, 0x57];
+pub(super) const MARKER: [u8; 4] = [0xC1, 0x0D, 0x4E, 0x57];
 
 pub(super) fn encode(number: u64, record: &[u8], out: &mut Vec<u8>) {
     let start = out.len();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Record;
-use super::frame::{self, FILE_HEADER, MAX_NUMBER, MAX_RECORD_BYTES, Step};
+use super::frame::{self, FILE_HEADER, MARKER, MAX_NUMBER, MAX_RECORD_BYTES, Step};
 use super::gone::{Gap, NOTE};
 use super::reader::{MAX_JUMP, READ_BYTES};
 use crate::model::LossReason;
@@ -72,7 +72,8 @@ impl Segments {
                 6 => segments.cut(recipe.byte().unwrap_or(0)),
                 7 => {
                     let number = segments.next;
-                    let is_large = segments.bytes().len() > 2 * READ_BYTES;
+                    let bytes: usize = segments.files.values().map(Vec::len).sum();
+                    let is_large = bytes > 2 * READ_BYTES;
                     let most = if is_large { 1 } else { MAX_RECORD_BYTES / 255 };
                     let bytes = vec![b' '; most * usize::from(recipe.byte().unwrap_or(0))];
                     segments.put(Record { number, bytes });
@@ -152,12 +153,17 @@ impl Segments {
         self.is_known = false;
     }
 
-    /// Whether the record was ever written.
-    pub(crate) fn has(&self, record: &Record) -> bool {
-        let mut frame = Vec::new();
-        frame::encode(record.number, &record.bytes, &mut frame);
-        let is_here = |file: &Vec<u8>| file.windows(frame.len()).any(|bytes| bytes == frame);
-        self.files.values().any(is_here)
+    /// Whether each of these records was ever written.
+    pub(crate) fn have(&self, records: &[Record]) -> bool {
+        let begins = |file: &Vec<u8>, at| file[at..].starts_with(&MARKER);
+        let begin = |file| (0..Vec::len(file)).filter(move |at| begins(file, *at));
+        let frames = self.files.values().flat_map(|file| begin(file).map(move |at| &file[at..]));
+        let frames: Vec<&[u8]> = frames.collect();
+        records.iter().all(|record| {
+            let mut frame = Vec::new();
+            frame::encode(record.number, &record.bytes, &mut frame);
+            frames.iter().any(|bytes| bytes.starts_with(&frame))
+        })
     }
 
     /// The records that have to be found, in order, and the last number that has to be answered for; nothing

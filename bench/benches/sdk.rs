@@ -136,6 +136,19 @@ fn consume(c: &mut Criterion) {
     });
     runtime.block_on(deliver());
     assert_eq!(bench.sdk.stats().usage.rejected, 0);
+
+    let bounded = runtime.block_on(Bench::start_bounded());
+    let token = runtime.block_on(bounded.token());
+    let (sdk, token) = (&bounded.sdk, token.as_str());
+    let deliver = async || sdk.flush().await.expect("the server is there");
+    let consume = async || {
+        black_box(sdk.consume(token, "export").await.expect("it is within the limit"));
+    };
+    group.bench_function("sdk, fast, of a hard limit", |b| {
+        b.to_async(&runtime).iter_custom(|calls| timed(calls, 10_000, &deliver, &consume));
+    });
+    runtime.block_on(deliver());
+    assert_eq!(bounded.sdk.stats().usage.rejected, 0);
 }
 
 criterion_group!(benches, validate_warm, validate_cold, track, consume);

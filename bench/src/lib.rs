@@ -10,6 +10,22 @@ use cloudnestle_mock_server::MockServer;
 /// The solution the SDK is built for.
 pub const SOLUTION: &str = "sol_faiss_search";
 
+/// A world in which a pro customer has a hard limit that no benchmark reaches.
+const BOUNDED: &str = "
+solutions:
+  - id: sol_faiss_search
+    name: FAISS Search
+    actions: [{ name: search, unit: request }, { name: export, unit: file }]
+    plans:
+      - tier: pro
+        allowances: [{ action: export, limit: 1000000000, window: month, policy: hard }]
+customers: [{ id: cus_asha }]
+subscriptions: [{ customer: cus_asha, solution: sol_faiss_search, tier: pro }]
+";
+
+/// So often has the SDK to spend of a limit until it asks for leases that last a while.
+const UNTIL_LEASES_ARE_LARGE: usize = 20_000;
+
 /// A server and an SDK with a spool on disk.
 pub struct Bench {
     /// Kept, so that it runs.
@@ -22,7 +38,24 @@ pub struct Bench {
 impl Bench {
     /// Starts both.
     pub async fn start(validation: ValidationMode) -> Bench {
-        let server = MockServer::start().await.expect("a port is free");
+        Bench::of(MockServer::start().await.expect("a port is free"), validation)
+    }
+
+    /// Starts both, in a world in which `export` has a hard limit for the customer of [`token`](Self::token), and
+    /// spends of it until leases are large.
+    pub async fn start_bounded() -> Bench {
+        let seed = tempfile::NamedTempFile::new().expect("there is a folder for temporary files");
+        std::fs::write(seed.path(), BOUNDED).expect("there is room");
+        let server = MockServer::builder().seed(seed.path()).start().await.expect("it is a world");
+        let bench = Bench::of(server, ValidationMode::Local);
+        let token = bench.token().await;
+        for _ in 0..UNTIL_LEASES_ARE_LARGE {
+            bench.sdk.consume(&token, "export").await.expect("it is within the limit");
+        }
+        bench
+    }
+
+    fn of(server: MockServer, validation: ValidationMode) -> Bench {
         let spool = tempfile::tempdir().expect("there is a folder for temporary files");
         let sdk = MarketplaceSdk::builder()
             .url(server.url())

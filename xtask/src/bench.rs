@@ -19,6 +19,7 @@ struct Budgets {
     validate_user_cold_percent_of_ring: u64,
     track_usage_instructions: u64,
     consume_instructions: u64,
+    consume_bounded_instructions: u64,
 }
 
 pub(crate) fn run(check: bool) -> Result<()> {
@@ -64,6 +65,12 @@ pub(crate) fn run(check: bool) -> Result<()> {
     keep("validate_user cold", percent, budgets.validate_user_cold_percent_of_ring, "% of ring");
     keep("track_usage", instructions("track")?, budgets.track_usage_instructions, "instructions");
     keep("consume", instructions("consume")?, budgets.consume_instructions, "instructions");
+    keep(
+        "consume, of a hard limit",
+        instructions("bounded")?,
+        budgets.consume_bounded_instructions,
+        "instructions",
+    );
 
     if !check {
         step("times of the hot paths");

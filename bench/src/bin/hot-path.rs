@@ -1,5 +1,5 @@
 //! A hot path, so many times, for a tool that counts instructions:
-//! `hot-path warm|cold|ring|track|consume CALLS`.
+//! `hot-path warm|cold|ring|track|consume|bounded CALLS`.
 //!
 //! What is counted is in functions of its own, on a thread that does nothing else: the server and
 //! the SDK's uploads have theirs.
@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().expect("usage: hot-path warm|cold|ring|track|consume CALLS");
+    let path =
+        arguments.next().expect("usage: hot-path warm|cold|ring|track|consume|bounded CALLS");
     let calls: usize = arguments.next().and_then(|n| n.parse().ok()).expect("a number of calls");
 
     let elsewhere = Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -32,6 +33,11 @@ fn main() {
         "consume" => {
             let token = elsewhere.block_on(bench.token_without_limit());
             elsewhere.block_on(bench.sdk.consume(&token, "export")).expect("nothing is in the way");
+            measured_consuming(&here, &bench.sdk, &token, calls);
+        }
+        "bounded" => {
+            let bench = elsewhere.block_on(Bench::start_bounded());
+            let token = elsewhere.block_on(bench.token());
             measured_consuming(&here, &bench.sdk, &token, calls);
         }
         _ => panic!("no such path: {path}"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloudnestle_marketplace::model::{EventStatus, LossReason};
 use cloudnestle_marketplace::{Code, Tier};
 use cloudnestle_mock_server::sim::AuditedLine;
+use cloudnestle_mock_server::store::{Item, Value};
 
 use crate::fault::Fault;
 use crate::oracle::{Attempt, Oracle, Outcome};
@@ -42,6 +43,7 @@ pub(crate) async fn judge(world: &Arc<World>) {
     let oracle = world.oracle();
     wrong.extend(over_granted(&oracle, &audit.hard));
     wrong.extend(miscounted(&oracle, &audit.lines));
+    wrong.extend(missummed(&items, &audit.lines));
     wrong.extend(kept_leases(&oracle));
     drop(oracle);
     for wrong in wrong {
@@ -54,6 +56,30 @@ fn kept_leases(oracle: &Oracle) -> Option<String> {
     let kept: usize = SOLUTIONS.iter().map(|solution| oracle.leases(solution)).sum();
     (kept > 0 && oracle.power_losses.is_empty() && oracle.disks_failed.is_empty())
         .then(|| format!("{kept} leases are never given back"))
+}
+
+/// What customers have used by the month is what the ledger has, summed up here: the audit does so with the
+/// server's own function.
+fn missummed(items: &[Item], lines: &[AuditedLine]) -> Vec<String> {
+    let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.status == EventStatus::Accepted) {
+        if let Some(event) = &line.event {
+            let of = (event.customer_id.as_str(), event.action.as_str());
+            *sums.entry(of).or_default() += event.quantity as i64;
+        }
+    }
+    for Item { key, value, .. } in items {
+        let customer = key.partition.strip_prefix("counters/").and_then(|of| of.split('/').next());
+        let action = key.sort.split_once("/month/").map(|(action, _)| action);
+        if let (Some(customer), Some(action), Value::Number(kept)) = (customer, action, value) {
+            *sums.entry((customer, action)).or_default() -= kept;
+        }
+    }
+    let wrong = sums.into_iter().filter(|(_, missing)| *missing != 0);
+    let told = |((customer, action), missing)| {
+        format!("{missing} {action} of {customer} are in the ledger and in no month")
+    };
+    wrong.map(told).collect()
 }
 
 type Named = (String, String, String, String);

@@ -56,3 +56,30 @@ test('other SDKs of the program begin anew, too', async () => {
   await first.close();
   await second.close();
 });
+
+test('a stack that is full in the middle of a call is survived', async () => {
+  const sdk = new MarketplaceSDK(marketplace.options());
+  const { accessToken } = await marketplace.pair('cus_ravi');
+  const used = await marketplace.used('cus_ravi', 'search');
+  await sdk.validateUser(accessToken);
+  const calls = [];
+  const deeper = () => {
+    try {
+      deeper();
+    } catch {
+      // From here on the way back there is ever more room.
+    }
+    if (calls.length < 100) calls.push(sdk.trackUsage(accessToken, 'search'));
+  };
+  try {
+    deeper();
+  } catch {
+    // There was not even room for the call.
+  }
+  const failed = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
+  assert.ok(failed.length > 0, 'nothing was put to the test');
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  assert.ok((await marketplace.used('cus_ravi', 'search')) > used);
+  await sdk.close();
+});

@@ -3,7 +3,7 @@
  *
  * The core asks under a number and is told later, so that every way into it is one of these `enter`s.
  */
-import { begin, enter, moveIn, moveOut, type Core, type Inhabitant } from './engine.js';
+import { begin, enter, moveIn, moveOut, settle, type Core, type Inhabitant } from './engine.js';
 import { errorOf, internal } from './errors.js';
 import type { CallOptions } from './options.js';
 import type { AppendFile, KeepAlive, Platform, SpoolFiles } from './platform.js';
@@ -38,6 +38,7 @@ export class Bridge implements Inhabitant {
   #files: SpoolFiles | undefined;
   #lastCall = 0;
   #failure: unknown;
+  #isLeft = false;
   /** Grows with each core: what an earlier one gave out is not for the next. */
   generation = 0;
 
@@ -51,7 +52,7 @@ export class Bridge implements Inhabitant {
   /** Makes a call that is answered under its number. */
   call(start: (core: Core, call: number) => void, options: CallOptions = {}): Promise<string> {
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
-    const core = this.#core;
+    const core = this.#current();
     if (core === undefined) return Promise.reject(this.#gone());
     const number = (this.#lastCall = (this.#lastCall + 1) >>> 0);
     return new Promise<string>((resolve, reject) => {
@@ -67,7 +68,7 @@ export class Bridge implements Inhabitant {
 
   /** Makes a call that is answered at once. */
   ask<T>(question: (core: Core) => T): T {
-    const core = this.#core;
+    const core = this.#current();
     if (core === undefined) throw this.#gone();
     try {
       return enter(() => question(core));
@@ -89,6 +90,7 @@ export class Bridge implements Inhabitant {
 
   /** Gives the core up: what it has not delivered is for the next one. */
   leave(): void {
+    this.#isLeft = true;
     moveOut(this);
     const core = this.#core;
     this.#core = undefined;
@@ -118,6 +120,19 @@ export class Bridge implements Inhabitant {
     }
   }
 
+  /** The core; another one, if the last has failed. */
+  #current(): Core | undefined {
+    if (this.#core === undefined && !this.#isLeft) {
+      try {
+        settle();
+        if (this.#core === undefined) this.#open();
+      } catch (thrown) {
+        this.#failure = thrown;
+      }
+    }
+    return this.#core;
+  }
+
   #open(): void {
     try {
       this.#core = begin(this, this.#around.settings);
@@ -127,7 +142,7 @@ export class Bridge implements Inhabitant {
   }
 
   #gone(): unknown {
-    return this.#failure === undefined ? errorOf('{"code":"closed"}') : internal(this.#failure);
+    return this.#isLeft ? errorOf('{"code":"closed"}') : internal(this.#failure);
   }
 
   #quiet(): void {

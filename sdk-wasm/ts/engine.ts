@@ -20,6 +20,8 @@ export interface Inhabitant {
 let load: (() => WebAssembly.Module) | undefined;
 let module: WebAssembly.Module | undefined;
 let depth = 0;
+/** Why the instance is not used any more. */
+let failure: { readonly cause: unknown } | undefined;
 const inhabitants = new Set<Inhabitant>();
 
 /** Where the core's code comes from: each entry point of the package says so once. */
@@ -47,22 +49,38 @@ export function moveOut(inhabitant: Inhabitant): void {
 
 /** Makes a call into the instance. Every call goes through here. */
 export function enter<T>(call: () => T): T {
+  settle();
   depth += 1;
   try {
     return call();
   } catch (thrown) {
-    // What the core refuses is JSON text; all else is a panic. Who called from within the instance is
-    // told by the outermost call.
-    if (typeof thrown !== 'string' && depth === 1) evict(thrown);
+    // What the core refuses is JSON text; all else is a panic.
+    if (typeof thrown !== 'string') fail(thrown);
     throw thrown;
   } finally {
     depth -= 1;
   }
 }
 
-function evict(cause: unknown): void {
+/** Begins another instance now if there was a failure, and we are not within it. */
+export function settle(): void {
+  if (failure !== undefined && depth === 0) recover();
+}
+
+/** Nothing is done here that needs room on the stack: that may be what there is none of. */
+function fail(cause: unknown): void {
+  if (failure !== undefined) return;
+  failure = { cause };
+  queueMicrotask(settle);
+}
+
+/** Begins another instance. What fails on the way is tried again by the next call. */
+function recover(): void {
+  const failed = failure;
+  if (failed === undefined) return;
   const all = [...inhabitants];
-  for (const inhabitant of all) inhabitant.evicted(cause);
+  for (const inhabitant of all) inhabitant.evicted(failed.cause);
   __wbg_reset_state();
+  failure = undefined;
   for (const inhabitant of all) inhabitant.reopen();
 }

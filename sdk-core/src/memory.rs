@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Host, timeout};
-use crate::http::Clock;
+use crate::http::{Clock, Now};
 use crate::model::{Code, Tier, Timestamp};
 use crate::planted::{Bug, planted};
 use crate::reach::Reach;
@@ -370,7 +370,7 @@ impl<T: Remembered> Memory<T> {
 
     /// Read once for each answer: the clocks are a tenth of what a remembered one costs.
     fn now(&self) -> Now {
-        Now { here: self.host.monotonic(), there: self.clock.now() }
+        self.clock.both()
     }
 
     fn answer(&self, known: &Known<T>, now: Now, freshness: Freshness) -> Result<Answer<T>> {
@@ -384,15 +384,6 @@ impl<T: Remembered> Memory<T> {
             Said::No(code) => Err(Error::new(*code)),
         }
     }
-}
-
-/// The time by two clocks.
-#[derive(Clone, Copy)]
-struct Now {
-    /// This machine's monotonic one.
-    here: Duration,
-    /// The marketplace's.
-    there: Timestamp,
 }
 
 fn subject<T: Remembered>(value: &T, issued_at: u64) -> Subject<'_> {

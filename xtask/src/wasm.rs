@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::shell::{self, cargo_command, output, step, succeeds};
+use crate::shell::{self, cargo_command, output, step};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -92,14 +92,12 @@ fn make(prefix: &Path) -> Result<()> {
 
 /// The packages' files, without their `usr`.
 fn unpack(prefix: &Path) -> Result<()> {
-    let packages = packages()?;
     let folder = tempfile::tempdir_in(prefix)?;
-    shell::run(
-        Command::new("apt-get")
-            .args(["--quiet", "--quiet", "download"])
-            .args(&packages)
-            .current_dir(folder.path()),
-    )?;
+    if download(folder.path()).is_err() {
+        // A fresh machine has no list of packages, and an old list names what is no longer there.
+        shell::run(Command::new("apt-get").args(["--quiet", "--quiet", "update"]))?;
+        download(folder.path())?;
+    }
     for entry in fs::read_dir(folder.path())? {
         let unpacked = Command::new("sh")
             .args([
@@ -114,21 +112,15 @@ fn unpack(prefix: &Path) -> Result<()> {
 }
 
 /// What would have to be installed, here and now: what is there already need not be.
-fn packages() -> Result<Vec<String>> {
-    let simulate = || {
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "--simulate", "--no-install-recommends"]).args(PACKAGES);
-        apt
-    };
-    if !succeeds(&mut simulate()) {
-        // A fresh machine has no list of packages.
-        shell::run(Command::new("apt-get").args(["--quiet", "--quiet", "update"]))?;
-    }
-    let plan = output(&mut simulate())?;
+fn download(folder: &Path) -> Result<()> {
+    let mut simulate = Command::new("apt-get");
+    simulate.args(["install", "--simulate", "--no-install-recommends"]).args(PACKAGES);
+    let plan = output(&mut simulate)?;
     let named = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
-    let named: Vec<String> = named.map(str::to_owned).collect();
+    let named: Vec<&str> = named.collect();
     ensure!(!named.is_empty(), "Debian's {PACKAGES:?} are installed, and not for {TARGET}");
-    Ok(named)
+    let quiet = ["--quiet", "--quiet", "download"];
+    shell::run(Command::new("apt-get").args(quiet).args(named).current_dir(folder))
 }
 
 /// Debian's compilers look for their library in the system's folders.

@@ -1,6 +1,6 @@
 //! The Rust of the guides is run here.
 
-use cloudnestle_marketplace::{Code, MarketplaceSdk, Tier, TokenPair, Usage};
+use cloudnestle_marketplace::{ClientSdk, Code, MarketplaceSdk, Tier, TokenPair, Usage};
 use cloudnestle_mock_server::MockServer;
 
 const AUTHENTICATION: &str = include_str!("../../../docs/guides/authentication.md");
@@ -52,6 +52,23 @@ async fn the_authentication_guides_rust_works() -> Result<(), Box<dyn std::error
     let pair = sdk.refresh(&pair).await?; // keep it in place of the old one
     // To here.
     assert_ne!(pair.refresh_token, old.refresh_token);
+    let folder = tempfile::tempdir()?;
+    let dir = folder.path();
+    let solution = server.solutions().into_iter().find(|it| it.id == "sol_faiss_search");
+    let (url, key) = (server.url(), solution.expect("it is built in").publishable_key);
+    // As in the guide:
+    let client = ClientSdk::builder()
+        .publishable_key(key) // to exchange codes and welcome visitors; else it needs none
+        .solution("sol_faiss_search")
+        .url(url)
+        .spool_dir(dir) // where usage waits until it is delivered
+        .build()?;
+    let source = client.keep_fresh(pair); // of exchange_code(code, verifier), or from your backend
+    let context = source.call(async |token| client.get_user_context(token).await).await?;
+    client.track_usage(source.access_token().await?.expose(), "view").await?;
+    // To here.
+    client.flush().await?;
+    assert_eq!((&*context.customer_id, client.stats().usage.delivered), ("cus_ravi", 1));
 
     each_block_is_run(AUTHENTICATION, "the_authentication_guides_rust_works");
     Ok(())

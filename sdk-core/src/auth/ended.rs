@@ -4,15 +4,21 @@
 //! judged a token at one epoch need not judge it again before the next.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::verdict::{Subject, Verdict};
 use crate::error::{Error, Result};
+use crate::http::Now;
 use crate::model::{Code, FeedChange, FeedEntry, Revocations as Page, Tier, Timestamp};
 
 /// The most tokens and users that are remembered: a hundred of the marketplace's largest pages, some
 /// 15 MB. A feed with more is not kept; the marketplace is asked about every token, as it is where there
 /// is no feed.
 const MOST: usize = 100_000;
+
+/// How long what was told is remembered at least, by the clock that never jumps. The other may: set on by an
+/// hour and put right a second later, it must not bring a revoked token back. A token's life is 15 minutes.
+const REMEMBERED_FOR: Duration = Duration::from_secs(20 * 60);
 
 /// Everything that was told and still matters.
 #[derive(Default)]
@@ -25,8 +31,8 @@ pub(super) struct Ended {
     void_before: u64,
     /// Of tokens that were issued before this second the feed can't tell; in seconds since 1970.
     silent_before: u64,
-    /// Revoked tokens, and until when they must be remembered.
-    tokens: HashMap<String, Timestamp>,
+    /// Revoked tokens.
+    tokens: HashMap<String, Until>,
     users: HashMap<String, OfUser>,
 }
 
@@ -35,8 +41,22 @@ struct OfUser {
     /// Tokens issued before have ended; in seconds since 1970.
     not_before: u64,
     tier: Option<Retiered>,
-    /// Until when it must be remembered.
+    until: Until,
+}
+
+/// How long something must be remembered.
+#[derive(Clone, Copy)]
+struct Until {
+    /// When it matters no longer, by the marketplace's clock.
     expires_at: Timestamp,
+    /// By the monotonic clock.
+    told: Duration,
+}
+
+impl Until {
+    fn is_over(self, now: Now) -> bool {
+        self.expires_at <= now.there && now.here >= self.told + REMEMBERED_FOR
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +77,7 @@ impl Ended {
     }
 
     /// Learns what an answer tells, and says whether it is that of another database than before.
-    pub(super) fn learn(&mut self, page: Page, now: Timestamp) -> Result<bool> {
+    pub(super) fn learn(&mut self, page: Page, now: Now) -> Result<bool> {
         let is_other = page.generation != self.generation;
         let goes_on = self.cursor.as_ref().is_none_or(|cursor| *cursor != page.cursor);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -78,37 +98,37 @@ impl Ended {
         }
         if !page.changes.is_empty() {
             self.epoch += 1;
-            self.tokens.retain(|_, expires_at| *expires_at > now);
-            self.users.retain(|_, user| user.expires_at > now);
+            self.tokens.retain(|_, until| !until.is_over(now));
+            self.users.retain(|_, user| !user.until.is_over(now));
         }
         for entry in page.changes {
             self.apply(entry, now);
             if self.tokens.len() + self.users.len() > MOST {
                 self.tokens.clear();
                 self.users.clear();
-                self.know_nothing(now);
+                self.know_nothing(now.there);
             }
         }
         self.cursor = Some(page.cursor);
         Ok(was_replaced)
     }
 
-    fn apply(&mut self, FeedEntry { expires_at, change, .. }: FeedEntry, now: Timestamp) {
+    fn apply(&mut self, FeedEntry { expires_at, change, .. }: FeedEntry, now: Now) {
+        let until = Until { expires_at, told: now.here };
         match change {
             FeedChange::TokensRevoked { token_ids } => {
-                self.tokens.extend(token_ids.into_iter().map(|id| (id, expires_at)));
+                self.tokens.extend(token_ids.into_iter().map(|id| (id, until)));
             }
             FeedChange::UserRevoked { customer_id, not_before } => {
-                let user = self.user(customer_id, expires_at);
+                let user = self.user(customer_id, until);
                 user.not_before = user.not_before.max(not_before);
             }
             FeedChange::TierChanged { customer_id, tier, changed_at } => {
                 let (changed_at, epoch) = (changed_at.numeric_date(), self.epoch);
-                self.user(customer_id, expires_at).tier =
-                    Some(Retiered { tier, changed_at, epoch });
+                self.user(customer_id, until).tier = Some(Retiered { tier, changed_at, epoch });
             }
             // It may concern any token there is.
-            FeedChange::Unknown => self.know_nothing(now),
+            FeedChange::Unknown => self.know_nothing(now.there),
         }
     }
 
@@ -118,10 +138,11 @@ impl Ended {
         self.void();
     }
 
-    fn user(&mut self, customer_id: String, expires_at: Timestamp) -> &mut OfUser {
-        let nothing = OfUser { not_before: 0, tier: None, expires_at };
+    fn user(&mut self, customer_id: String, until: Until) -> &mut OfUser {
+        let nothing = OfUser { not_before: 0, tier: None, until };
         let user = self.users.entry(customer_id).or_insert(nothing);
-        user.expires_at = user.expires_at.max(expires_at);
+        let expires_at = user.until.expires_at.max(until.expires_at);
+        user.until = Until { expires_at, ..until };
         user
     }
 
@@ -163,11 +184,10 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const AT: Now = Now { here: Duration::from_secs(50), there: NOW };
     const LIFE: Duration = Duration::from_secs(900);
 
     fn page(version: u64, changes: Vec<FeedChange>) -> Page {
@@ -186,8 +206,8 @@ mod tests {
 
     fn told(changes: Vec<FeedChange>) -> Ended {
         let mut ended = Ended::default();
-        ended.learn(page(0, vec![]), NOW).unwrap();
-        ended.learn(page(1, changes), NOW).unwrap();
+        ended.learn(page(0, vec![]), AT).unwrap();
+        ended.learn(page(1, changes), AT).unwrap();
         ended
     }
 
@@ -225,7 +245,7 @@ mod tests {
         assert_eq!(ended.judge(token("cus_a", 1), None), Verdict::Good, "it says so itself");
         let epoch = ended.epoch();
         assert_eq!(ended.judge(token("cus_a", 0), Some(epoch)), Verdict::Good, "known already");
-        ended.learn(page(2, vec![tier(Tier::Enterprise)]), NOW).unwrap();
+        ended.learn(page(2, vec![tier(Tier::Enterprise)]), AT).unwrap();
         assert_eq!(
             ended.judge(token("cus_a", 0), Some(epoch)),
             Verdict::Retiered(Tier::Enterprise)
@@ -238,25 +258,38 @@ mod tests {
             FeedChange::TokensRevoked { token_ids: vec!["tok_a".into()] },
             tier(Tier::Pro),
         ]);
-        let later = NOW + LIFE;
+        let later = Now { here: AT.here + REMEMBERED_FOR, there: NOW + REMEMBERED_FOR };
         let mut news = page(2, vec![FeedChange::TokensRevoked { token_ids: vec!["tok_b".into()] }]);
-        news.changes[0].expires_at = later + LIFE;
+        news.changes[0].expires_at = later.there + LIFE;
         ended.learn(news, later).unwrap();
         assert_eq!((ended.tokens.len(), ended.users.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_on_and_put_right_brings_no_token_back() {
+        let mut ended = told(vec![
+            FeedChange::TokensRevoked { token_ids: vec!["tok_a".into()] },
+            FeedChange::UserRevoked { customer_id: "cus_b".into(), not_before: u64::MAX },
+        ]);
+        let set_on = Now { there: NOW + 4 * LIFE, ..AT };
+        ended.learn(page(2, vec![tier(Tier::Pro)]), set_on).unwrap();
+        assert_eq!(ended.judge(token("cus_a", 0), None), Verdict::Revoked);
+        let other = Subject { token_id: "tok_b", ..token("cus_b", 0) };
+        assert_eq!(ended.judge(other, None), Verdict::Revoked);
     }
 
     #[test]
     fn another_generation_voids_everything_and_the_first_one_nothing() {
         let mut ended = Ended::default();
         let before = ended.epoch();
-        assert!(!ended.learn(page(0, vec![]), NOW).unwrap());
+        assert!(!ended.learn(page(0, vec![]), AT).unwrap());
         assert_eq!((before, ended.void_before()), (0, 0));
 
-        ended.learn(page(1, vec![tier(Tier::Pro)]), NOW).unwrap();
+        ended.learn(page(1, vec![tier(Tier::Pro)]), AT).unwrap();
         let known = ended.epoch();
         let mut other = page(0, vec![]);
         (other.generation, other.began_at) = ("gen_b".into(), NOW);
-        assert!(ended.learn(other, NOW).unwrap());
+        assert!(ended.learn(other, AT).unwrap());
         assert_eq!(ended.judge(token("cus_a", 0), Some(known)), Verdict::Void);
         assert_eq!(ended.judge(token("cus_a", 0), None), Verdict::Good);
         assert!(!ended.tells_of(NOW.as_secs() as u64 - 1) && ended.tells_of(NOW.as_secs() as u64));
@@ -266,7 +299,7 @@ mod tests {
     fn a_change_of_a_newer_marketplace_makes_the_sdk_ask_about_every_token() {
         let mut ended = told(vec![]);
         let known = ended.epoch();
-        ended.learn(page(2, vec![FeedChange::Unknown]), NOW).unwrap();
+        ended.learn(page(2, vec![FeedChange::Unknown]), AT).unwrap();
         assert!(known < ended.void_before());
         assert!(!ended.tells_of(NOW.as_secs() as u64));
         assert!(ended.tells_of(NOW.as_secs() as u64 + 1));
@@ -279,13 +312,13 @@ mod tests {
         for page_of in 1..=10 {
             let token_ids = ids(page_of).collect();
             let news = page(1 + page_of as u64, vec![FeedChange::TokensRevoked { token_ids }]);
-            ended.learn(news, NOW).unwrap();
+            ended.learn(news, AT).unwrap();
         }
         let known = ended.epoch();
         let issued_at = NOW.as_secs() as u64;
         assert!(ended.tells_of(issued_at) && ended.tokens.len() == MOST);
 
-        ended.learn(page(12, vec![tier(Tier::Pro)]), NOW).unwrap();
+        ended.learn(page(12, vec![tier(Tier::Pro)]), AT).unwrap();
 
         assert!(!ended.tells_of(issued_at) && ended.tells_of(issued_at + 1));
         assert_eq!(ended.judge(token("cus_b", 0), Some(known)), Verdict::Void);
@@ -300,7 +333,7 @@ mod tests {
         let elsewhere = Page { generation: "gen_b".into(), ..page(2, vec![]) };
         let not_plain = Page { cursor: "a&b=c".into(), ..page(2, vec![]) };
         for page in [stuck, elsewhere, not_plain] {
-            assert_eq!(ended.learn(page, NOW).unwrap_err().code(), Code::AnswerInvalid);
+            assert_eq!(ended.learn(page, AT).unwrap_err().code(), Code::AnswerInvalid);
         }
         assert_eq!(ended.cursor(), Some("gen_a.1"));
     }

@@ -194,7 +194,7 @@ impl Revocations {
 
     fn learn(&self, page: Page) -> Result<()> {
         let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
-        let was_replaced = ended.learn(page, self.clock.now())?;
+        let was_replaced = ended.learn(page, self.clock.both())?;
         if was_replaced {
             // Another database may have other keys. Before anybody hears of the epoch, so that nobody
             // verifies a token for it with the old ones.

@@ -24,6 +24,15 @@ pub(crate) struct Clock {
     offset_ms: AtomicI64,
 }
 
+/// The time by two clocks: this machine's wall clock may be set, and then the other goes on as before.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    /// By this machine's monotonic one.
+    pub(crate) here: Duration,
+    /// By the marketplace's.
+    pub(crate) there: Timestamp,
+}
+
 impl Clock {
     pub(crate) fn new(host: Arc<dyn Host>, cap: Option<Duration>) -> Self {
         Clock { host, cap, offset_ms: AtomicI64::new(0) }
@@ -32,6 +41,10 @@ impl Clock {
     /// The time, as the marketplace has it.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.host.wall().as_millis() + self.offset_ms())
+    }
+
+    pub(crate) fn both(&self) -> Now {
+        Now { here: self.host.monotonic(), there: self.now() }
     }
 
     /// How far the server's clock is ahead of ours.

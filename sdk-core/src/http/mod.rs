@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 pub(crate) use call::{Call, Credential};
-pub(crate) use clock::Clock;
+pub(crate) use clock::{Clock, Now};
 pub(crate) use retry::{RetryPolicy, full_jitter};
 pub(crate) use secret_key::{KeyProvider, SecretKey};
 

@@ -103,7 +103,7 @@ impl ClientBuilder {
     /// ```
     /// use cloudnestle_marketplace::ClientSdk;
     ///
-    /// let client = ClientSdk::builder().spool_dir("/home/asha/.local/state/faiss-search");
+    /// let client = ClientSdk::builder().spool_dir("faiss-search/usage");
     /// ```
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.settings.spool = Some(SpoolPlace::Dir(dir.into()));

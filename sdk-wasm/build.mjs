@@ -20,7 +20,7 @@ for (const [format, folder] of [
   ['cjs', 'dist/cjs'],
 ]) {
   await build({
-    entryPoints: ['ts/node.ts'],
+    entryPoints: ['ts/node.ts', 'ts/testing.ts'],
     outdir: folder,
     bundle: true,
     format,
@@ -29,6 +29,9 @@ for (const [format, folder] of [
     sourcemap: true,
     sourcesContent: false,
     legalComments: 'none',
+    external: ['@cloudnestle/mock-server'],
+    // In CommonJS the server's package is required: there are test runners that have no other way.
+    supported: { 'dynamic-import': format === 'esm' },
     // What the bindings fetch their module with when they are given none. They always are.
     define: { 'import.meta.url': 'undefined' },
   });
@@ -38,7 +41,8 @@ writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 for (const folder of ['dist', 'dist/cjs']) {
   const types = ['tsc', '--project', 'tsconfig.json', '--outDir', folder];
   execFileSync('npx', types, { stdio: 'inherit' });
-  const named = reachable(path.join(folder, 'node.d.ts'));
+  const named = new Set();
+  for (const entry of ['node', 'testing']) reachable(path.join(folder, `${entry}.d.ts`), named);
   for (const file of readdirSync(folder, { recursive: true })) {
     const declaration = path.join(folder, file);
     const isOurs = folder !== 'dist' || !file.startsWith('cjs');
@@ -46,12 +50,11 @@ for (const folder of ['dist', 'dist/cjs']) {
   }
 }
 
-/** The declarations that a file names, and those that they name: what a program sees. */
-function reachable(file, seen = new Set()) {
-  if (seen.has(file)) return seen;
+/** Notes the declarations that a file names, and those that they name: what a program sees. */
+function reachable(file, seen) {
+  if (seen.has(file)) return;
   seen.add(file);
   for (const [, name] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']*)\.js'/g)) {
     reachable(path.join(path.dirname(file), `${name}.d.ts`), seen);
   }
-  return seen;
 }

@@ -8,10 +8,10 @@ import {
   QuotaExceededError,
   UserRefusedError,
 } from '@cloudnestle/marketplace-sdk';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 
 let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
+before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
 
 const never = () => new Promise(() => undefined);
@@ -20,7 +20,7 @@ test('a call that is aborted rejects with the reason, and the SDK goes on', asyn
   let isHanging = true;
   const fetch = (...request) => (isHanging ? never() : globalThis.fetch(...request));
   const sdk = new MarketplaceSDK({ ...marketplace.options(), fetch });
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   const abort = new AbortController();
   const call = sdk.validateUser(accessToken, { signal: abort.signal });
   abort.abort(new Error('changed my mind'));
@@ -49,7 +49,7 @@ test('who lets go of an SDK leaves nobody waiting', async () => {
 
 test('a user is remembered without a request, and forgotten when the token is revoked', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   const first = await sdk.validateUser(accessToken);
   const { requests } = sdk.stats();
   const again = await sdk.validateUser(accessToken);
@@ -67,7 +67,7 @@ test('a user is remembered without a request, and forgotten when the token is re
 
 test('what the marketplace rejects is told by the receipt, by an event, and by nobody else', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   const rejected = new Promise((resolve) => sdk.once('usageRejected', resolve));
   const metadata = { job_name: 'nightly' };
   const receipt = await sdk.trackUsage(accessToken, 'serach', { metadata });
@@ -85,7 +85,7 @@ test('what the marketplace rejects is told by the receipt, by an event, and by n
 
 test('who is denied is told of what, and until when', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   await assert.rejects(sdk.consume(accessToken, 'export', { quantity: 1_000_000 }), (error) => {
     assert.ok(error instanceof QuotaExceededError);
     assert.equal(error.denial.action, 'export');
@@ -97,7 +97,7 @@ test('who is denied is told of what, and until when', async () => {
 
 test('what is no quantity is out of bounds', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   for (const quantity of [0, -1, 1.5, 2e9, Number.NaN, Number.POSITIVE_INFINITY]) {
     await assert.rejects(sdk.trackUsage(accessToken, 'search', { quantity }), {
       code: 'quantity_invalid',
@@ -110,7 +110,7 @@ test('what is no quantity is out of bounds', async () => {
 test('nothing that is printed holds a secret', async () => {
   const options = marketplace.options();
   const sdk = new MarketplaceSDK(options);
-  const pair = await marketplace.pair('cus_ravi');
+  const pair = await marketplace.tokenPair('cus_ravi');
   const source = sdk.keepFresh(pair);
   await source.accessToken();
   const receipt = await sdk.trackUsage(pair.accessToken, 'search');
@@ -125,7 +125,7 @@ test('nothing that is printed holds a secret', async () => {
 
 test('a key that was replaced while the program runs is asked for, and used', async () => {
   let asked = 0;
-  const { secret_key: secretKey } = marketplace.solution();
+  const { secretKey } = marketplace.solution();
   const sdk = new MarketplaceSDK({
     ...marketplace.options(),
     secretKey: 'cnsk_test_thisIsNoKeyOfTheMarketplace00000000',

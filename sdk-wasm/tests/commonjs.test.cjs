@@ -1,13 +1,13 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { MarketplaceSDK, isMarketplaceError } = require('@cloudnestle/marketplace-sdk');
+const { startMarketplace } = require('@cloudnestle/marketplace-sdk/testing');
 
 test('a program that requires the package counts usage, too', async () => {
-  const { Marketplace } = await import('./marketplace.mjs');
-  const marketplace = await Marketplace.start();
+  const marketplace = await startMarketplace();
   try {
     const sdk = new MarketplaceSDK(marketplace.options());
-    const { accessToken } = await marketplace.pair('cus_ravi');
+    const { accessToken } = await marketplace.tokenPair('cus_ravi');
     await sdk.trackUsage(accessToken, 'search');
     await sdk.flush();
     assert.equal(await marketplace.used('cus_ravi', 'search'), 1);

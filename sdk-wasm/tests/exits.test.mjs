@@ -4,20 +4,20 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { folder } from './folder.mjs';
 
 const PROGRAMS = path.join(import.meta.dirname, 'programs');
 
 let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
+before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
 
 /** Runs a program to its end; what it printed, by line, and how it ended. */
-async function run(name, { customer, spool, onLine } = {}) {
-  const { accessToken } = await marketplace.pair(customer);
-  const environment = marketplace.environment();
-  if (spool !== undefined) environment.CLOUDNESTLE_SPOOL_DIR = spool;
-  const env = { ...process.env, ...environment, TOKEN: accessToken };
+async function run(name, { customer, spool, onLine }) {
+  const { accessToken } = await marketplace.tokenPair(customer);
+  const spooled = { CLOUDNESTLE_SPOOL_DIR: spool, TOKEN: accessToken };
+  const env = { ...process.env, ...marketplace.environment(), ...spooled };
   const program = spawn(process.execPath, [path.join(PROGRAMS, name)], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -35,37 +35,34 @@ async function run(name, { customer, spool, onLine } = {}) {
   return { lines, code, signal };
 }
 
-/** A spool of this test's own. */
-const spoolOf = (name) => path.join(marketplace.dir, name);
-
 test('a program that comes to its natural end has delivered its usage', async () => {
-  const { code } = await run('ends.mjs', { customer: 'cus_ravi', spool: spoolOf('ends') });
+  const { code } = await run('ends.mjs', { customer: 'cus_ravi', spool: folder('ends') });
   assert.equal(code, 0);
   assert.equal(await marketplace.used('cus_ravi', 'search'), 10);
 });
 
 test('an idle sdk keeps no program alive', async () => {
-  const { code, lines } = await run('idles.mjs', { customer: 'cus_asha', spool: spoolOf('idles') });
+  const { code, lines } = await run('idles.mjs', { customer: 'cus_asha', spool: folder('idles') });
   assert.equal(code, 0);
   assert.deepEqual(lines, ['validated']);
 });
 
 test('what a killed program had acknowledged is delivered by the next', async () => {
-  const spool = spoolOf('killed');
+  const spool = folder('killed');
   const { signal } = await run('tracks.mjs', {
     customer: 'cus_asha',
     spool,
     onLine: (line, program) => line === 'tracked' && program.kill('SIGKILL'),
   });
   assert.equal(signal, 'SIGKILL');
-  const next = new MarketplaceSDK(marketplace.options({ dir: spool }));
+  const next = new MarketplaceSDK(marketplace.options({ spool: { dir: spool } }));
   await next.flush();
   await next.close();
   assert.equal(await marketplace.used('cus_asha', 'search'), 5);
 });
 
 test('a program that is asked to end delivers first', async () => {
-  const spool = spoolOf('asked');
+  const spool = folder('asked');
   const { signal } = await run('closes_on_signal.mjs', {
     customer: 'cus_meera',
     spool,
@@ -76,19 +73,19 @@ test('a program that is asked to end delivers first', async () => {
 });
 
 test('who closes while nobody answers leaves everything to the next', async () => {
-  const spool = { dir: spoolOf('silent') };
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const spool = { dir: folder('silent') };
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   const used = await marketplace.used('cus_ravi', 'search');
   const fetch = (input, init) =>
     String(input).endsWith('/api/track-usage')
       ? new Promise(() => undefined)
       : globalThis.fetch(input, init);
-  const sdk = new MarketplaceSDK({ ...marketplace.options(spool), fetch });
+  const sdk = new MarketplaceSDK({ ...marketplace.options({ spool }), fetch });
   for (let event = 0; event < 5; event += 1) await sdk.trackUsage(accessToken, 'search');
   const report = await sdk.close(100);
   assert.deepEqual([report.usage.pending, report.usage.delivered], [5, 0]);
 
-  const next = new MarketplaceSDK(marketplace.options(spool));
+  const next = new MarketplaceSDK(marketplace.options({ spool }));
   await next.flush();
   assert.equal(await marketplace.used('cus_ravi', 'search'), used + 5);
   await next.close();
@@ -96,7 +93,7 @@ test('who closes while nobody answers leaves everything to the next', async () =
 
 test('many SDKs of one program are no leak, and each delivers at its end', async () => {
   const used = await marketplace.used('cus_asha', 'search');
-  const { code, lines } = await run('many.mjs', { customer: 'cus_asha', spool: spoolOf('many') });
+  const { code, lines } = await run('many.mjs', { customer: 'cus_asha', spool: folder('many') });
   assert.deepEqual([code, lines], [0, []]);
   assert.equal(await marketplace.used('cus_asha', 'search'), used + 20);
 });

@@ -1,13 +1,14 @@
 // What becomes of calls when the core fails. Here the platform has no randomness any more, which leaves the
 // core in the middle of what it did, as a panic does.
 import assert from 'node:assert/strict';
-import path from 'node:path';
+import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { folder } from './folder.mjs';
 
 let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
+before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
 
 /** Has the next call into the core fail in the middle. */
@@ -23,19 +24,19 @@ async function broken(work) {
 }
 
 test('a core that fails rejects what is open, begins anew, and has lost nothing', async () => {
-  const spool = { dir: path.join(marketplace.dir, 'failing') };
-  const sdk = new MarketplaceSDK(marketplace.options(spool));
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const spool = { dir: folder('failing') };
+  const sdk = new MarketplaceSDK(marketplace.options({ spool }));
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   await sdk.validateUser(accessToken);
 
-  await marketplace.outage(true);
+  await marketplace.setOutage(true);
   for (let event = 0; event < 3; event += 1) await sdk.trackUsage(accessToken, 'search');
   const earlier = await sdk.trackUsage(accessToken, 'search');
   const open = assert.rejects(sdk.flush(), { code: 'internal', name: 'UnavailableError' });
   await broken(() => assert.rejects(sdk.trackUsage(accessToken, 'search'), { code: 'internal' }));
   await open;
 
-  await marketplace.outage(false);
+  await marketplace.setOutage(false);
   const user = await sdk.validateUser(accessToken);
   assert.equal(user.customerId, 'cus_ravi');
   await sdk.trackUsage(accessToken, 'search');
@@ -48,7 +49,7 @@ test('a core that fails rejects what is open, begins anew, and has lost nothing'
 test('other SDKs of the program begin anew, too', async () => {
   const first = new MarketplaceSDK(marketplace.options());
   const second = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   await second.validateUser(accessToken);
   await broken(() => assert.rejects(first.createVisitor(), { code: 'internal' }));
   assert.equal((await second.validateUser(accessToken)).customerId, 'cus_ravi');
@@ -58,8 +59,10 @@ test('other SDKs of the program begin anew, too', async () => {
 });
 
 test('a stack that is full in the middle of a call is survived', async () => {
+  // Node's own account of its timers may not survive it: what keeps this program running is no timer.
+  const running = createServer().listen(0);
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   const used = await marketplace.used('cus_ravi', 'search');
   await sdk.validateUser(accessToken);
   const calls = [];
@@ -82,4 +85,5 @@ test('a stack that is full in the middle of a call is survived', async () => {
   await sdk.flush();
   assert.ok((await marketplace.used('cus_ravi', 'search')) > used);
   await sdk.close();
+  running.close();
 });

@@ -15,10 +15,11 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { folder } from './folder.mjs';
 
 let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
+before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
 
 const never = () => new Promise(() => undefined);
@@ -34,18 +35,18 @@ function logs(dir) {
 
 /** An SDK that delivers nothing, with an event in its log. */
 async function holding(dir, customer) {
-  const { accessToken } = await marketplace.pair(customer);
+  const { accessToken } = await marketplace.tokenPair(customer);
   const fetch = (input, init) =>
     String(input).endsWith('/api/track-usage') ? never() : globalThis.fetch(input, init);
-  const sdk = new MarketplaceSDK({ ...marketplace.options({ dir }), fetch });
+  const sdk = new MarketplaceSDK({ ...marketplace.options({ spool: { dir } }), fetch });
   await sdk.trackUsage(accessToken, 'search');
   return sdk;
 }
 
 test('a log is for its owner alone, in folders and files nobody else can read', async () => {
-  const dir = path.join(marketplace.dir, 'alone');
+  const dir = folder('alone');
   const owner = await holding(dir, 'cus_ravi');
-  const other = new MarketplaceSDK(marketplace.options({ dir }));
+  const other = new MarketplaceSDK(marketplace.options({ spool: { dir } }));
   await other.flush();
   assert.equal(await marketplace.used('cus_ravi', 'search'), 0);
   const [log] = logs(dir);
@@ -61,7 +62,7 @@ test('a log is for its owner alone, in folders and files nobody else can read', 
 });
 
 test('the log of a process that is gone is taken over though its id is used again', async () => {
-  const dir = path.join(marketplace.dir, 'again');
+  const dir = folder('again');
   const owner = await holding(dir, 'cus_asha');
   const [log] = logs(dir);
   const lock = readFileSync(path.join(log, 'lock'), 'utf8');
@@ -69,21 +70,21 @@ test('the log of a process that is gone is taken over though its id is used agai
   // As a process of another beginning has left it, of which only the id is ours.
   const stranger = { ...JSON.parse(lock), began: '1' };
   writeFileSync(path.join(log, 'lock'), JSON.stringify(stranger));
-  const next = new MarketplaceSDK(marketplace.options({ dir }));
+  const next = new MarketplaceSDK(marketplace.options({ spool: { dir } }));
   await next.flush();
   assert.equal(await marketplace.used('cus_asha', 'search'), 1);
   await next.close();
 });
 
 test('the log of another machine is taken over when nobody has touched it for a minute', async () => {
-  const dir = path.join(marketplace.dir, 'machine');
+  const dir = folder('machine');
   const owner = await holding(dir, 'cus_meera');
   const [log] = logs(dir);
   const file = path.join(log, 'lock');
   const lock = readFileSync(file, 'utf8');
   owner[Symbol.dispose]();
   writeFileSync(file, JSON.stringify({ ...JSON.parse(lock), machine: 'elsewhere' }));
-  const next = new MarketplaceSDK(marketplace.options({ dir }));
+  const next = new MarketplaceSDK(marketplace.options({ spool: { dir } }));
   await next.flush();
   assert.equal(await marketplace.used('cus_meera', 'search'), 0);
   const longAgo = Date.now() / 1000 - 61;
@@ -94,9 +95,9 @@ test('the log of another machine is taken over when nobody has touched it for a 
 });
 
 test('who has lost its lock begins another log before it acknowledges more', async () => {
-  const dir = path.join(marketplace.dir, 'lost');
-  const { accessToken } = await marketplace.pair('cus_ravi');
-  const sdk = new MarketplaceSDK(marketplace.options({ dir }));
+  const dir = folder('lost');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const sdk = new MarketplaceSDK(marketplace.options({ spool: { dir } }));
   await sdk.trackUsage(accessToken, 'search');
   await sdk.flush();
   const [log] = logs(dir);
@@ -117,12 +118,12 @@ test('who has lost its lock begins another log before it acknowledges more', asy
 });
 
 test('threads of one process have logs of their own', async () => {
-  const dir = path.join(marketplace.dir, 'threads');
+  const dir = folder('threads');
   const owner = await holding(dir, 'cus_ravi');
   const used = await marketplace.used('cus_ravi', 'search');
   const program = `
     import('@cloudnestle/marketplace-sdk').then(async ({ MarketplaceSDK }) => {
-      const sdk = new MarketplaceSDK(${JSON.stringify(marketplace.options({ dir }))});
+      const sdk = new MarketplaceSDK(${JSON.stringify(marketplace.options({ spool: { dir } }))});
       await sdk.flush();
       await sdk.close();
     });`;
@@ -133,15 +134,15 @@ test('threads of one process have logs of their own', async () => {
 });
 
 test('a disk that cannot be written is an alarm, and usage goes to memory', async () => {
-  const dir = path.join(marketplace.dir, 'readonly');
+  const dir = folder('readonly');
   mkdirSync(dir);
   chmodSync(dir, 0o500);
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   // Root may write everywhere, and nobody nowhere.
   const isRoot = process.geteuid() === 0;
   if (isRoot) process.seteuid('nobody');
   try {
-    const sdk = new MarketplaceSDK(marketplace.options({ dir }));
+    const sdk = new MarketplaceSDK(marketplace.options({ spool: { dir } }));
     const told = new Promise((resolve) => sdk.once('spoolInMemory', resolve));
     await sdk.trackUsage(accessToken, 'search');
     assert.equal((await told).error.code, 'spool_failed');

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 
 let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
+before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
 
 test('a user is validated, and what they do is counted', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
 
   const user = await sdk.validateUser(accessToken);
   assert.equal(user.customerId, 'cus_ravi');
@@ -27,7 +27,7 @@ test('a user is validated, and what they do is counted', async () => {
 
 test('what was closed takes nothing more', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
-  const { accessToken } = await marketplace.pair('cus_ravi');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
   await sdk.close();
   await assert.rejects(sdk.trackUsage(accessToken, 'search'), { code: 'closed' });
 });

@@ -3,23 +3,38 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { Marketplace } from './marketplace.mjs';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 
 const PACKAGE = path.join(import.meta.dirname, '../node_modules/@cloudnestle/marketplace-sdk');
+const README = readFileSync(path.join(PACKAGE, 'README.md'), 'utf8');
+const PROGRAMS = README.split('```js\n')
+  .slice(1)
+  .map((block) => block.split('```')[0]);
 
-let marketplace;
-before(async () => (marketplace = await Marketplace.start()));
-after(() => marketplace.stop());
+/** Runs a program of the README. */
+function run(number, args, env = {}) {
+  const program = path.join(import.meta.dirname, `programs/readme-${number}.mjs`);
+  writeFileSync(program, PROGRAMS[number]);
+  const { NODE_TEST_CONTEXT, ...inherited } = process.env; // it is not a part of this test, but a program
+  return promisify(execFile)(process.execPath, [program, ...args], {
+    env: { ...inherited, ...env },
+  });
+}
 
 test('the first program of the readme does what it says', async () => {
-  const readme = readFileSync(path.join(PACKAGE, 'README.md'), 'utf8');
-  const program = path.join(import.meta.dirname, 'programs/readme.mjs');
-  writeFileSync(program, readme.split('```js\n')[1].split('```')[0]);
-  const { accessToken } = await marketplace.pair('cus_ravi');
-  const env = { ...process.env, ...marketplace.environment() };
-  const { stdout } = await promisify(execFile)(process.execPath, [program, accessToken], { env });
+  const marketplace = await startMarketplace();
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const { stdout } = await run(0, [accessToken], marketplace.environment());
   assert.match(stdout, /^cus_ravi is a \w+ customer\n$/);
   assert.equal(await marketplace.used('cus_ravi', 'search'), 1);
+  await marketplace.stop();
 });
+
+test('the test of the readme passes', async () => {
+  const { stdout } = await run(1, []);
+  assert.match(stdout, /^# pass 1$/m);
+});
+
+test('the readme shows no other program', () => assert.equal(PROGRAMS.length, 2));

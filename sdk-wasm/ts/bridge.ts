@@ -56,12 +56,12 @@ export class Bridge implements Inhabitant {
     if (core === undefined) return Promise.reject(this.#gone());
     const number = (this.#lastCall = (this.#lastCall + 1) >>> 0);
     return new Promise<string>((resolve, reject) => {
-      this.#calls.set(number, this.#abortable(number, { resolve, reject }, options));
-      this.#keepAlive.open();
       try {
+        this.#keepAlive.open();
+        this.#calls.set(number, this.#abortable(number, { resolve, reject }, options));
         enter(() => start(core, number));
       } catch (thrown) {
-        this.#settle(number)?.reject(internal(thrown));
+        (this.#settle(number) ?? { reject }).reject(internal(thrown));
       }
     });
   }
@@ -162,7 +162,7 @@ export class Bridge implements Inhabitant {
     const call = this.#calls.get(number);
     if (call !== undefined) {
       this.#calls.delete(number);
-      this.#keepAlive.done();
+      if (this.#calls.size === 0) this.#keepAlive.done();
     }
     return call;
   }

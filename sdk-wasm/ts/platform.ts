@@ -34,9 +34,11 @@ export interface Platform {
   whenAsked(end: () => Promise<unknown>): () => void;
 }
 
-/** Whether calls are open. */
+/** Whether calls are open. Nothing is counted here: with a full stack a word may be lost, and the next puts it right. */
 export interface KeepAlive {
+  /** A call is open. */
   open(): void;
+  /** None is, any more. */
   done(): void;
 }
 

@@ -18,6 +18,9 @@ const WASM_BINDGEN: &str = "0.2.130";
 /// Where the package's sources lie.
 const SOURCES: &str = "sdk-wasm";
 
+/// The package that starts the marketplace for tests; which binary, the environment says.
+const LAUNCHER: &str = "mock-server/npm";
+
 /// What the package is built of, besides the WebAssembly.
 const PARTS: [&str; 9] = [
     "package.json",
@@ -167,20 +170,24 @@ fn wasm_bindgen() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// A folder that has installed the package's tarball, and has its tests.
+/// A folder that has installed the tarballs of the package and of the server's launcher, and has the tests.
 fn install(package: &Path) -> Result<PathBuf> {
     let consumer = target().join("npm").join("consumer");
     if consumer.exists() {
         fs::remove_dir_all(&consumer)?;
     }
     fs::create_dir_all(&consumer)?;
-    let pack = ["pack", "--silent", "--pack-destination"];
     let folder = fs::canonicalize(&consumer)?;
-    let tarball = output(Command::new("npm").args(pack).arg(&folder).current_dir(package))?;
+    let pack = |of: &Path| -> Result<PathBuf> {
+        let pack = ["pack", "--silent", "--pack-destination"];
+        let tarball = output(Command::new("npm").args(pack).arg(&folder).current_dir(of))?;
+        Ok(folder.join(tarball.trim()))
+    };
+    let tarballs = [pack(package)?, pack(Path::new(LAUNCHER))?];
     fs::write(consumer.join("package.json"), "{ \"private\": true, \"type\": \"module\" }\n")?;
-    let install = ["install", "--silent", "--no-audit", "--no-fund", "--offline"];
-    let tarball = folder.join(tarball.trim());
-    shell::run(Command::new("npm").args(install).arg(tarball).current_dir(&consumer))?;
+    let install =
+        ["install", "--silent", "--no-audit", "--no-fund", "--offline", "--omit=optional"];
+    shell::run(Command::new("npm").args(install).args(tarballs).current_dir(&consumer))?;
     copy(&package.join("tests"), &consumer.join("tests"))?;
     Ok(consumer)
 }

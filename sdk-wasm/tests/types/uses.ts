@@ -9,6 +9,7 @@ import {
   type Receipt,
   type User,
 } from '@cloudnestle/marketplace-sdk';
+import { startMarketplace, type TestMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 
 const sdk = new MarketplaceSDK<{ actions: 'search' | 'index' }>({ secretKey: 'cnsk_test_1' });
 
@@ -75,3 +76,15 @@ export function told(error: unknown): string {
 
 // @ts-expect-error there is no such mode
 new MarketplaceSDK({ validation: 'sometimes' });
+
+export async function tests(): Promise<number> {
+  await using marketplace: TestMarketplace = await startMarketplace();
+  const sdk = new MarketplaceSDK<{ actions: 'search' }>(marketplace.options({ spool: 'memory' }));
+  await marketplace.inject({ on: 'POST /api/track-usage', status: 503, code: 'unavailable' });
+  // @ts-expect-error the catalogue has no such code
+  await marketplace.inject({ on: 'POST /api/track-usage', code: 'gone_fishing' });
+  // @ts-expect-error nor is there such a tier
+  await marketplace.setTier('cus_ravi', 'gold');
+  await sdk.close();
+  return marketplace.used('cus_ravi', 'search');
+}

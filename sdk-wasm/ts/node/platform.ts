@@ -106,17 +106,14 @@ export const node: Platform = {
 
 /** Timers of the SDK let a program end. While somebody waits for a call, this one doesn't. */
 function keepAlive(): KeepAlive {
-  let open = 0;
   let timer: NodeJS.Timeout | undefined;
   return {
     open() {
-      open += 1;
-      timer ??= setInterval(() => undefined, 2 ** 30).unref();
-      if (open === 1) timer.ref();
+      timer ??= setInterval(() => undefined, 2 ** 30);
+      timer.ref();
     },
     done() {
-      open -= 1;
-      if (open === 0) timer?.unref();
+      timer?.unref();
     },
   };
 }

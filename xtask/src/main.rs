@@ -12,6 +12,7 @@ mod interop;
 mod lint;
 mod npm;
 mod openapi;
+mod projects;
 mod server;
 mod server_packages;
 mod shell;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::projects;
 use crate::shell::{self, cargo, cargo_command, output, step, target};
 use crate::wasm;
 
@@ -45,12 +46,18 @@ const FEATURES: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
+/// What is installed: the package, and what starts the server for tests.
+pub(crate) struct Tarballs {
+    pub(crate) package: PathBuf,
+    pub(crate) launcher: PathBuf,
+}
+
 /// Builds the package, installs it from its tarball, and runs its tests there.
 pub(crate) fn test() -> Result<()> {
     let package = build()?;
     step("the npm package, installed from its tarball");
     cargo(&["build", "--locked", "--package=cloudnestle-mock-server"])?;
-    let consumer = install(&package)?;
+    let (consumer, tarballs) = install(&package)?;
     let server = fs::canonicalize(target().join("debug").join("cloudnestle-mock-server"))?;
     let run = |folder: &str| {
         let mut tests = Command::new("node");
@@ -61,15 +68,15 @@ pub(crate) fn test() -> Result<()> {
         tests.env("CLOUDNESTLE_BUILT_IN", fs::canonicalize(package.join("package.json"))?);
         shell::run(&mut tests)
     };
-    check_types(&package, &consumer)?;
     run("tests")?;
     step("the conformance scenarios on Node");
-    run("tests/conformance")
+    run("tests/conformance")?;
+    projects::test(&tarballs, &server)
 }
 
 /// Runs an example as a program that has installed the package.
 pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Result<()> {
-    let consumer = install(&build()?)?;
+    let (consumer, _) = install(&build()?)?;
     let program = Path::new(example).file_name().context("an example is a file")?;
     copy(Path::new(example), &consumer.join(program))?;
     step(&format!("running {example} against it"));
@@ -171,7 +178,7 @@ fn wasm_bindgen() -> Result<PathBuf> {
 }
 
 /// A folder that has installed the tarballs of the package and of the server's launcher, and has the tests.
-fn install(package: &Path) -> Result<PathBuf> {
+fn install(package: &Path) -> Result<(PathBuf, Tarballs)> {
     let consumer = target().join("npm").join("consumer");
     if consumer.exists() {
         fs::remove_dir_all(&consumer)?;
@@ -183,36 +190,18 @@ fn install(package: &Path) -> Result<PathBuf> {
         let tarball = output(Command::new("npm").args(pack).arg(&folder).current_dir(of))?;
         Ok(folder.join(tarball.trim()))
     };
-    let tarballs = [pack(package)?, pack(Path::new(LAUNCHER))?];
+    let tarballs = Tarballs { package: pack(package)?, launcher: pack(Path::new(LAUNCHER))? };
     fs::write(consumer.join("package.json"), "{ \"private\": true, \"type\": \"module\" }\n")?;
     let install =
         ["install", "--silent", "--no-audit", "--no-fund", "--offline", "--omit=optional"];
-    shell::run(Command::new("npm").args(install).args(tarballs).current_dir(&consumer))?;
+    shell::run(
+        Command::new("npm")
+            .args(install)
+            .args([&tarballs.package, &tarballs.launcher])
+            .current_dir(&consumer),
+    )?;
     copy(&package.join("tests"), &consumer.join("tests"))?;
-    Ok(consumer)
-}
-
-/// Compiles programs that use the package's types, as Node finds them and as bundlers do.
-fn check_types(package: &Path, consumer: &Path) -> Result<()> {
-    let tsc = fs::canonicalize(package.join("node_modules/.bin/tsc"))?;
-    let check = |module: &str, resolution: &str, files: &[&str]| {
-        shell::run(
-            Command::new(&tsc)
-                .args([
-                    "--noEmit",
-                    "--strict",
-                    "--exactOptionalPropertyTypes",
-                    "--target",
-                    "es2022",
-                ])
-                .args(["--lib", "es2022,dom,esnext.disposable", "--types", ""])
-                .args(["--module", module, "--moduleResolution", resolution])
-                .args(files)
-                .current_dir(consumer),
-        )
-    };
-    check("nodenext", "nodenext", &["tests/types/uses.ts", "tests/types/required.cts"])?;
-    check("esnext", "bundler", &["tests/types/uses.ts"])
+    Ok((consumer, tarballs))
 }
 
 fn test_files(consumer: &Path, folder: &str) -> Result<Vec<PathBuf>> {
@@ -228,7 +217,7 @@ fn test_files(consumer: &Path, folder: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Copies a file, or a folder in place of what is there.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
         let copied = fs::copy(from, to);
         return copied.map(drop).with_context(|| format!("{} can't be copied", from.display()));

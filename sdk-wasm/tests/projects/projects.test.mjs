@@ -1,0 +1,141 @@
+// Projects that have installed the package from its tarball, each by the tools that people have. Every one of them
+// validates a user against a marketplace, and what it tracks is counted there.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+
+const HERE = import.meta.dirname;
+const TARBALL = process.env.CLOUDNESTLE_TARBALL;
+/** Where programs are put, apart from every `node_modules`: a bundle needs none. */
+const OUT = process.env.CLOUDNESTLE_OUT;
+/** How a WebAssembly begins, in base64: magic and version. */
+const WASM = 'AGFzbQEAAAA';
+
+/** A tool of the projects, with what it said if it fails. */
+async function tool(name, args, folder = '.', env = {}) {
+  const options = { cwd: path.join(HERE, folder), env: { ...plain(), ...env } };
+  try {
+    return await promisify(execFile)(path.join(HERE, 'node_modules/.bin', name), args, options);
+  } catch (error) {
+    throw new Error(`${name}: ${error.message}\n${error.stdout}\n${error.stderr}`);
+  }
+}
+
+/** Runs a program, and sees that what it did was counted. */
+async function runs(program, folder = '.') {
+  const marketplace = await startMarketplace();
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const spool = path.join(OUT, 'spools', marketplace.url.split(':')[2]);
+  const set = { ...marketplace.environment(), TOKEN: accessToken, CLOUDNESTLE_SPOOL_DIR: spool };
+  const options = { cwd: path.join(HERE, folder), env: { ...plain(), ...set } };
+  const { stdout } = await promisify(execFile)(process.execPath, [program], options);
+  assert.equal(stdout, 'cus_ravi\n');
+  assert.equal(await marketplace.used('cus_ravi', 'search'), 1);
+  await marketplace.stop();
+}
+
+/** Runs a bundle where no package is installed; the WebAssembly is in it, once. */
+async function bundleRuns(program) {
+  const code = readdirSync(path.dirname(program)).map((file) =>
+    readFileSync(path.join(path.dirname(program), file), 'utf8'),
+  );
+  assert.equal(code.join('').split(WASM).length - 1, 1, 'the WebAssembly is not there once');
+  await runs(program);
+}
+
+/** This process's environment, without what makes a program a part of this test. */
+function plain() {
+  const { NODE_TEST_CONTEXT, NODE_OPTIONS, ...rest } = process.env;
+  return { ...rest, NEXT_TELEMETRY_DISABLED: '1' };
+}
+
+describe('the tarball', () => {
+  test('publint finds nothing', () => tool('publint', [TARBALL, '--strict']));
+  // Before Node 12 there were no `exports`, which is what the first one leaves out.
+  test('the types are right however it is imported', () =>
+    tool('attw', [TARBALL, '--profile', 'node16']));
+});
+
+describe('projects', { concurrency: 2 }, () => {
+  test('next, in its Node runtime', () => next());
+  test('node, import', () => runs('node/program.mjs'));
+  test('node, require', () => runs('node/program.cjs'));
+
+  const strict = ['--strict', '--exactOptionalPropertyTypes', '--target', 'es2022', '--types', ''];
+  const types = [...strict, '--lib', 'es2022,dom,esnext.disposable'];
+  test('typescript, as Node resolves', async () => {
+    const node16 = [...types, '--module', 'nodenext', '--moduleResolution', 'nodenext'];
+    await tool('tsc', [...node16, '--noEmit', 'uses.ts', 'required.cts'], 'typescript');
+    await tool('tsc', [...node16, 'program.ts'], 'typescript');
+    await runs('typescript/program.js');
+  });
+  test('typescript, as bundlers resolve', async () => {
+    const bundler = [...types, '--module', 'esnext', '--moduleResolution', 'bundler', '--noEmit'];
+    await tool('tsc', [...bundler, 'uses.ts', 'program.ts'], 'typescript');
+  });
+
+  for (const format of ['esm', 'cjs']) {
+    test(`esbuild, ${format}`, async () => {
+      const extension = { esm: 'mjs', cjs: 'cjs' }[format];
+      const out = path.join(OUT, `esbuild-${format}`, `program.${extension}`);
+      const args = ['--bundle', '--platform=node', '--target=node20', `--format=${format}`];
+      await tool('esbuild', [`node/program.${extension}`, ...args, `--outfile=${out}`]);
+      await bundleRuns(out);
+    });
+  }
+  test('webpack', async () => {
+    const out = path.join(OUT, 'webpack');
+    await promisify(execFile)(process.execPath, ['webpack/build.mjs', out], { cwd: HERE });
+    await bundleRuns(path.join(out, 'program.cjs'));
+  });
+  test('vite, built', async () => {
+    const out = path.join(OUT, 'vite');
+    await tool('vite', ['build', '--outDir', out, '--emptyOutDir'], 'vite');
+    await bundleRuns(path.join(out, 'program.mjs'));
+  });
+  test('vite, in development', () => runs('dev.mjs', 'vite'));
+  test('vitest', () => tool('vitest', ['run'], 'vitest'));
+  test('jest', () => tool('jest', [], 'jest'));
+});
+
+async function next() {
+  const folder = path.join(HERE, 'next');
+  rmSync(path.join(folder, '.next'), { recursive: true, force: true });
+  const marketplace = await startMarketplace();
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const env = {
+    ...marketplace.environment(),
+    CLOUDNESTLE_SPOOL_DIR: path.join(OUT, 'spools/next'),
+  };
+  await tool('next', ['build'], 'next', env);
+  const bin = path.join(HERE, 'node_modules/next/dist/bin/next');
+  const server = spawn(process.execPath, [bin, 'start', '--port', '0'], {
+    cwd: folder,
+    env: { ...plain(), ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  try {
+    const url = await new Promise((resolve, reject) => {
+      let said = '';
+      server.stdout.setEncoding('utf8').on('data', (text) => {
+        said += text;
+        const [found] = said.match(/http:\/\/localhost:\d+/) ?? [];
+        if (found !== undefined && said.includes('Ready')) resolve(found);
+      });
+      ended.then(() => reject(new Error(`next has ended:\n${said}`)));
+    });
+    const headers = { authorization: `Bearer ${accessToken}` };
+    const answer = await fetch(`${url}/user`, { headers });
+    assert.deepEqual(await answer.json(), { customerId: 'cus_ravi' });
+    assert.equal(await marketplace.used('cus_ravi', 'search'), 1);
+  } finally {
+    server.kill();
+    await ended;
+    await marketplace.stop();
+  }
+}

@@ -1,0 +1,7 @@
+export default {
+  build: {
+    ssr: '../node/program.mjs',
+    rollupOptions: { output: { entryFileNames: 'program.mjs' } },
+  },
+  ssr: { noExternal: true },
+};

@@ -1,21 +1,19 @@
-//! What happens to everybody: outages, deaths, clocks, keys; and how it ends well, so that the books can be
-//! read.
+//! A story from its beginning to its end: who is in it, and what happens to them when.
 
 mod console;
+mod ending;
+mod mishaps;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cloudnestle_marketplace::host::Host;
 use cloudnestle_marketplace::host::sim::SimDisk;
 use cloudnestle_marketplace::{Durability, ValidationMode};
-use cloudnestle_mock_server::{Callers, RateLimit};
-use futures_util::FutureExt;
 
 use crate::fault::{Fault, When, Where};
 use crate::people::Person;
 use crate::program::{Machine, Program, Settings};
-use crate::world::{Outage, World, locked};
+use crate::world::{World, locked};
 use crate::{Options, judge};
 
 /// The solutions of the built-in world that programs are of: with different actions, windows and zones.
@@ -23,9 +21,6 @@ pub(crate) const SOLUTIONS: [&str; 3] = ["sol_faiss_search", "sol_chat_notes", "
 
 /// Who uses them, of the built-in world.
 const CUSTOMERS: [&str; 3] = ["cus_asha", "cus_ravi", "cus_meera"];
-
-/// How long everything may take to be delivered once nothing fails any more.
-const DRAINED_WITHIN: Duration = Duration::from_secs(120);
 
 pub(crate) struct Story {
     world: Arc<World>,
@@ -200,221 +195,6 @@ impl Story {
                 let rough = [0, 30, 120, 300, 600][world.between(0, 5) as usize];
                 world.note("story", format_args!("of a thousand calls {rough} are hit"));
                 world.weather().rough = rough;
-            }
-        }
-    }
-
-    fn set_the_servers_clock(&self, millis: i64) {
-        let world = &self.world;
-        world.note("server", format_args!("its clock is set on by {millis} ms"));
-        world.fired_at(Fault::ServerClock);
-        world.oracle().clocks_moved = true;
-        world.server.machine.move_clock(millis);
-    }
-
-    /// By so many milliseconds, at most.
-    fn jump(&self, most: i64) -> i64 {
-        self.world.chance().i64(-most..=most)
-    }
-
-    fn outage(&self) {
-        let world = self.world.clone();
-        if world.weather().when != When::Steady {
-            return;
-        }
-        let kinds = [Outage::Refused, Outage::Silent, Outage::Broken, Outage::Patchy];
-        let outage = kinds[world.between(0, 4) as usize];
-        let long = world.between(500, 9_000);
-        world.note("story", format_args!("an outage of {long} ms: {outage:?}"));
-        {
-            let mut weather = world.weather();
-            (weather.when, weather.outage) = (When::Outage, Some(outage));
-        }
-        let back = self.world.clone();
-        let passing = async move {
-            back.sleep_ms(long).await;
-            if back.weather().is_over {
-                return;
-            }
-            {
-                let mut weather = back.weather();
-                (weather.when, weather.outage) = (When::Recovery, None);
-            }
-            back.note("story", format_args!("the outage is over"));
-            back.sleep_ms(5_000).await;
-            back.weather().when = When::Steady;
-        };
-        world.ether.spawn(passing.boxed());
-    }
-
-    fn narrow_limits(&self) {
-        let world = self.world.clone();
-        let Some(market) = world.server.market() else { return };
-        let calls = world.between(1, 10) as u32;
-        let long = world.between(1_000, 6_000);
-        world.note("story", format_args!("{calls} calls a second for {long} ms"));
-        market.set_rate_limit(Callers::Key, RateLimit::per_second(calls));
-        let later = world.clone();
-        let passing = async move {
-            later.sleep_ms(long).await;
-            market.set_rate_limit(Callers::Key, RateLimit::per_second(50_000));
-        };
-        world.ether.spawn(passing.boxed());
-    }
-
-    fn a_program_dies(&self) {
-        let Some(program) = self.some_program() else { return };
-        let world = &self.world;
-        let begin_anew = self.begin_anew(&program);
-        match world.one_in(3) {
-            true => {
-                world.fired_at(Fault::ClientDeath);
-                program.die(world);
-                begin_anew();
-            }
-            false => {
-                let polls = world.between(1, 400);
-                let died = world.clone();
-                program.die_after(world, polls, move || {
-                    died.fired_at(Fault::ClientDeath);
-                    begin_anew();
-                });
-            }
-        }
-    }
-
-    /// What starts a program again that has died.
-    fn begin_anew(&self, program: &Arc<Program>) -> impl FnOnce() + Send + 'static {
-        let (world, programs) = (self.world.clone(), self.programs.clone());
-        let (machine, settings) = (program.machine.clone(), program.settings.clone());
-        move || {
-            let starting = world.clone();
-            let start = async move {
-                starting.sleep_ms(starting.between(0, 3_000)).await;
-                if !starting.weather().is_over {
-                    let program = Program::start(&starting, &machine, settings);
-                    locked(&programs).extend(program);
-                }
-            };
-            world.ether.spawn(start.boxed());
-        }
-    }
-
-    fn the_power_goes(&self) {
-        let world = &self.world;
-        let which = world.between(0, self.machines.len() as u64) as usize;
-        let machine = &self.machines[which];
-        world.note("story", format_args!("machine {which} loses its power"));
-        world.fired_at(Fault::PowerLoss);
-        world.oracle().power_losses.push((machine.place, world.now()));
-        // Nobody writes after the power is gone.
-        let found = locked(&machine.disk).lose_power();
-        *locked(&machine.disk) = found;
-        let on_it: Vec<_> = {
-            let programs = locked(&self.programs);
-            programs.iter().filter(|it| it.machine.place == machine.place).cloned().collect()
-        };
-        for program in on_it {
-            if !program.is_dead() {
-                program.die_of_power(world);
-                self.begin_anew(&program)();
-            }
-        }
-    }
-
-    /// For a while it has no room, or does not get to the medium what it was given.
-    fn a_disk_fails(&self) {
-        let world = &self.world;
-        let which = world.between(0, self.machines.len() as u64) as usize;
-        let machine = self.machines[which].clone();
-        let long = world.between(200, 5_000);
-        let fault = [Fault::DiskFull, Fault::SyncFails][world.between(0, 2) as usize];
-        world.note("story", format_args!("{fault} on machine {which} for {long} ms"));
-        world.fired_at(fault);
-        world.oracle().disks_failed.insert((machine.place, fault));
-        {
-            let disk = locked(&machine.disk);
-            match fault {
-                Fault::DiskFull => disk.set_room(Some(disk.bytes())),
-                _ => disk.fail_syncs(true),
-            }
-        }
-        let later = world.clone();
-        let mended = async move {
-            later.sleep_ms(long).await;
-            machine.is_mended();
-        };
-        world.ether.spawn(mended.boxed());
-    }
-
-    fn a_program_is_closed(&self) {
-        let Some(program) = self.some_program() else { return };
-        let begin_anew = self.begin_anew(&program);
-        let world = self.world.clone();
-        let deadline = Duration::from_millis(world.between(0, 4_000));
-        let dies = world.one_in(4).then(|| world.between(1, 60));
-        let closing = async move {
-            if let Some(polls) = dies {
-                let died = world.clone();
-                program.die_after(&world, polls, move || {
-                    died.fired_at(Fault::ClientDeath);
-                });
-            }
-            program.close(&world, deadline).await;
-            begin_anew();
-        };
-        self.world.ether.spawn(closing.boxed());
-    }
-
-    /// Nothing fails from now on. Programs end, some of them as they should.
-    async fn heal(&self) {
-        let world = &self.world;
-        world.note("story", format_args!("everything is well again"));
-        {
-            let mut weather = world.weather();
-            (weather.rough, weather.rush) = (0, None);
-            (weather.when, weather.outage) = (When::Steady, None);
-            (weather.storm_until, weather.slow_medium, weather.is_over) =
-                (Duration::ZERO, false, true);
-        }
-        self.machines.iter().for_each(|machine| machine.is_mended());
-        // The server, if it is down, is on its way.
-        while world.server.market().is_none() {
-            world.sleep_ms(200).await;
-        }
-        if let Some(market) = world.server.market() {
-            market.set_rate_limit(Callers::Key, RateLimit::per_second(50_000));
-        }
-        let alive = std::mem::take(&mut *locked(&self.programs));
-        for program in alive {
-            match world.one_in(2) {
-                true => drop(program.close(world, Duration::from_secs(5)).await),
-                false => program.die(world),
-            }
-            program.die(world);
-        }
-    }
-
-    /// On each machine and for each solution a last program, to which nothing happens.
-    async fn deliver_everything(&self) {
-        let world = &self.world;
-        for machine in &self.machines {
-            for solution_id in SOLUTIONS {
-                let settings = Settings {
-                    solution_id: solution_id.to_owned(),
-                    durability: Durability::Fast,
-                    validation: ValidationMode::Connected,
-                    deadline: Duration::from_secs(5),
-                    workers: 0,
-                };
-                let Some(last) = Program::start(world, machine, settings) else { continue };
-                let Some(report) = last.close_when_flushed(world, DRAINED_WITHIN).await else {
-                    world.violated(format!("{} is not drained", last.link.name));
-                    continue;
-                };
-                if report.usage.pending > 0 {
-                    world.violated(format!("{} leaves {:?}", last.link.name, report.usage));
-                }
             }
         }
     }

@@ -158,6 +158,32 @@ async fn the_keys_and_the_question_share_one_deadline() {
     assert_in_time(took);
 }
 
+/// Keys after forty seconds, of which the first are others than the token's.
+fn late_and_other_keys(path: &str, asked: u32) -> (Duration, Value) {
+    let other = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "other", "x": "A".repeat(43) });
+    match (path, asked) {
+        ("/.well-known/jwks.json", 0) => (Duration::from_secs(40), json!({ "keys": [other] })),
+        ("/.well-known/jwks.json", _) => (Duration::from_secs(40), keys()),
+        _ => (NEVER, Value::Null),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_have_to_be_asked_for_twice_do_not_take_two_deadlines() {
+    let minute = Duration::from_secs(60);
+    for mode in [ValidationMode::Online, ValidationMode::Connected] {
+        let builder = stage(late_and_other_keys).1.validation(mode).deadline(minute);
+        let sdk = builder.build().unwrap();
+        let (error, took) = timed(sdk.validate_user(&token())).await;
+        assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+        assert!(took <= minute + Duration::from_millis(2), "{mode:?}: {took:?}");
+        let sdk = stage(late_and_other_keys).1.validation(mode).deadline(minute).build().unwrap();
+        let (error, took) = timed(sdk.get_user_context(&token())).await;
+        assert_eq!(error.unwrap_err().code(), Code::DeadlineExceeded);
+        assert!(took <= minute + Duration::from_millis(2), "{mode:?}: {took:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_nobody_was_asked_about_is_as_old_as_its_token() {
     let keys_at_once = stage(|_, _| (Duration::ZERO, keys()));

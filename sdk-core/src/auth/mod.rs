@@ -137,7 +137,7 @@ impl AuthManager {
     pub(crate) async fn validate(&self, token: &str) -> Result<Answer<User>> {
         if let Some(key) = self.asking.always() {
             let started = self.host.monotonic();
-            let identity = self.identify(token).await?;
+            let identity = self.identify_within(token, started).await?;
             return self.memory.ask(token, &identity, self.question(key, token, started)).await;
         }
         if let Some(answer) = self.memory.fresh(token) {
@@ -176,8 +176,7 @@ impl AuthManager {
     /// began at `started`.
     pub(crate) async fn look_at(&self, token: &str, started: Duration) -> Result<(Identity, bool)> {
         loop {
-            let identity = self.within(started, self.identify(token)).await;
-            let identity = identity.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)))?;
+            let identity = self.identify_within(token, started).await?;
             let Some(feed) = self.feed() else { return Ok((identity, false)) };
             // A feed without an end is one that can't be read in time: what is known may still do.
             let told = matches!(self.within(started, feed.catch_up()).await, Some(Ok(())));
@@ -229,6 +228,13 @@ impl AuthManager {
         let identity = Identity { user: Arc::new(user_of(claims)), issued_at, epoch };
         self.seen.good.insert(token, identity.clone());
         Ok(identity)
+    }
+
+    /// As [`identify`](Self::identify), in what is left of the time for a call that began at `started`: keys may
+    /// have to be asked for twice.
+    pub(crate) async fn identify_within(&self, token: &str, started: Duration) -> Result<Identity> {
+        let identity = self.within(started, self.identify(token)).await;
+        identity.unwrap_or_else(|| Err(Error::new(Code::DeadlineExceeded)))
     }
 
     /// Ends a token and everything it can be refreshed to.

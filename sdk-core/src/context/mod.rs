@@ -26,7 +26,7 @@ impl ContextManager {
         let started = self.auth.host.monotonic();
         let question = || self.question(token, started);
         if online {
-            let identity = self.auth.identify(token).await?;
+            let identity = self.auth.identify_within(token, started).await?;
             return self.memory.ask(token, &identity, question()).await;
         }
         loop {

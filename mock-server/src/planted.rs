@@ -19,4 +19,8 @@ cloudnestle_marketplace::plantable! {
     LeaseUnpaidAfterItsEnd,
     /// A refresh token that comes twice is taken for a thief's, though nobody has used its successor.
     ReuseAtOnce,
+    /// A refresh token that was copied is renewed for whoever comes second, too.
+    ReuseUnnoticed,
+    /// A launch code is exchanged as often as it comes.
+    CodeTakenTwice,
 }

@@ -18,11 +18,14 @@ use futures_util::future::poll_fn;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
+use crate::api::launches;
 use crate::api::routes::router;
 use crate::api::tokens;
 use crate::api::usage::projection;
+use crate::domain::catalogue::{Action, Solution};
+use crate::facts;
 use crate::market::Market;
-use crate::store::{Item, Store, StoreError};
+use crate::store::{Item, Store, StoreError, transact};
 use crate::world::World;
 use crate::{Callers, ControlError, CustomerInfo, RateLimit, SolutionInfo, StartError};
 
@@ -112,6 +115,31 @@ impl SimMarket {
     ) -> Result<TokenPair, ControlError> {
         let issued = in_tokio(tokens::issue(&self.market, customer_id, solution_id));
         Ok(issued.await?)
+    }
+
+    /// A code as a customer's browser brings it to a solution that the customer opens.
+    pub async fn launch_code(
+        &self,
+        customer_id: &str,
+        solution_id: &str,
+    ) -> Result<Secret, ControlError> {
+        let code = in_tokio(launches::code(&self.market, customer_id, solution_id));
+        Ok(code.await?)
+    }
+
+    /// Lets a solution have one more action, as if its partner had listed it anew; one without a limit.
+    pub async fn declare_action(&self, solution_id: &str, name: &str) -> Result<(), StoreError> {
+        let key = facts::solution(solution_id);
+        let declaring = transact(&*self.market.store, async |tx| {
+            let solution = tx.get::<Solution>(&key).await?;
+            let Some(mut solution) = solution.filter(|it| it.action(name).is_none()) else {
+                return Ok(());
+            };
+            let (name, unit) = (name.to_owned(), "piece".to_owned());
+            solution.actions.push(Action { name, unit, ..Action::default() });
+            tx.put(&key, &solution)
+        });
+        in_tokio(declaring).await
     }
 
     /// Lets the next of the published keys sign from now on.

@@ -62,4 +62,8 @@ plantable! {
     OvertakenAnswer,
     /// `close` takes away what it could not deliver.
     CloseForgetsTheRest,
+    /// What the feed has told is forgotten by the clock that may be set.
+    FeedForgottenByTheClock,
+    /// What is replayed has no name by which it counts once.
+    ReplayUnnamed,
 }

@@ -14,6 +14,8 @@ use crate::world::World;
 /// A call, from when it is sent until its answer is there or nobody waits for it.
 pub(crate) struct Call {
     pub(crate) id: u64,
+    /// Who makes it, by the name of their link.
+    pub(crate) from: String,
     /// Such as `POST /api/track-usage`.
     pub(crate) operation: String,
     /// The token it asks about, if that is what it does.
@@ -30,9 +32,9 @@ struct State {
 }
 
 impl Call {
-    pub(crate) fn new(id: u64, operation: String, about: Option<String>) -> Call {
+    pub(crate) fn new(id: u64, from: String, operation: String, about: Option<String>) -> Call {
         let state = State { place: Where::Request, planned: None, work: None };
-        Call { id, operation, about, state: Mutex::new(state) }
+        Call { id, from, operation, about, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

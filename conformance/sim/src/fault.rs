@@ -1,10 +1,12 @@
-//! What can go wrong, where it can, and how often each of it has.
+//! What can go wrong, where it can, and how often each of it has, and each of what else happens.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
 use serde::{Serialize, Serializer};
+
+use crate::scene::Scene;
 
 /// Something that goes wrong, or changes at a bad time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,30 +115,43 @@ pub const REACH: &[(Fault, &[Where])] = {
     ]
 };
 
-/// How often each fault has happened where and when.
+/// How often each fault has happened where and when, and each scene.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<(Fault, Where, When), u64>);
+pub struct Coverage {
+    faults: BTreeMap<(Fault, Where, When), u64>,
+    scenes: BTreeMap<Scene, u64>,
+}
 
 impl Coverage {
     pub(crate) fn count(&mut self, fault: Fault, place: Where, when: When) {
-        *self.0.entry((fault, place, when)).or_default() += 1;
+        *self.faults.entry((fault, place, when)).or_default() += 1;
+    }
+
+    pub(crate) fn happened(&mut self, scene: Scene) {
+        *self.scenes.entry(scene).or_default() += 1;
+    }
+
+    /// How often each scene has happened, by its name.
+    pub fn scenes(&self) -> BTreeMap<String, u64> {
+        self.scenes.iter().map(|(scene, count)| (scene.to_string(), *count)).collect()
     }
 
     /// How often that was, at whatever time.
     pub fn of(&self, fault: Fault, place: Where) -> u64 {
-        let same = self.0.iter().filter(|((f, p, _), _)| *f == fault && *p == place);
+        let same = self.faults.iter().filter(|((f, p, _), _)| *f == fault && *p == place);
         same.map(|(_, count)| count).sum()
     }
 
     /// How often that was, wherever.
     pub fn at(&self, fault: Fault, when: When) -> u64 {
-        let same = self.0.iter().filter(|((f, _, w), _)| *f == fault && *w == when);
+        let same = self.faults.iter().filter(|((f, _, w), _)| *f == fault && *w == when);
         same.map(|(_, count)| count).sum()
     }
 
-    /// What has not happened: a fault in a place of its [`REACH`], or at a kind of time.
+    /// What has not happened: a fault in a place of its [`REACH`] or at a kind of time, or a scene.
     pub fn missing(&self) -> Vec<String> {
-        let mut missing = Vec::new();
+        let never = Scene::ALL.iter().filter(|scene| !self.scenes.contains_key(scene));
+        let mut missing: Vec<String> = never.map(Scene::to_string).collect();
         for (fault, places) in REACH {
             let never = places.iter().filter(|place| self.of(*fault, **place) == 0);
             missing.extend(never.map(|place| format!("{fault} at {place:?}")));
@@ -149,17 +164,20 @@ impl Coverage {
 
 impl AddAssign for Coverage {
     fn add_assign(&mut self, other: Coverage) {
-        for (what, count) in other.0 {
-            *self.0.entry(what).or_default() += count;
+        for (what, count) in other.faults {
+            *self.faults.entry(what).or_default() += count;
+        }
+        for (scene, count) in other.scenes {
+            *self.scenes.entry(scene).or_default() += count;
         }
     }
 }
 
-/// As `"Reset": {"Request/Steady": 5, …}`.
+/// The faults, as `"Reset": {"Request/Steady": 5, …}`.
 impl Serialize for Coverage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut by_fault: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        for ((fault, place, when), count) in &self.0 {
+        for ((fault, place, when), count) in &self.faults {
             let of_fault = by_fault.entry(format!("{fault:?}")).or_default();
             of_fault.insert(format!("{place:?}/{when:?}"), *count);
         }

@@ -11,8 +11,10 @@ use cloudnestle_mock_server::sim::AuditedLine;
 use cloudnestle_mock_server::store::{Item, Value};
 
 use crate::fault::Fault;
-use crate::oracle::{Attempt, Oracle, Outcome};
+use crate::oracle::{Attempt, Oracle, Outcome, mark_of};
+use crate::scene::Scene;
 use crate::story::SOLUTIONS;
+use crate::work::UNDECLARED;
 use crate::world::World;
 
 /// The most that an event which was acknowledged waits for the disk, in `Fast` mode.
@@ -40,15 +42,35 @@ pub(crate) async fn judge(world: &Arc<World>) {
         Err(error) => return world.violated(format!("the books can't be read: {error}")),
     };
     let mut wrong = audit.flaws.clone();
+    let happened = replays(&audit.lines);
     let oracle = world.oracle();
     wrong.extend(over_granted(&oracle, &audit.hard));
     wrong.extend(miscounted(&oracle, &audit.lines));
     wrong.extend(missummed(&items, &audit.lines));
     wrong.extend(kept_leases(&oracle));
     drop(oracle);
+    for (scene, what) in happened {
+        world.happened(scene, format_args!("{what}"));
+    }
     for wrong in wrong {
         world.violated(wrong);
     }
+}
+
+/// What was replayed, which is what has a key, and what became of it.
+fn replays(lines: &[AuditedLine]) -> Vec<(Scene, &str)> {
+    let replayed = lines.iter().filter_map(|line| line.event.as_ref().zip(Some(line.status)));
+    let replayed = replayed.filter(|(event, _)| event.idempotency_key.is_some());
+    let became = replayed.filter_map(|(event, status)| {
+        let scene = match status {
+            EventStatus::Accepted => Scene::ReplayCounts,
+            EventStatus::Rejected => Scene::ReplayRejected,
+            EventStatus::Duplicate => Scene::ReplayedTwice,
+            _ => return None,
+        };
+        Some((scene, event.id.as_str()))
+    });
+    became.collect()
 }
 
 /// What is leased is given back when its producer is gone, unless the power or the disk took its log.
@@ -96,10 +118,11 @@ fn over_granted(oracle: &Oracle, hard: &BTreeMap<Named, i64>) -> Vec<String> {
     wrong
 }
 
-/// Every event that was acknowledged is in the ledger once, every other one not at all.
+/// Every event that was acknowledged is in the ledger once, every other one not at all. What was rejected may be there
+/// again, by the name under which it is replayed, and counts once.
 fn miscounted(oracle: &Oracle, lines: &[AuditedLine]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut found: BTreeMap<u64, &AuditedLine> = BTreeMap::new();
+    let mut found: BTreeMap<u64, Vec<&AuditedLine>> = BTreeMap::new();
     let mut numbers = BTreeSet::new();
     for line in lines {
         if let Some(numbered) = &line.numbered
@@ -115,22 +138,20 @@ fn miscounted(oracle: &Oracle, lines: &[AuditedLine]) -> Vec<String> {
             }
             continue;
         };
-        let mark = event.metadata.as_ref().and_then(|facts| facts.get("mark")?.as_u64());
-        let Some(mark) = mark else {
+        let Some(mark) = mark_of(event) else {
             wrong.push(format!("{} was never tracked", event.id));
             continue;
         };
-        if let Some(before) = found.insert(mark, line) {
-            let (first, second) = (&before.numbered, &line.numbered);
-            wrong.push(format!("{} is in the ledger twice: {first:?}, {second:?}", event.id));
-        }
+        found.entry(mark).or_default().push(line);
         if let Some(reason) = unjust(oracle, line, mark) {
             wrong.push(reason);
         }
     }
+    wrong.extend(found.values().flat_map(|lines| is_there_twice(lines)));
+    wrong.extend(not_replayed(oracle, &found));
     for (mark, attempt) in oracle.attempts.iter().enumerate() {
-        let line = found.get(&(mark as u64));
-        match (&attempt.outcome, line) {
+        let lines = found.get(&(mark as u64));
+        match (&attempt.outcome, lines) {
             (Outcome::Refused, Some(_)) => wrong.push(format!("{mark} was refused, and is there")),
             (Outcome::Acknowledged { event_id, .. }, None) => {
                 if let Some(why_not) = must_be_there(oracle, attempt) {
@@ -138,6 +159,47 @@ fn miscounted(oracle: &Oracle, lines: &[AuditedLine]) -> Vec<String> {
                 }
             }
             _ => {}
+        }
+    }
+    wrong
+}
+
+/// What is wrong with the lines of one event.
+fn is_there_twice(lines: &[&AuditedLine]) -> Option<String> {
+    let as_tracked = |line: &&&AuditedLine| !is_replay(line);
+    let first = lines.iter().find(as_tracked);
+    let id = &lines.first()?.event.as_ref()?.id;
+    let places: Vec<_> = lines.iter().map(|line| &line.numbered).collect();
+    if lines.iter().filter(as_tracked).count() > 1 {
+        return Some(format!("{id} is in the ledger twice: {places:?}"));
+    }
+    if lines.iter().filter(|line| line.status == EventStatus::Accepted).count() > 1 {
+        return Some(format!("{id} counts twice: {places:?}"));
+    }
+    let was_rejected = first.is_some_and(|line| line.status == EventStatus::Rejected);
+    (lines.len() > 1 && !was_rejected).then(|| format!("{id} is replayed, and was not rejected"))
+}
+
+fn is_replay(line: &AuditedLine) -> bool {
+    line.event.as_ref().is_some_and(|event| event.idempotency_key.is_some())
+}
+
+/// What was replayed, and is not there again; or has not counted though nothing was in the way any more.
+fn not_replayed(oracle: &Oracle, found: &BTreeMap<u64, Vec<&AuditedLine>>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let lines = |mark| found.get(mark).into_iter().flatten();
+    for mark in &oracle.replayed {
+        if !lines(mark).any(|line| is_replay(line)) {
+            wrong.push(format!("{mark} was rejected and replayed, and that is gone"));
+        }
+    }
+    for mark in &oracle.replayed_at_last {
+        let is_declared = oracle.attempts[*mark as usize].action == UNDECLARED;
+        let counts = lines(mark).any(|line| line.status == EventStatus::Accepted);
+        if is_declared && !counts && !oracle.clocks_moved {
+            wrong.push(format!(
+                "{mark} was replayed when its action was declared: it does not count"
+            ));
         }
     }
     wrong
@@ -151,9 +213,12 @@ fn unjust(oracle: &Oracle, line: &AuditedLine, mark: u64) -> Option<String> {
     };
     let explained = match (line.status, line.code) {
         (EventStatus::Accepted, _) => true,
+        // What was allowed, and was rejected for another reason, is no more allowed.
         (EventStatus::Rejected, Some(Code::QuotaExceeded)) => {
-            ["export", "translation"].contains(action) && !allowed
+            ["export", "translation"].contains(action) && (!allowed || is_replay(line))
         }
+        (EventStatus::Rejected, Some(Code::ActionUnknown)) => *action == UNDECLARED,
+        (EventStatus::Duplicate, _) => is_replay(line),
         (EventStatus::Rejected, Some(Code::TokenNotForCustomer | Code::OccurredOutOfRange)) => {
             oracle.clocks_moved
         }

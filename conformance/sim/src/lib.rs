@@ -23,6 +23,7 @@ mod people;
 #[cfg(feature = "planted")]
 pub mod planted;
 mod program;
+mod scene;
 mod server;
 mod store;
 mod story;
@@ -37,6 +38,7 @@ use cloudnestle_marketplace::host::sim::Simulation;
 
 pub use fault::{Coverage, Fault, REACH, When, Where};
 use oracle::Outcome;
+pub use scene::Scene;
 use story::Story;
 use world::World;
 

@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         "counted": counted,
         "stories_a_second": stories as f64 / took,
         "faults": coverage,
+        "scenes": coverage.scenes(),
         "never_happened": coverage.missing(),
     });
     if let Some(file) = arguments.totals

@@ -87,7 +87,7 @@ fn about(operation: &str, request: &Request) -> Option<String> {
 async fn send(world: Arc<World>, link: Arc<Link>, request: Request) -> Result<Response, SendError> {
     let operation = operation(&request);
     let about = about(&operation, &request);
-    let call = world.begin_call(operation, about);
+    let call = world.begin_call(&link.name, operation, about);
     world.oracle().keyed(call.id, &request);
     let asked = world.oracle().saw_request(world.now(), &link, &call.operation, &request);
     for wrong in asked {
@@ -271,7 +271,7 @@ fn plan(world: &World, link: &Link, call: &Call) -> Option<(Fault, Where)> {
 fn deliver_later(world: &Arc<World>, call: &Arc<Call>, request: Request, most_ms: u64) {
     let later = world.between(1, most_ms);
     let (carrier, id) = (world.clone(), call.id);
-    let copy = world.begin_call(call.operation.clone(), None);
+    let copy = world.begin_call(&call.from, call.operation.clone(), None);
     world.oracle().keyed(copy.id, &request);
     let delivering = async move {
         carrier.sleep_ms(later).await;

@@ -1,16 +1,20 @@
 //! The books of whoever watches: what was promised to whom, written down by those it was promised to, and
 //! what the marketplace has committed, seen at its store. No sum that the SDK or the server keeps is in it.
 
+mod pairs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloudnestle_marketplace::Tier;
 use cloudnestle_marketplace::host::{Request, Response};
+use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
 use cloudnestle_mock_server::store::{Key, Table, Write};
 use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::network::{Link, retry_after};
+use pairs::Pairs;
 
 /// A wait is honoured to the millisecond, by a clock that drifts.
 const TOLERANCE: Duration = Duration::from_millis(5);
@@ -20,6 +24,10 @@ pub(crate) struct Oracle {
     pub(crate) violations: Vec<String>,
     /// Every call of `track_usage` that was ever begun; its place is its mark.
     pub(crate) attempts: Vec<Attempt>,
+    /// The marks of what was rejected, and was found when that was replayed.
+    pub(crate) replayed: BTreeSet<u64>,
+    /// Those of what was replayed when nothing failed any more.
+    pub(crate) replayed_at_last: BTreeSet<u64>,
     /// Every process there was.
     pub(crate) lives: Vec<Life>,
     /// When the power went, on which machine.
@@ -46,6 +54,7 @@ pub(crate) struct Oracle {
     producers: BTreeMap<(String, u64), String>,
     /// Until when whoever is called so was asked to wait.
     waits: BTreeMap<String, Duration>,
+    pairs: Pairs,
     /// The idempotency keys of calls, and how many customers came of each.
     keys: BTreeMap<u64, String>,
     made: BTreeMap<String, u32>,
@@ -107,7 +116,7 @@ struct TokenFact {
 #[derive(Deserialize)]
 struct Ending {
     #[serde(default)]
-    revoked_at: Option<serde::de::IgnoredAny>,
+    revoked_at: Option<Timestamp>,
     #[serde(default)]
     times: u64,
 }
@@ -210,10 +219,15 @@ impl Oracle {
                 }
                 (Table::ApiTokens, "family") => {
                     let Ok(ending) = serde_json::from_slice::<Ending>(value) else { continue };
-                    if ending.revoked_at.is_some() {
-                        self.families.entry(partition.to_owned()).or_insert(now);
+                    if let Some(at) = ending.revoked_at
+                        && !self.families.contains_key(partition)
+                    {
+                        self.families.insert(partition.to_owned(), now);
+                        call.into_iter().for_each(|call| self.saw_family_end(call, partition, at));
                     }
                 }
+                (Table::ApiTokens, "refresh") => self.saw_refresh_token(value),
+                (Table::ApiTokens, "launch") => self.saw_code(call, value, writes),
                 (Table::ApiTokens, "not_before") => {
                     let Ok(ending) = serde_json::from_slice::<Ending>(value) else { continue };
                     let times = self.times_revoked.entry(partition.to_owned()).or_default();
@@ -293,6 +307,11 @@ impl Oracle {
         let tiers = self.tiers.get(&(customer.to_owned(), solution.to_owned()));
         tiers.into_iter().flatten().map(|(_, tier)| *tier).collect()
     }
+}
+
+/// Which attempt an event is of.
+pub(crate) fn mark_of(event: &UsageEvent) -> Option<u64> {
+    event.metadata.as_ref()?.get("mark")?.as_u64()
 }
 
 fn range_of(operation: &str, request: &Request) -> Option<Range> {

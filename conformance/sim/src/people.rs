@@ -23,6 +23,8 @@ pub(crate) struct Person {
     pub(crate) customer_id: String,
     pub(crate) solution_id: String,
     pub(crate) pair: TokenPair,
+    /// They have a copy of somebody else's pair, and can't sign in.
+    pub(crate) is_thief: bool,
     renewed: Option<Duration>,
     /// Who began to renew it last, and when.
     renewing: Option<(usize, Duration)>,
@@ -30,8 +32,26 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn new(customer_id: String, solution_id: String, pair: TokenPair) -> Person {
-        Person { customer_id, solution_id, pair, renewed: None, renewing: None }
+        let (renewed, renewing) = (None, None);
+        Person { customer_id, solution_id, pair, is_thief: false, renewed, renewing }
     }
+
+    /// Whoever copies their pair.
+    pub(crate) fn thief(&self) -> Person {
+        let Person { customer_id, solution_id, pair, .. } = self.clone();
+        Person { is_thief: true, ..Person::new(customer_id, solution_id, pair) }
+    }
+}
+
+/// A launch code in somebody's browser.
+#[derive(Clone)]
+pub(crate) struct LaunchCode {
+    pub(crate) code: Secret,
+    pub(crate) customer_id: String,
+    pub(crate) solution_id: String,
+    pub(crate) given: Duration,
+    /// How often somebody began to exchange it.
+    pub(crate) tries: u32,
 }
 
 /// A moment at which all programs do the same for the same customer, whose limit is near.
@@ -46,6 +66,10 @@ pub(crate) struct People {
     pub(crate) all: Vec<Person>,
     /// The next one that was announced, or the last.
     pub(crate) rush: Option<Rush>,
+    /// Who is to renew their pair, and when.
+    renewals: Vec<(Duration, usize)>,
+    /// Launch codes, the oldest first.
+    pub(crate) codes: Vec<LaunchCode>,
     /// The newest secret key of each solution.
     pub(crate) secret_keys: BTreeMap<String, Secret>,
     pub(crate) admin_key: Option<Secret>,
@@ -65,6 +89,25 @@ impl People {
     /// The place of whoever holds that access token.
     pub(crate) fn who_holds(&self, access_token: &str) -> Option<usize> {
         self.all.iter().position(|person| person.pair.access_token.expose() == access_token)
+    }
+
+    /// Somebody is to renew their pair, at that time or as soon as they can after that.
+    pub(crate) fn appoint(&mut self, place: usize, at: Duration) {
+        self.renewals.push((at, place));
+    }
+
+    /// Who of those who use a solution is to renew their pair by now.
+    pub(crate) fn appointed(&mut self, solution_id: &str, now: Duration) -> Option<usize> {
+        let is_due = |(at, place): &(Duration, usize)| {
+            *at <= now && self.all[*place].solution_id == solution_id
+        };
+        let which = self.renewals.iter().position(is_due)?;
+        Some(self.renewals.remove(which).1)
+    }
+
+    /// Whether somebody waits for their time to renew their pair.
+    pub(crate) fn waits(&self, place: usize) -> bool {
+        self.renewals.iter().any(|(_, whose)| *whose == place)
     }
 
     /// Whether it makes sense that a process renews a pair now. Then it does.

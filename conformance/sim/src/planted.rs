@@ -41,15 +41,19 @@ pub const ALL: &[(Bug, u64)] = {
         (Bug::Core(FeedAgedFromArrival), 500),
         (Bug::Core(OvertakenAnswer), 1_000),
         (Bug::Core(CloseForgetsTheRest), 200),
+        (Bug::Core(FeedForgottenByTheClock), 1_000),
+        (Bug::Core(ReplayUnnamed), 50),
         (Bug::Server(SuccessorDrawn), 50),
         (Bug::Server(FenceApart), 50),
         (Bug::Server(LimitUnchecked), 500),
         (Bug::Server(AddedTwiceOnConflict), 200),
-        (Bug::Server(RecordAfterEffect), 500),
+        (Bug::Server(RecordAfterEffect), 1_000),
         (Bug::Server(StampedByTheClock), 200),
-        (Bug::Server(LeaseUnpaidAfterItsEnd), 200),
+        (Bug::Server(LeaseUnpaidAfterItsEnd), 500),
         (Bug::Server(FeedUntold), 50),
         (Bug::Server(ReuseAtOnce), 50),
+        (Bug::Server(ReuseUnnoticed), 200),
+        (Bug::Server(CodeTakenTwice), 50),
     ]
 };
 

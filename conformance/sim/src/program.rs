@@ -66,6 +66,8 @@ pub(crate) struct Program {
 /// To be closed by then.
 pub(crate) struct Order {
     pub(crate) deadline: Duration,
+    /// Before that, all that was rejected is sent once more.
+    pub(crate) replays: bool,
     pub(crate) done: oneshot::Sender<CloseReport>,
 }
 
@@ -191,7 +193,8 @@ impl Program {
         true
     }
 
-    /// Closes it when nothing is left to deliver on its machine, or when that takes too long.
+    /// Closes it when nothing is left to deliver on its machine, or when that takes too long; and what was rejected
+    /// is replayed before.
     pub(crate) async fn close_when_flushed(
         &self,
         world: &World,
@@ -205,14 +208,18 @@ impl Program {
         while world.oracle().leases(solution_id) > 0 && world.now() < until {
             world.sleep_ms(5_000).await;
         }
-        self.close(world, within).await
+        self.order(world, within, true).await
     }
 
     /// Closes it, and waits until it is; `None` if it dies before.
     pub(crate) async fn close(&self, world: &World, deadline: Duration) -> Option<CloseReport> {
+        self.order(world, deadline, false).await
+    }
+
+    async fn order(&self, world: &World, deadline: Duration, replays: bool) -> Option<CloseReport> {
         let orders = locked(&self.orders).take()?;
         let (done, is_done) = oneshot::channel();
-        orders.send(Order { deadline, done }).ok()?;
+        orders.send(Order { deadline, replays, done }).ok()?;
         let report = is_done.await.ok();
         self.die(world);
         report
@@ -222,7 +229,10 @@ impl Program {
 impl Running {
     /// Closes the SDK when it is told to.
     async fn obey(&self, orders: oneshot::Receiver<Order>) {
-        let Ok(Order { deadline, done }) = orders.await else { return };
+        let Ok(Order { deadline, replays, done }) = orders.await else { return };
+        if replays {
+            self.replay_at_last().await;
+        }
         self.link.is_closing.store(true, Ordering::Relaxed);
         self.world.note(&self.link.name, format_args!("closes within {deadline:?}"));
         let began = self.world.now();

@@ -147,8 +147,9 @@ impl Server {
             return Err(NoServer::Down);
         };
         call.is_at(Where::BeforeCommit);
+        let presented = world.oracle().presents(call, &request, self.machine.wall());
         let work = Box::pin(market.call(request));
-        let (work, handle) = abortable(Working { world, call: call.clone(), work });
+        let (work, handle) = abortable(Working { world: world.clone(), call: call.clone(), work });
         call.is_served_by(handle);
         let (answer, answered) = oneshot::channel();
         let serving = async move {
@@ -158,6 +159,14 @@ impl Server {
             }
         };
         host.spawn(serving.boxed());
-        answered.await.map_err(|_| NoServer::Broken)
+        let response = answered.await.map_err(|_| NoServer::Broken)?;
+        let happened = world.oracle().answered(presented, &response);
+        let Call { id, operation, .. } = &**call;
+        match happened {
+            Ok(Some(scene)) => world.happened(scene, format_args!("{id} {operation}")),
+            Ok(None) => {}
+            Err(wrong) => world.violated(format!("{id} {operation}: {wrong}")),
+        }
+        Ok(response)
     }
 }

@@ -3,6 +3,7 @@
 mod console;
 mod ending;
 mod mishaps;
+mod theft;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::people::Person;
 use crate::program::{Machine, Program, Settings};
 use crate::world::{World, locked};
 use crate::{Options, judge};
+use theft::THEFT;
 
 /// The solutions of the built-in world that programs are of: with different actions, windows and zones.
 pub(crate) const SOLUTIONS: [&str; 3] = ["sol_faiss_search", "sol_chat_notes", "sol_invoice_ocr"];
@@ -48,6 +50,12 @@ impl Story {
             true => world.between(60_000, 180_000),
             false => world.between(6_000, 20_000),
         };
+        // Some begin with a theft, and go on until it is noticed.
+        let is_theft = self.options.faults && world.one_in(5);
+        let long = if is_theft { long.max(THEFT.as_millis() as u64) } else { long };
+        if is_theft {
+            self.steal();
+        }
         let end = world.now() + Duration::from_millis(long);
         while world.now() < end {
             // While a program closes there is little time.
@@ -59,6 +67,7 @@ impl Story {
         }
         self.heal().await;
         self.deliver_everything().await;
+        self.judge_thefts().await;
         judge::judge(&world).await;
         world.server.stop();
     }
@@ -103,6 +112,7 @@ impl Story {
         let Some(market) = self.world.server.market() else { return };
         match market.token_pair(customer_id, solution_id).await {
             Ok(pair) => {
+                self.world.oracle().gave(&pair);
                 let (customer_id, solution_id) = (customer_id.to_owned(), solution_id.to_owned());
                 self.world.people().all.push(Person::new(customer_id, solution_id, pair));
             }
@@ -144,7 +154,7 @@ impl Story {
             false if closes && world.one_in(2) => {
                 [58, 62, 65, 69, 98][world.between(0, 5) as usize]
             }
-            false => world.between(0, 104),
+            false => world.between(0, 107),
         };
         match which {
             0..8 => self.outage(),
@@ -161,14 +171,11 @@ impl Story {
             28..42 => self.a_program_dies(),
             42..48 => self.the_power_goes(),
             48..58 => self.a_program_is_closed(),
-            58..62 => {
+            58..60 => {
                 let Some(program) = self.some_program() else { return };
-                let millis = self.jump(3_600_000);
-                world.note(&program.link.name, format_args!("its clock is set on by {millis} ms"));
-                world.fired_at(Fault::ClientClock);
-                world.oracle().clocks_moved = true;
-                program.host.move_clock(millis);
+                self.set_a_programs_clock(&program, self.jump(3_600_000));
             }
+            60..62 => self.a_clock_is_set_on_as_the_feed_tells().await,
             62..65 => {
                 // As far as a clock is set that is kept by NTP: beyond that, pairs end by themselves.
                 let millis = self.jump(2_000);
@@ -191,6 +198,8 @@ impl Story {
             }
             93..98 => self.announce_a_rush().await,
             98..101 => self.a_disk_fails(),
+            101 => self.steal(),
+            102..104 => self.declare(a_solution(&world)).await,
             _ => {
                 let rough = [0, 30, 120, 300, 600][world.between(0, 5) as usize];
                 world.note("story", format_args!("of a thousand calls {rough} are hit"));

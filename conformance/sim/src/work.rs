@@ -2,6 +2,7 @@
 //! the watcher knows.
 
 mod answers;
+mod launches;
 mod pairs;
 mod usage;
 
@@ -15,6 +16,9 @@ use cloudnestle_marketplace::host::Host;
 
 use crate::people::{Person, Rush};
 use crate::program::Running;
+
+/// An action that no solution declares at first.
+pub(crate) const UNDECLARED: &str = "thumbnail";
 
 /// One thing after the other.
 pub(crate) struct Worker(pub(crate) Arc<Running>);
@@ -37,7 +41,10 @@ impl Worker {
                     rushed = rush.at;
                     running.join_rush(rush).await;
                 }
-                None => running.do_something().await,
+                None => match running.appointed() {
+                    Some((place, person)) => running.keep_appointment(place, &person).await,
+                    None => running.do_something().await,
+                },
             }
         }
     }
@@ -48,11 +55,15 @@ impl Running {
         let Some((place, person)) = self.somebody() else { return };
         let quantity = self.world.between(1, 4);
         match self.world.between(0, 100) {
-            0..35 => self.track(&person, self.action(), quantity).await,
+            0..34 => self.track(&person, self.action(), quantity).await,
+            34 if self.world.one_in(3) => self.replay().await,
             35..50 => self.consume(&person, self.limited_action(), quantity).await,
-            50..70 => self.validate(&person).await,
+            50..68 => self.validate(&person).await,
+            68..70 => self.launch().await,
             70..78 => self.ask_for_context(&person).await,
-            78..87 => self.refresh(place, &person).await,
+            78..87 if !self.world.people().waits(place) => {
+                self.refresh(place, &person).await;
+            }
             87..90 => self.flush().await,
             90..92 => self.welcome().await,
             92..94 => self.revoke(&person).await,
@@ -67,6 +78,13 @@ impl Running {
         let places = people.of(&self.settings.solution_id);
         let which = self.world.between(0, places.len().max(1) as u64);
         let place = *places.get(which as usize)?;
+        Some((place, people.all[place].clone()))
+    }
+
+    /// Who is to renew their pair by now.
+    fn appointed(&self) -> Option<(usize, Person)> {
+        let mut people = self.world.people();
+        let place = people.appointed(&self.settings.solution_id, self.world.now())?;
         Some((place, people.all[place].clone()))
     }
 
@@ -116,6 +134,9 @@ impl Running {
     }
 
     fn action(&self) -> &'static str {
+        if self.world.one_in(12) {
+            return UNDECLARED;
+        }
         match (self.settings.solution_id.as_str(), self.world.between(0, 4)) {
             ("sol_faiss_search", 0) => "export",
             ("sol_faiss_search", 1) => "index",
@@ -135,10 +156,14 @@ fn claim(token: &str, name: &str) -> Option<String> {
     Some(claims.get(name)?.as_str()?.to_owned())
 }
 
-fn token_id(token: &str) -> Option<String> {
+pub(crate) fn token_id(token: &str) -> Option<String> {
     claim(token, "jti")
 }
 
 pub(crate) fn customer_id(token: &str) -> Option<String> {
     claim(token, "sub")
+}
+
+pub(crate) fn solution_id(token: &str) -> Option<String> {
+    claim(token, "aud")
 }

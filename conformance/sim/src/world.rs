@@ -19,6 +19,7 @@ use crate::fault::{Coverage, Fault, When, Where};
 use crate::network::Link;
 use crate::oracle::Oracle;
 use crate::people::People;
+use crate::scene::Scene;
 use crate::server::Server;
 use crate::trace::Trace;
 
@@ -48,11 +49,19 @@ pub(crate) struct World {
     pub(crate) ahead_ms: i64,
 }
 
+/// Which call somebody waits for.
+enum Prey {
+    Any,
+    /// One that asks about a token.
+    Question,
+    /// One that reads the revocation feed, for that program.
+    Feed(String),
+}
+
 /// Somebody waits for a call to be at a place.
 struct Ambush {
     place: Where,
-    /// Only for one that asks about a token.
-    asks: bool,
+    prey: Prey,
     /// How long it is held there, in milliseconds.
     holds: u64,
     told: oneshot::Sender<Arc<Call>>,
@@ -169,6 +178,12 @@ impl World {
         self.oracle().violations.push(what);
     }
 
+    /// Something happened, and went well.
+    pub(crate) fn happened(&self, scene: Scene, what: fmt::Arguments<'_>) {
+        self.note("scene", format_args!("{scene}: {what}"));
+        locked(&self.coverage).happened(scene);
+    }
+
     /// A program that begins.
     pub(crate) fn knows(&self, link: &Arc<Link>) {
         locked(&self.links).push(link.clone());
@@ -211,10 +226,15 @@ impl World {
     }
 
     /// A call that begins.
-    pub(crate) fn begin_call(&self, operation: String, about: Option<String>) -> Arc<Call> {
+    pub(crate) fn begin_call(
+        &self,
+        from: &str,
+        operation: String,
+        about: Option<String>,
+    ) -> Arc<Call> {
         let mut names = locked(&self.names_of_calls);
         *names += 1;
-        let call = Arc::new(Call::new(*names, operation, about));
+        let call = Arc::new(Call::new(*names, from.to_owned(), operation, about));
         locked(&self.calls).insert(*names, call.clone());
         call
     }
@@ -234,20 +254,31 @@ impl World {
 
     /// Waits until some call is at that place, and not for long.
     pub(crate) async fn ambush(&self, place: Where) -> Option<Arc<Call>> {
-        self.lie_in_wait(place, false, 3).await
+        self.lie_in_wait(place, Prey::Any, 3, 1_000).await
     }
 
     /// Waits until some call's answer about a token is on its way, and holds that up so long that others
     /// overtake it.
     pub(crate) async fn ambush_answer(&self) -> Option<Arc<Call>> {
         let holds = self.between(2_000, 4_500);
-        self.lie_in_wait(Where::Answer, true, holds).await
+        self.lie_in_wait(Where::Answer, Prey::Question, holds, 1_000).await
     }
 
-    async fn lie_in_wait(&self, place: Where, asks: bool, holds: u64) -> Option<Arc<Call>> {
+    /// Waits until a program reads the feed, which it does every 2 s, and the answer is on its way.
+    pub(crate) async fn ambush_feed(&self, link: &Link) -> Option<Arc<Call>> {
+        self.lie_in_wait(Where::Answer, Prey::Feed(link.name.clone()), 3, 3_000).await
+    }
+
+    async fn lie_in_wait(
+        &self,
+        place: Where,
+        prey: Prey,
+        holds: u64,
+        patience_ms: u64,
+    ) -> Option<Arc<Call>> {
         let (told, is_there) = oneshot::channel();
-        *locked(&self.ambush) = Some(Ambush { place, asks, holds, told });
-        let patience = self.ether.sleep(Duration::from_secs(1));
+        *locked(&self.ambush) = Some(Ambush { place, prey, holds, told });
+        let patience = self.ether.sleep(Duration::from_millis(patience_ms));
         let met = select(is_there, patience).await;
         locked(&self.ambush).take();
         match met {
@@ -258,8 +289,16 @@ impl World {
 
     /// A call is at a place. If somebody waits for that, it stays for a while.
     pub(crate) async fn passes(&self, call: &Arc<Call>, place: Where) {
-        let awaited = locked(&self.ambush)
-            .take_if(|ambush| ambush.place == place && (!ambush.asks || call.about.is_some()));
+        let awaited = locked(&self.ambush).take_if(|ambush| {
+            let is_prey = match &ambush.prey {
+                Prey::Any => true,
+                Prey::Question => call.about.is_some(),
+                Prey::Feed(whose) => {
+                    call.operation == "GET /api/revocations" && call.from == *whose
+                }
+            };
+            ambush.place == place && is_prey
+        });
         if let Some(Ambush { holds, told, .. }) = awaited {
             // Whoever waited may have given it up.
             let _ = told.send(call.clone());

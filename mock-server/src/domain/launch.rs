@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::credential::Hash;
+use crate::planted::{Bug, planted};
 
 /// How long a code can be exchanged (`docs/guides/api.md`, Limits): a browser follows a redirect at
 /// once.
@@ -63,8 +64,8 @@ impl KeptCode {
             return Exchange::Refused;
         }
         match self.exchanged_for.clone() {
-            Some(token_id) => Exchange::Again { token_id },
-            None => Exchange::First,
+            Some(token_id) if !planted(Bug::CodeTakenTwice) => Exchange::Again { token_id },
+            _ => Exchange::First,
         }
     }
 

@@ -108,7 +108,8 @@ pub(crate) fn renewal(
     let age = now.since(renewed_at);
     let successor_is_unused = presented.generation + 1 == family.newest;
     let lost_answer = successor_is_unused && age < UNUSED_SUCCESSOR_WINDOW;
-    if age <= REPEAT_WINDOW || lost_answer { Renewal::Again } else { Renewal::Reused }
+    let is_repeat = age <= REPEAT_WINDOW || lost_answer || planted(Bug::ReuseUnnoticed);
+    if is_repeat { Renewal::Again } else { Renewal::Reused }
 }
 
 #[cfg(test)]

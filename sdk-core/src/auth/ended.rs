@@ -10,6 +10,7 @@ use super::verdict::{Subject, Verdict};
 use crate::error::{Error, Result};
 use crate::http::Now;
 use crate::model::{Code, FeedChange, FeedEntry, Revocations as Page, Tier, Timestamp};
+use crate::planted::{Bug, planted};
 
 /// The most tokens and users that are remembered: a hundred of the marketplace's largest pages, some
 /// 15 MB. A feed with more is not kept; the marketplace is asked about every token, as it is where there
@@ -55,7 +56,9 @@ struct Until {
 
 impl Until {
     fn is_over(self, now: Now) -> bool {
-        self.expires_at <= now.there && now.here >= self.told + REMEMBERED_FOR
+        let was_told_long_ago =
+            planted(Bug::FeedForgottenByTheClock) || now.here >= self.told + REMEMBERED_FOR;
+        self.expires_at <= now.there && was_told_long_ago
     }
 }
 

@@ -144,6 +144,9 @@ impl UsageTracker {
             {
                 let key = event.idempotency_key.get_or_insert_with(|| event.id.clone());
                 replayed.insert(key.clone());
+                if planted(Bug::ReplayUnnamed) {
+                    event.idempotency_key = None;
+                }
                 last = Some(self.note(event)?);
             }
             if let Some(receipt) = last {

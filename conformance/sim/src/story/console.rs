@@ -14,19 +14,19 @@ use crate::fault::Fault;
 use crate::people::{Person, Rush};
 use crate::program::{Program, Settings};
 use crate::server::URL;
-use crate::work::customer_id;
+use crate::work::{UNDECLARED, customer_id};
 use crate::world::locked;
 
 impl Story {
     /// A call of the partner's or the marketplace's people, made until it is answered: they are patient.
-    async fn console(&self, request: Request) -> Option<Response> {
+    pub(super) async fn console(&self, request: Request) -> Option<Response> {
         let world = &self.world;
         let key = format!("console-{}", world.between(0, u64::MAX));
         for _ in 0..100 {
             let mut request = request.clone();
             request.headers.push(("idempotency-key", key.clone()));
             request.headers.push(("content-type", "application/json".to_owned()));
-            let call = world.begin_call(crate::network::operation(&request), None);
+            let call = world.begin_call("console", crate::network::operation(&request), None);
             let (id, operation) = (call.id, &call.operation);
             world.note("console", format_args!("{id} {operation}"));
             let served = world.server.serve(&call, request).await;
@@ -60,6 +60,17 @@ impl Story {
             "story",
             format_args!("{solution_id} has another key, the old one for {overlap} s"),
         );
+    }
+
+    /// The partner declares what programs have done all along: it counts from now on, and what was rejected does
+    /// when it is replayed.
+    pub(super) async fn declare(&self, solution_id: &str) {
+        let world = &self.world;
+        let Some(market) = world.server.market() else { return };
+        world.note("story", format_args!("{solution_id} declares {UNDECLARED}"));
+        if let Err(error) = market.declare_action(solution_id, UNDECLARED).await {
+            world.violated(format!("{solution_id} can't declare an action: {error}"));
+        }
     }
 
     /// Somebody among all who use the solutions: who holds that token, if there is one.
@@ -139,7 +150,12 @@ impl Story {
     }
 }
 
-fn request(method: &'static str, path: &str, key: &Secret, body: &serde_json::Value) -> Request {
+pub(super) fn request(
+    method: &'static str,
+    path: &str,
+    key: &Secret,
+    body: &serde_json::Value,
+) -> Request {
     let headers = vec![("authorization", format!("Bearer {}", key.expose()))];
     Request { method, url: format!("{URL}{path}"), headers, body: body.to_string().into_bytes() }
 }

@@ -30,6 +30,9 @@ impl Story {
         while world.server.market().is_none() {
             world.sleep_ms(200).await;
         }
+        for solution_id in SOLUTIONS {
+            self.declare(solution_id).await;
+        }
         if let Some(market) = world.server.market() {
             market.set_rate_limit(Callers::Key, RateLimit::per_second(50_000));
         }

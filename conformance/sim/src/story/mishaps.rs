@@ -21,6 +21,38 @@ impl Story {
         world.server.machine.move_clock(millis);
     }
 
+    pub(super) fn set_a_programs_clock(&self, program: &Program, millis: i64) {
+        let world = &self.world;
+        world.note(&program.link.name, format_args!("its clock is set on by {millis} ms"));
+        world.fired_at(Fault::ClientClock);
+        world.oracle().clocks_moved = true;
+        program.host.move_clock(millis);
+    }
+
+    /// While a program reads what the feed tells of one customer, its clock is set on by more than the life of
+    /// another's token, of whose revocation it was told before. How wrong its clock is, that answer can't say.
+    pub(super) async fn a_clock_is_set_on_as_the_feed_tells(&self) {
+        let (world, Some(program)) = (&self.world, self.some_program()) else { return };
+        let (revoked, other) = {
+            let people = world.people();
+            let of_solution = people.of(&program.settings.solution_id);
+            let someone = || {
+                let which = world.between(0, of_solution.len().max(1) as u64);
+                let place = of_solution.get(which as usize)?;
+                Some(people.all[*place].pair.access_token.expose().to_owned())
+            };
+            (someone(), someone())
+        };
+        self.revoke_token(revoked).await;
+        if world.ambush_feed(&program.link).await.is_some() {
+            self.change_tier(other).await;
+            if world.ambush_feed(&program.link).await.is_some() && !program.is_dead() {
+                let millis = 3_600_000 - self.jump(1_800_000).abs();
+                self.set_a_programs_clock(&program, millis);
+            }
+        }
+    }
+
     /// By so many milliseconds, at most.
     pub(super) fn jump(&self, most: i64) -> i64 {
         self.world.chance().i64(-most..=most)

@@ -11,12 +11,22 @@ use futures_util::future::{Either, select};
 use super::{customer_id, token_id};
 use crate::people::Person;
 use crate::program::Running;
+use crate::scene::Scene;
 
 impl Running {
-    pub(super) async fn refresh(&self, place: usize, person: &Person) {
+    /// Somebody renews their pair at the time that was made out, or tries until they have.
+    pub(super) async fn keep_appointment(&self, place: usize, person: &Person) {
+        if !self.refresh(place, person).await {
+            let soon = self.world.now() + Duration::from_millis(500);
+            self.world.people().appoint(place, soon);
+        }
+    }
+
+    /// Whether they have another pair now, or must sign in.
+    pub(super) async fn refresh(&self, place: usize, person: &Person) -> bool {
         let began = self.world.now();
         if !self.world.people().begin_renewal(place, self.life, began) {
-            return;
+            return false;
         }
         let renewal = self.sdk.refresh(&person.pair).boxed();
         let patience = match self.world.one_in(5) {
@@ -30,18 +40,21 @@ impl Running {
                 self.link.gives_up.store(true, Ordering::Relaxed);
                 drop(renewal);
                 self.link.gives_up.store(false, Ordering::Relaxed);
-                return;
+                return false;
             }
         };
         self.took("refresh", began, self.settings.deadline);
         match renewed {
             Ok(pair) => {
-                self.world.note(&self.link.name, format_args!("{} is renewed", person.customer_id));
+                let Person { customer_id, .. } = person;
+                let whose = if person.is_thief { "'s copy" } else { "" };
+                self.world.note(&self.link.name, format_args!("{customer_id}{whose} is renewed"));
                 let now = self.world.now();
                 let wrong = self.world.people().renewed(place, &person.pair, pair, now);
                 if let Some(wrong) = wrong {
                     self.world.violated(wrong);
                 }
+                true
             }
             Err(error) => {
                 let ended =
@@ -49,22 +62,37 @@ impl Running {
                 if ended {
                     self.logged_out(place, person, &error).await;
                 }
+                ended
             }
         }
     }
 
     /// Somebody has to sign in again: for a reason?
     async fn logged_out(&self, place: usize, person: &Person, error: &Error) {
-        let token_id = token_id(person.pair.access_token.expose());
-        let revoked = token_id.and_then(|id| self.world.oracle().revoked(&id)).is_some();
-        if !revoked || error.code() == Code::RefreshTokenReused {
-            let name = &self.link.name;
-            let who = &person.customer_id;
+        let token_id = token_id(person.pair.access_token.expose()).unwrap_or_default();
+        let (revoked, was_copied) = {
+            let oracle = self.world.oracle();
+            (oracle.revoked(&token_id).is_some(), oracle.was_copied(&token_id))
+        };
+        let is_reused = error.code() == Code::RefreshTokenReused;
+        let (name, who) = (&self.link.name, &person.customer_id);
+        if !revoked || is_reused && !was_copied {
             self.world.violated(format!("{name}: {who} is logged out for no reason: {error}"));
+        }
+        if is_reused {
+            let scene = match person.is_thief {
+                true => Scene::ThiefComesSecond,
+                false => Scene::OwnerComesSecond,
+            };
+            self.world.happened(scene, format_args!("{name}: {who}, {token_id}"));
+        }
+        if person.is_thief {
+            return; // and goes on trying
         }
         let Some(market) = self.world.server.market() else { return };
         let pair = market.token_pair(&person.customer_id, &person.solution_id).await;
         if let Ok(pair) = pair {
+            self.world.oracle().gave(&pair);
             let mut people = self.world.people();
             if people.all[place].pair == person.pair {
                 people.all[place].pair = pair;

@@ -1,6 +1,7 @@
 //! What is noted, consumed and flushed, and what those who did so were told: the marks by which the books are
 //! judged in the end.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cloudnestle_marketplace::host::Host;
@@ -9,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::fault::Fault;
-use crate::oracle::{Attempt, Outcome};
+use crate::oracle::{Attempt, Outcome, mark_of};
 use crate::people::Person;
 use crate::program::Running;
 
@@ -127,6 +128,52 @@ impl Running {
         drop(oracle);
         if let Some(missing) = missing {
             self.world.violated(format!("{}: flushed, and {missing} is nowhere", self.link.name));
+        }
+    }
+
+    /// Sends what was rejected once more. What was found to be so is on the disk by then, to be sent.
+    pub(crate) async fn replay(&self) {
+        let name = &self.link.name;
+        let replayed = async {
+            let rejected = self.sdk.rejected_usage().await?;
+            let many = self.sdk.replay_rejected().await?;
+            Ok((rejected, many))
+        };
+        let (rejected, many) = match replayed.await {
+            Ok(replayed) => replayed,
+            Err(error) => return self.judge_replay(&error),
+        };
+        if many > 0 {
+            self.world.note(name, format_args!("replays {many} events that were rejected"));
+        }
+        let marks = rejected.iter().filter_map(|it| mark_of(&it.event));
+        self.world.oracle().replayed.extend(marks);
+    }
+
+    /// Likewise, when nothing fails any more and all that is on this machine was sent once.
+    pub(crate) async fn replay_at_last(&self) {
+        self.flush().await;
+        if let Ok(rejected) = self.sdk.rejected_usage().await {
+            let marks = rejected.iter().filter_map(|it| mark_of(&it.event));
+            self.world.oracle().replayed_at_last.extend(marks);
+        }
+        self.replay().await;
+    }
+
+    /// Whether an error of a replay is one that something in the story explains.
+    fn judge_replay(&self, error: &Error) {
+        self.world.note(&self.link.name, format_args!("can't replay: {error}"));
+        let oracle = self.world.oracle();
+        let full = oracle.disk_failed(self.life, Fault::DiskFull);
+        let unsynced = oracle.disk_failed(self.life, Fault::SyncFails);
+        drop(oracle);
+        let explained = match error.code() {
+            Code::Closed => self.link.is_closing.load(Ordering::Relaxed),
+            Code::SpoolFull | Code::SpoolFailed => full || unsynced,
+            _ => false,
+        };
+        if !explained {
+            self.world.violated(format!("{}: a replay fails: {error}", self.link.name));
         }
     }
 

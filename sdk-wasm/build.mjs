@@ -1,48 +1,84 @@
 // Makes the package of what is compiled: `dist/`, of `ts/` and of `wasm/`, which `cargo xtask` puts here.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { build } from 'esbuild';
 
-const wasm = readFileSync('wasm/core_bg.wasm');
-writeFileSync(
-  'wasm/core.base64.js',
-  `const text =\n  '${wasm.toString('base64')}';\nexport const decode = (read) => read(text);\n`,
-);
-writeFileSync(
-  'wasm/core.base64.d.ts',
-  'export declare function decode(read: (text: string) => Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;\n',
-);
+for (const module of ['backend', 'client']) {
+  const packed = deflateRawSync(readFileSync(`wasm/${module}/core_bg.wasm`), { level: 9 });
+  writeFileSync(
+    `wasm/${module}/packed.js`,
+    `const text =\n  '${packed.toString('base64')}';\nexport const read = (unpack) => unpack(text);\n`,
+  );
+  writeFileSync(
+    `wasm/${module}/packed.d.ts`,
+    'export declare function read<T>(unpack: (text: string) => T): T;\n',
+  );
+}
 
 rmSync('dist', { recursive: true, force: true });
-for (const [format, folder] of [
+const common = {
+  bundle: true,
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'none',
+  // What the bindings fetch their module with when they are given none. They always are.
+  define: { 'import.meta.url': 'undefined' },
+};
+for (const [format, outdir] of [
   ['esm', 'dist'],
   ['cjs', 'dist/cjs'],
 ]) {
+  const made = { ...common, outdir, format };
   await build({
+    ...made,
     entryPoints: ['ts/node.ts', 'ts/testing.ts'],
-    outdir: folder,
-    bundle: true,
-    format,
     platform: 'node',
     target: 'node20',
-    sourcemap: true,
-    sourcesContent: false,
-    legalComments: 'none',
     external: ['@cloudnestle/mock-server'],
     // In CommonJS the server's package is required: there are test runners that have no other way.
     supported: { 'dynamic-import': format === 'esm' },
-    // What the bindings fetch their module with when they are given none. They always are.
-    define: { 'import.meta.url': 'undefined' },
+  });
+  await build({
+    ...made,
+    entryPoints: ['ts/client.ts'],
+    platform: 'browser',
+    target: 'es2022',
   });
 }
 // What is in this folder is no module, whatever the package says.
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
-for (const folder of ['dist', 'dist/cjs']) {
+
+// Edge runtimes have modules alone, and take WebAssembly as a file beside them.
+copyFileSync('wasm/backend/core_bg.wasm', 'dist/core.wasm');
+const beside = {
+  name: 'beside',
+  setup: (build) =>
+    build.onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path }) => ({
+      path: `./core.wasm${path.endsWith('?module') ? '?module' : ''}`,
+      external: true,
+    })),
+};
+await build({
+  ...common,
+  entryPoints: ['ts/workerd.ts', 'ts/edge_light.ts'],
+  outdir: 'dist',
+  format: 'esm',
+  platform: 'neutral',
+  target: 'es2022',
+  plugins: [beside],
+});
+
+const ENTRIES = {
+  dist: ['node', 'testing', 'client', 'workerd', 'edge_light'],
+  'dist/cjs': ['node', 'testing', 'client'],
+};
+for (const [folder, entries] of Object.entries(ENTRIES)) {
   const types = ['tsc', '--project', 'tsconfig.json', '--outDir', folder];
   execFileSync('npx', types, { stdio: 'inherit' });
   const named = new Set();
-  for (const entry of ['node', 'testing']) reachable(path.join(folder, `${entry}.d.ts`), named);
+  for (const entry of entries) reachable(path.join(folder, `${entry}.d.ts`), named);
   for (const file of readdirSync(folder, { recursive: true })) {
     const declaration = path.join(folder, file);
     const isOurs = folder !== 'dist' || !file.startsWith('cjs');

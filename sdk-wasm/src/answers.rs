@@ -1,12 +1,25 @@
 //! What calls answer with, as the JSON that crosses to the face. Names are those of the wire, which the
 //! face turns into JavaScript's.
 
+#[cfg(feature = "backend")]
+mod backend;
+#[cfg(not(feature = "backend"))]
+mod client;
+
 use cloudnestle_marketplace::{
-    Answer, CloseReport, Consumed, Denial, Diagnosis, Error, Event, Losses, Receipt, Result, Stats,
-    UsageStats, User, UserContext,
+    Answer, CloseReport, Error, Event, Losses, Receipt, Result, UsageStats, User, UserContext,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+
+#[cfg(feature = "backend")]
+use backend::denial_of;
+#[cfg(feature = "backend")]
+pub(crate) use backend::{of_consumed, of_diagnosis, of_stats};
+#[cfg(not(feature = "backend"))]
+use client::denial_of;
+#[cfg(not(feature = "backend"))]
+pub(crate) use client::of_stats;
 
 /// What crosses: the text, and whether it tells of success.
 pub(crate) type Told = std::result::Result<String, String>;
@@ -35,20 +48,7 @@ pub(crate) fn of_error(error: &Error) -> Value {
         "request_id": error.request_id(),
         "docs_url": error.docs_url(),
         "field": error.field(),
-        "denial": error.denial().map(of_denial),
-    })
-}
-
-fn of_denial(denial: &Denial) -> Value {
-    json!({
-        "action": denial.action,
-        "limit": denial.limit,
-        "used": denial.used,
-        "leased": denial.leased,
-        "remaining": denial.remaining,
-        "window": denial.window,
-        "resets_at": denial.resets_at,
-        "upgrade_url": denial.upgrade_url,
+        "denial": denial_of(error),
     })
 }
 
@@ -81,12 +81,6 @@ pub(crate) fn of_receipt(receipt: &Receipt, number: u32) -> Value {
     json!({ "id": receipt.event_id(), "receipt": number })
 }
 
-pub(crate) fn of_consumed(consumed: &Consumed, number: u32) -> Value {
-    let mut value = of_receipt(consumed.receipt(), number);
-    value["overage"] = json!(consumed.is_overage());
-    value
-}
-
 pub(crate) fn of_usage(usage: &UsageStats) -> Value {
     let Losses { damaged, overflow, expired, unacknowledged, .. } = usage.lost;
     json!({
@@ -107,39 +101,6 @@ pub(crate) fn of_usage(usage: &UsageStats) -> Value {
 
 pub(crate) fn of_report(report: CloseReport) -> Value {
     json!({ "usage": of_usage(&report.usage) })
-}
-
-pub(crate) fn of_stats(stats: &Stats) -> Value {
-    json!({
-        "requests": stats.requests,
-        "clock_offset_ms": stats.clock_offset_ms,
-        "usage": of_usage(&stats.usage),
-        "leases": {
-            "taken": stats.leases.taken,
-            "held": stats.leases.held,
-            "returned": stats.leases.returned,
-            "given_up": stats.leases.given_up,
-        },
-    })
-}
-
-pub(crate) fn of_diagnosis(diagnosis: Diagnosis) -> Value {
-    let findings = diagnosis.findings.iter().map(|finding| {
-        json!({
-            "check": finding.check.to_string(),
-            "severity": finding.severity.to_string(),
-            "code": finding.code,
-            "message": finding.message,
-            "advice": finding.advice,
-        })
-    });
-    json!({
-        "url": diagnosis.url,
-        "solution_id": diagnosis.solution_id,
-        "severity": diagnosis.severity().to_string(),
-        "findings": findings.collect::<Vec<_>>(),
-        "text": diagnosis.to_string(),
-    })
 }
 
 /// Something the SDK did by itself; `None` for what this face has no name for.

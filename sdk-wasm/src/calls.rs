@@ -1,18 +1,26 @@
 //! Every way in: the calls of the SDK, and what JavaScript tells of what it was asked.
+//!
+//! Here is what backends and clients both have. A module is built for either.
+
+#[cfg(feature = "backend")]
+mod backend;
+#[cfg(not(feature = "backend"))]
+mod client;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cloudnestle_marketplace::host::{Response, SendError, SendStage};
-use cloudnestle_marketplace::{Code, Consumed, MarketplaceSdk, Receipt, Secret, TokenPair};
+use cloudnestle_marketplace::{Code, Receipt, Secret, TokenPair};
 use futures_util::FutureExt;
 use wasm_bindgen::prelude::*;
 
+use crate::Sdk;
 use crate::answers::{
-    Told, as_on_the_wire, nothing, of_consumed, of_context, of_diagnosis, of_error, of_event,
-    of_receipt, of_report, of_stats, of_usage, of_user, told,
+    Told, as_on_the_wire, nothing, of_context, of_error, of_event, of_receipt, of_report, of_stats,
+    of_usage, of_user, told,
 };
-use crate::asked::{FilterJson, UsageJson, read};
+use crate::asked::{UsageJson, read};
 use crate::files::error_of;
 use crate::host::WebHost;
 use crate::js::JsHost;
@@ -24,7 +32,7 @@ use crate::tasks::Task;
 /// call that need not wait is answered before it returns.
 #[wasm_bindgen]
 pub struct Core {
-    sdk: MarketplaceSdk,
+    sdk: Sdk,
     host: Arc<WebHost>,
     kept: Arc<Kept>,
     calls: Arc<Mutex<HashMap<u32, Weak<Task>>>>,
@@ -95,11 +103,6 @@ impl Core {
         self.host.signatures.answer(question, is_good);
     }
 
-    /// The key that has replaced the secret key; absent if there is none.
-    pub fn provided(&self, question: u32, key: Option<String>) {
-        self.host.keys.answer(question, key);
-    }
-
     /// A file was synced, or could not be: `code` is the error's, and absent if there is none.
     pub fn synced(&self, question: u32, code: Option<String>) {
         let synced = code.map_or(Ok(()), |code| Err(error_of(&code, format!("sync: {code}"))));
@@ -118,24 +121,6 @@ impl Core {
     pub fn validate_user(&self, call: u32, token: String) {
         let sdk = self.sdk.clone();
         self.begin(call, async move { told(sdk.validate_user(&token).await, of_user) });
-    }
-
-    /// A number for the user of a token that was just validated, by which [`still_good`](Self::still_good)
-    /// knows them; 0 if there is none.
-    pub fn hold_user(&self, token: &str) -> u32 {
-        self.sdk.hold_user(token).map_or(0, |user| self.kept.users.keep(Arc::new(user)))
-    }
-
-    /// How old what is known of a held user is, in milliseconds; below 0 if the token has to be looked at.
-    pub fn still_good(&self, user: u32) -> f64 {
-        let user = self.kept.users.get(user).ok();
-        let answer = user.and_then(|user| self.sdk.still_good(&user));
-        answer.map_or(-1.0, |answer| answer.age().as_millis() as f64)
-    }
-
-    /// Nobody asks about that user any more.
-    pub fn forget_user(&self, user: u32) {
-        self.kept.users.forget(user);
     }
 
     /// May they do this?
@@ -157,22 +142,6 @@ impl Core {
                 of_receipt(&receipt, number)
             };
             told(tracked.await, of)
-        });
-    }
-
-    /// May they do this, and if so note that they did it.
-    pub fn consume(&self, call: u32, token: String, usage: String) {
-        let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
-        self.begin(call, async move {
-            let consumed = async {
-                let usage = read::<UsageJson>(&usage)?.usage();
-                sdk.consume(&token, usage).await
-            };
-            let of = |consumed: Consumed| {
-                let number = kept.receipts.keep(consumed.receipt().clone());
-                of_consumed(&consumed, number)
-            };
-            told(consumed.await, of)
         });
     }
 
@@ -206,14 +175,6 @@ impl Core {
     /// Nobody asks about that receipt any more.
     pub fn forget_receipt(&self, receipt: u32) {
         self.kept.receipts.forget(receipt);
-    }
-
-    /// The token pair for a launch code.
-    pub fn exchange_code(&self, call: u32, code: String, verifier: Option<String>) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move {
-            told(sdk.exchange_code(&code, verifier.as_deref()).await, as_on_the_wire)
-        });
     }
 
     /// A pair for a new anonymous visitor.
@@ -270,42 +231,10 @@ impl Core {
         self.kept.sources.forget(source);
     }
 
-    /// Ends a token.
-    pub fn revoke_token(&self, call: u32, token: String) {
+    /// What a customer may use of the solution, and has used. A backend says who; a client has the token.
+    pub fn quotas(&self, call: u32, whose: String) {
         let sdk = self.sdk.clone();
-        self.begin(call, async move { told(sdk.revoke_token(&token).await, nothing) });
-    }
-
-    /// What a customer may use of the solution, and has used.
-    pub fn quotas(&self, call: u32, customer_id: String) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move { told(sdk.quotas(&customer_id).await, as_on_the_wire) });
-    }
-
-    /// A page of what a customer has used, by time.
-    pub fn usage_history(&self, call: u32, customer_id: String, filter: String) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move {
-            let page = async {
-                let filter = read::<FilterJson>(&filter)?;
-                let bucket = filter.bucket.unwrap_or_default();
-                let mut pages = sdk.usage_history(&customer_id, bucket, filter.filter()?);
-                pages.next_page().await
-            };
-            told(page.await, as_on_the_wire)
-        });
-    }
-
-    /// A page of the events of which that is the sum.
-    pub fn usage_events(&self, call: u32, customer_id: String, filter: String) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move {
-            let page = async {
-                let filter = read::<FilterJson>(&filter)?.filter()?;
-                sdk.usage_events(&customer_id, filter).next_page().await
-            };
-            told(page.await, as_on_the_wire)
-        });
+        self.begin(call, async move { told(sdk.quotas(&whose).await, as_on_the_wire) });
     }
 
     /// Sends what is in the spool now.
@@ -341,12 +270,6 @@ impl Core {
             call,
             async move { Ok(of_report(sdk.close(duration(millis)).await).to_string()) },
         );
-    }
-
-    /// What stands between this program and the marketplace.
-    pub fn diagnose(&self, call: u32) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move { Ok(of_diagnosis(sdk.diagnose().await).to_string()) });
     }
 
     /// What the SDK has done since it was built, as JSON.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "backend")]
 use cloudnestle_marketplace::Secret;
 use cloudnestle_marketplace::host::{
     Algorithm, Files, Host, Request, Response, SendError, SendStage,
@@ -27,6 +28,7 @@ pub(crate) struct WebHost {
     pub(crate) requests: Arc<Waiting<Sent>>,
     pub(crate) signatures: Arc<Waiting<bool>>,
     pub(crate) syncs: Arc<Waiting<std::io::Result<()>>>,
+    #[cfg(feature = "backend")]
     pub(crate) keys: Arc<Waiting<Option<String>>>,
 }
 
@@ -40,11 +42,13 @@ impl WebHost {
             requests: Arc::default(),
             signatures: Arc::default(),
             syncs: Arc::default(),
+            #[cfg(feature = "backend")]
             keys: Arc::default(),
         })
     }
 
     /// The key that has replaced the secret key, if the program has one.
+    #[cfg(feature = "backend")]
     pub(crate) fn newer_key(&self) -> impl Future<Output = Option<Secret>> + Send + use<> {
         let question = self.keys.ask(|_| ());
         self.js.provide_key(question.number);

@@ -56,6 +56,7 @@ extern "C" {
     ) -> Option<bool>;
 
     /// Has [`Core::provided`](crate::Core::provided) called with the key that has replaced the secret key.
+    #[cfg(feature = "backend")]
     #[wasm_bindgen(method, structural, js_name = provideKey)]
     pub(crate) fn provide_key(this: &JsHost, question: u32);
 

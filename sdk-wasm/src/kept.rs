@@ -1,15 +1,20 @@
 //! What the face holds by numbers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "backend")]
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cloudnestle_marketplace::{Code, HeldUser, Receipt, Result, TokenSource};
+#[cfg(feature = "backend")]
+use cloudnestle_marketplace::HeldUser;
+use cloudnestle_marketplace::{Code, Receipt, Result, TokenSource};
 
 /// What the face holds by numbers.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) receipts: Numbered<Receipt>,
     pub(crate) sources: Numbered<TokenSource>,
+    #[cfg(feature = "backend")]
     pub(crate) users: Numbered<Arc<HeldUser>>,
 }
 

@@ -27,3 +27,8 @@ mod tasks;
 mod waiting;
 
 pub use calls::Core;
+
+#[cfg(not(feature = "backend"))]
+use cloudnestle_marketplace::ClientSdk as Sdk;
+#[cfg(feature = "backend")]
+use cloudnestle_marketplace::MarketplaceSdk as Sdk;

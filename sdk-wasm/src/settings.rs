@@ -3,24 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudnestle_marketplace::{
-    Durability, MarketplaceSdk, Overflow, Result, SpoolLimits, ValidationMode,
-};
+#[cfg(feature = "backend")]
+use cloudnestle_marketplace::ValidationMode;
+use cloudnestle_marketplace::{Durability, Overflow, Result, SpoolLimits};
 use serde::Deserialize;
 
+use crate::Sdk;
 use crate::host::WebHost;
 
 /// Forms are the face's to check: it has types, and this its words.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Settings {
+    #[cfg(feature = "backend")]
     secret_key: Option<String>,
     /// The face provides the key that has replaced it.
+    #[cfg(feature = "backend")]
     provides_key: bool,
+    #[cfg(feature = "backend")]
+    validation: Validation,
+    #[cfg(not(feature = "backend"))]
+    publishable_key: Option<String>,
     solution: Option<String>,
     url: Option<String>,
     issuer: Option<String>,
-    validation: Validation,
     deadline_ms: Option<f64>,
     spool_dir: Option<String>,
     spool_in_memory: bool,
@@ -31,6 +37,7 @@ pub(crate) struct Settings {
     durable: bool,
 }
 
+#[cfg(feature = "backend")]
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Validation {
@@ -50,13 +57,25 @@ enum OnOverflow {
 }
 
 impl Settings {
-    pub(crate) fn build(self, host: Arc<WebHost>) -> Result<MarketplaceSdk> {
-        let mut builder = MarketplaceSdk::builder().host(host.clone());
-        if self.provides_key {
-            builder = builder.secret_key_provider(move || host.newer_key());
+    pub(crate) fn build(self, host: Arc<WebHost>) -> Result<Sdk> {
+        let mut builder = Sdk::builder().host(host.clone());
+        #[cfg(feature = "backend")]
+        {
+            if self.provides_key {
+                builder = builder.secret_key_provider(move || host.newer_key());
+            }
+            if let Some(key) = self.secret_key {
+                builder = builder.secret_key(key);
+            }
+            builder = builder.validation(match self.validation {
+                Validation::Connected => ValidationMode::Connected,
+                Validation::Online => ValidationMode::Online,
+                Validation::Local => ValidationMode::Local,
+            });
         }
-        if let Some(key) = self.secret_key {
-            builder = builder.secret_key(key);
+        #[cfg(not(feature = "backend"))]
+        if let Some(key) = self.publishable_key {
+            builder = builder.publishable_key(key);
         }
         if let Some(solution) = self.solution {
             builder = builder.solution(solution);
@@ -93,11 +112,6 @@ impl Settings {
         builder
             .spool_limits(limits)
             .durability(if self.durable { Durability::Durable } else { Durability::Fast })
-            .validation(match self.validation {
-                Validation::Connected => ValidationMode::Connected,
-                Validation::Online => ValidationMode::Online,
-                Validation::Local => ValidationMode::Local,
-            })
             .build()
     }
 }

@@ -3,7 +3,8 @@
  *
  * The core asks under a number and is told later, so that every way into it is one of these `enter`s.
  */
-import { begin, enter, moveIn, moveOut, settle, type Core, type Inhabitant } from './engine.js';
+import type { BackendCore, Core } from './core.js';
+import { begin, enter, moveIn, moveOut, settle, type Inhabitant } from './engine.js';
 import { errorOf, internal } from './errors.js';
 import type { CallOptions } from './options.js';
 import type { AppendFile, KeepAlive, Platform, SpoolFiles } from './platform.js';
@@ -28,13 +29,13 @@ export interface Surroundings {
   onEvent(json: string): void;
 }
 
-export class Bridge implements Inhabitant {
+export class Bridge<C extends Core = Core> implements Inhabitant {
   readonly #around: Surroundings;
   readonly #keepAlive: KeepAlive;
   readonly #calls = new Map<number, Call>();
   readonly #timers = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #requests = new Map<number, AbortController>();
-  #core: Core | undefined;
+  #core: C | undefined;
   #files: SpoolFiles | undefined;
   #lastCall = 0;
   #failure: unknown;
@@ -50,7 +51,7 @@ export class Bridge implements Inhabitant {
   }
 
   /** Makes a call that is answered under its number. */
-  call(start: (core: Core, call: number) => void, options: CallOptions = {}): Promise<string> {
+  call(start: (core: C, call: number) => void, options: CallOptions = {}): Promise<string> {
     if (options.signal?.aborted === true) return Promise.reject(options.signal.reason);
     const core = this.#current();
     if (core === undefined) return Promise.reject(this.#gone());
@@ -67,7 +68,7 @@ export class Bridge implements Inhabitant {
   }
 
   /** Makes a call that is answered at once. */
-  ask<T>(question: (core: Core) => T): T {
+  ask<T>(question: (core: C) => T): T {
     const core = this.#current();
     if (core === undefined) throw this.#gone();
     try {
@@ -78,7 +79,7 @@ export class Bridge implements Inhabitant {
   }
 
   /** Tells the core something, if there is one. A panic is the affair of those who wait. */
-  tell(word: (core: Core) => void): void {
+  tell(word: (core: C) => void): void {
     const core = this.#core;
     if (core === undefined) return;
     try {
@@ -121,7 +122,7 @@ export class Bridge implements Inhabitant {
   }
 
   /** The core; another one, if the last has failed. */
-  #current(): Core | undefined {
+  #current(): C | undefined {
     if (this.#core === undefined && !this.#isLeft) {
       try {
         settle();
@@ -135,7 +136,8 @@ export class Bridge implements Inhabitant {
 
   #open(): void {
     try {
-      this.#core = begin(this, this.#around.settings);
+      // The entry point loads the module that its SDK is for.
+      this.#core = begin(this, this.#around.settings) as C;
     } catch (thrown) {
       throw typeof thrown === 'string' ? errorOf(thrown) : thrown;
     }
@@ -233,9 +235,8 @@ export class Bridge implements Inhabitant {
       method,
       headers: pairs(headers),
       redirect: 'manual',
-      cache: 'no-store',
-      credentials: 'omit',
       signal: abort.signal,
+      ...this.#around.platform.requestInit,
     };
     if (body.length > 0) init.body = body.slice();
     void this.#exchange(request, url, init);
@@ -280,7 +281,8 @@ export class Bridge implements Inhabitant {
   provideKey(question: number): void {
     const tell = (key: unknown): void => {
       const known = typeof key === 'string' ? key : undefined;
-      this.tell((core) => core.provided(question, known));
+      // Who asks for a key is a backend.
+      this.tell((core) => (core as unknown as BackendCore).provided(question, known));
     };
     const provider = this.#around.secretKeyProvider ?? (() => Promise.resolve(undefined));
     // Not from within the core: the program's own code runs.

@@ -5,9 +5,7 @@
  * calls in flight are rejected, another instance begins, and each SDK opens its spool anew. What was
  * acknowledged is in there.
  */
-import { Core, initSync, __wbg_reset_state } from '../wasm/core.js';
-
-export type { Core };
+import type { Bindings, Core } from './core.js';
 
 /** What lives in the instance. */
 export interface Inhabitant {
@@ -17,26 +15,27 @@ export interface Inhabitant {
   reopen(): void;
 }
 
-let load: (() => WebAssembly.Module) | undefined;
-let module: WebAssembly.Module | undefined;
+let source: { readonly bindings: Bindings; load(): WebAssembly.Module } | undefined;
+let loaded: Bindings | undefined;
 let depth = 0;
 /** Why the instance is not used any more. */
 let failure: { readonly cause: unknown } | undefined;
 const inhabitants = new Set<Inhabitant>();
 
 /** Where the core's code comes from: each entry point of the package says so once. */
-export function useModule(loader: () => WebAssembly.Module): void {
-  load ??= loader;
+export function useModule(bindings: Bindings, load: () => WebAssembly.Module): void {
+  source ??= { bindings, load };
 }
 
 /** Begins a core. What is wrong with its settings is thrown as JSON text. */
 export function begin(host: object, settings: string): Core {
-  if (module === undefined) {
-    if (load === undefined) throw new Error('The package was loaded by none of its entry points.');
-    module = load();
-    initSync({ module });
+  if (source === undefined) throw new Error('The package was loaded by none of its entry points.');
+  const { bindings, load } = source;
+  if (loaded === undefined) {
+    bindings.initSync({ module: load() });
+    loaded = bindings;
   }
-  return enter(() => new Core(host as never, settings));
+  return enter(() => new bindings.Core(host as never, settings));
 }
 
 export function moveIn(inhabitant: Inhabitant): void {
@@ -80,7 +79,7 @@ function recover(): void {
   if (failed === undefined) return;
   const all = [...inhabitants];
   for (const inhabitant of all) inhabitant.evicted(failed.cause);
-  __wbg_reset_state();
+  loaded?.__wbg_reset_state();
   failure = undefined;
   for (const inhabitant of all) inhabitant.reopen();
 }

@@ -14,27 +14,16 @@ export interface Actions {
   actions: string;
 }
 
-/** How an SDK is set up. What is not given comes from the `CLOUDNESTLE_*` environment, where there is one. */
-export interface Options {
-  /** The solution's secret key (`CLOUDNESTLE_SECRET_KEY`). It belongs on a server, never in a browser. */
-  readonly secretKey?: string;
-  /**
-   * Where to get the key that has replaced the secret key: asked when the marketplace refuses the one in
-   * use, at most every 5 s. `undefined` is no news.
-   */
-  readonly secretKeyProvider?: () => Promise<string | undefined>;
+/** What a backend and a client are both set up with. */
+export interface CommonOptions {
   /** The solution's id, `sol_…` (`CLOUDNESTLE_SOLUTION`): tokens for any other are refused. */
   readonly solution?: string;
   /** The marketplace (`CLOUDNESTLE_URL`); a test key defaults to the local mock server. */
   readonly url?: string;
   /** The exact `iss` of the marketplace's tokens, if it is not its URL (`CLOUDNESTLE_ISSUER`). */
   readonly issuer?: string;
-  /** Whom a validation asks; `connected` unless set. */
-  readonly validation?: 'connected' | 'online' | 'local';
   /** How long asking the marketplace one thing may take, retries included; 5,000 unless set. */
   readonly deadlineMs?: number;
-  /** The folder usage waits in until it is delivered (`CLOUDNESTLE_SPOOL_DIR`), or `memory`. */
-  readonly spool?: { readonly dir: string } | 'memory';
   /** How much usage may wait, and what happens beyond that. */
   readonly spoolLimits?: {
     readonly events?: number;
@@ -46,6 +35,36 @@ export interface Options {
   readonly durability?: 'fast' | 'durable';
   /** What requests are sent with, in place of the platform's `fetch`. */
   readonly fetch?: typeof globalThis.fetch;
+}
+
+/** How an SDK is set up. What is not given comes from the `CLOUDNESTLE_*` environment, where there is one. */
+export interface Options extends CommonOptions {
+  /** The solution's secret key (`CLOUDNESTLE_SECRET_KEY`). It belongs on a server, never in a browser. */
+  readonly secretKey?: string;
+  /**
+   * Where to get the key that has replaced the secret key: asked when the marketplace refuses the one in
+   * use, at most every 5 s. `undefined` is no news.
+   */
+  readonly secretKeyProvider?: () => Promise<string | undefined>;
+  /** Whom a validation asks; `connected` unless set. */
+  readonly validation?: 'connected' | 'online' | 'local';
+  /** The folder usage waits in until it is delivered (`CLOUDNESTLE_SPOOL_DIR`), or `memory`. */
+  readonly spool?: { readonly dir: string } | 'memory';
+}
+
+/** How the SDK of a client is set up. */
+export interface ClientOptions extends CommonOptions {
+  /**
+   * The solution's publishable key, for who opens it and for visitors. It proves nothing, and everybody may
+   * read it.
+   */
+  readonly publishableKey?: string;
+  /** Keeps usage in memory alone until it is delivered: what is not when the page goes, is gone. */
+  readonly spool?: 'memory';
+  /** Never: it would be everybody's. */
+  readonly secretKey?: never;
+  /** Never, either. */
+  readonly secretKeyProvider?: never;
 }
 
 /** What was done. */

@@ -1,6 +1,8 @@
 /** The acknowledgement of usage. */
 import type { Bridge } from './bridge.js';
+import type { Core } from './core.js';
 import { internal } from './errors.js';
+import { whenForgotten } from './forgotten.js';
 import { camelized, type Json } from './names.js';
 import type { EventRef } from './types.js';
 
@@ -23,7 +25,7 @@ export interface Consumed extends Receipt {
 }
 
 /** What the core keeps of a receipt ends with it. */
-const forgotten = new FinalizationRegistry<Kept>(({ bridge, generation, number }) => {
+const forgotten = whenForgotten<Kept>(({ bridge, generation, number }) => {
   if (bridge.generation === generation) bridge.tell((core) => core.forget_receipt(number));
 });
 
@@ -67,11 +69,7 @@ class KeptReceipt implements Receipt {
   }
 
   #ask(
-    question: (
-      core: Parameters<Parameters<Bridge['call']>[0]>[0],
-      call: number,
-      receipt: number,
-    ) => void,
+    question: (core: Core, call: number, receipt: number) => void,
   ): Promise<string> {
     const { bridge, generation, number } = this.#kept;
     if (bridge.generation !== generation) {

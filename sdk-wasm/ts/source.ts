@@ -1,11 +1,12 @@
 /** A pair that is renewed before it ends. */
 import type { Bridge } from './bridge.js';
 import { text } from './errors.js';
+import { whenForgotten } from './forgotten.js';
 import { camelized, snaked, type Json } from './names.js';
 import type { TokenPair } from './types.js';
 
 /** What the core keeps of a source ends with it. */
-const forgotten = new FinalizationRegistry<Kept>(({ bridge, generation, number }) => {
+const forgotten = whenForgotten<Kept>(({ bridge, generation, number }) => {
   if (bridge.generation === generation) bridge.tell((core) => core.forget_source(number));
 });
 

@@ -65,13 +65,17 @@ export interface UsageStats {
   };
 }
 
-/** What the SDK has done since it was built. */
-export interface Stats {
+/** What a client has done since it was built. */
+export interface ClientStats {
   /** Requests sent, each attempt counted. */
   readonly requests: number;
   /** How far the marketplace's clock is ahead of this machine's. */
   readonly clockOffsetMs: number;
   readonly usage: UsageStats;
+}
+
+/** What the SDK has done since it was built. */
+export interface Stats extends ClientStats {
   /** What became of the blocks of hard limits that `consume` spends. */
   readonly leases: {
     readonly taken: number;

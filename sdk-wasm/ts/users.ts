@@ -3,6 +3,7 @@
  * times the look-up; whether an entry still holds is the core's to say, by a number.
  */
 import type { Bridge } from './bridge.js';
+import type { BackendCore } from './core.js';
 import type { User } from './types.js';
 
 /** As many as the core remembers. A token has some 500 characters, which its map shares with the program. */
@@ -14,11 +15,11 @@ interface Held {
 }
 
 export class Users {
-  readonly #bridge: Bridge;
+  readonly #bridge: Bridge<BackendCore>;
   #generation = 0;
   readonly #held = new Map<string, Held>();
 
-  constructor(bridge: Bridge) {
+  constructor(bridge: Bridge<BackendCore>) {
     this.#bridge = bridge;
   }
 

@@ -35,6 +35,10 @@ const PARTS: [&str; 9] = [
     "tests",
 ];
 
+/// The modules of the package, and what each is compiled with: a server's has all, a browser's takes no
+/// secret key.
+const MODULES: [(&str, &[&str]); 2] = [("backend", &[]), ("client", &["--no-default-features"])];
+
 /// What Rust's wasm32-unknown-unknown uses: the bindings' generator drops the list that is in the file.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
@@ -88,7 +92,7 @@ pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Resu
 fn build() -> Result<PathBuf> {
     let toolchain = wasm::toolchain()?;
     step("the core as WebAssembly");
-    let module = compile(&toolchain)?;
+    let modules = MODULES.map(|(name, features)| (name, compile(&toolchain, features)));
     let bindgen = wasm_bindgen()?;
 
     step("the npm package");
@@ -105,13 +109,15 @@ fn build() -> Result<PathBuf> {
     let form =
         ["--no-install", "prettier", "--check", "--log-level=warn", "ts", "tests", "build.mjs"];
     shell::run(Command::new("npx").args(form).current_dir(&package))?;
-    bind(&bindgen, &module, &package)?;
+    for (name, module) in modules {
+        bind(&bindgen, name, &module?, &package)?;
+    }
     shell::run(Command::new("node").arg("build.mjs").current_dir(&package))?;
     Ok(package)
 }
 
-/// The core, as the compiler leaves it.
-fn compile(toolchain: &wasm::Toolchain) -> Result<PathBuf> {
+/// A module, as the compiler leaves it.
+fn compile(toolchain: &wasm::Toolchain, features: &[&str]) -> Result<Vec<u8>> {
     let folder = target().join("wasm");
     let mut build = cargo_command(&[
         "build",
@@ -122,25 +128,29 @@ fn compile(toolchain: &wasm::Toolchain) -> Result<PathBuf> {
         "--target=wasm32-unknown-unknown",
         "--package=cloudnestle-marketplace-wasm",
     ]);
-    toolchain.use_for(&mut build, &folder)?;
+    toolchain.use_for(build.args(features), &folder)?;
     shell::run(&mut build)?;
-    Ok(folder.join("wasm32-unknown-unknown/wasm/cloudnestle_marketplace_wasm.wasm"))
+    // Read now: the next has the same name.
+    fs::read(folder.join("wasm32-unknown-unknown/wasm/cloudnestle_marketplace_wasm.wasm"))
+        .context("the module can't be read")
 }
 
-/// Puts the bindings and the small WebAssembly into `wasm/` of the package, unless they are of this module
+/// Puts the bindings and the small WebAssembly of a module into `wasm/` of the package, unless they are there
 /// already.
-fn bind(bindgen: &Path, module: &Path, package: &Path) -> Result<()> {
-    let (out, bound) = (package.join("wasm"), package.join("bound.wasm"));
-    let module_bytes = fs::read(module)?;
-    if fs::read(&bound).is_ok_and(|bound| bound == module_bytes) {
+fn bind(bindgen: &Path, name: &str, module: &[u8], package: &Path) -> Result<()> {
+    let out = package.join("wasm").join(name);
+    let compiled = package.join(format!("{name}.wasm"));
+    let bound = package.join(format!("{name}.bound.wasm"));
+    if fs::read(&bound).is_ok_and(|bound| bound == module) {
         return Ok(());
     }
+    fs::write(&compiled, module)?;
     shell::run(
         Command::new(bindgen)
             .args(["--target=web", "--experimental-reset-state-function", "--out-name=core"])
             .arg("--out-dir")
             .arg(&out)
-            .arg(module),
+            .arg(&compiled),
     )?;
     let core = out.join("core_bg.wasm");
     shell::run(
@@ -151,8 +161,8 @@ fn bind(bindgen: &Path, module: &Path, package: &Path) -> Result<()> {
             .arg("-o")
             .arg(&core),
     )?;
-    println!("core.wasm has {} KB", fs::metadata(&core)?.len() / 1024);
-    fs::write(bound, module_bytes).context("what was bound can't be noted")
+    println!("the {name}'s module has {} KB", fs::metadata(&core)?.len() / 1024);
+    fs::rename(compiled, bound).context("what was bound can't be noted")
 }
 
 /// The bindings' generator, built once below `target/`. Not by its lock file, which names crates that not

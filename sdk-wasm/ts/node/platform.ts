@@ -40,6 +40,8 @@ function leaveAll(): void {
 export const node: Platform = {
   environment: process.env,
 
+  requestInit: { cache: 'no-store', credentials: 'omit' },
+
   verify(key, data, signature) {
     try {
       return verify(null, data, keyOf(key), signature);

@@ -1,0 +1,98 @@
+//! The calls that only a backend has: they take its secret key.
+
+use std::sync::Arc;
+
+use cloudnestle_marketplace::Consumed;
+use wasm_bindgen::prelude::*;
+
+use super::Core;
+use crate::answers::{as_on_the_wire, nothing, of_consumed, of_diagnosis, told};
+use crate::asked::{FilterJson, UsageJson, read};
+
+#[wasm_bindgen]
+impl Core {
+    /// The key that has replaced the secret key; absent if there is none.
+    pub fn provided(&self, question: u32, key: Option<String>) {
+        self.host.keys.answer(question, key);
+    }
+
+    /// A number for the user of a token that was just validated, by which [`still_good`](Self::still_good)
+    /// knows them; 0 if there is none.
+    pub fn hold_user(&self, token: &str) -> u32 {
+        self.sdk.hold_user(token).map_or(0, |user| self.kept.users.keep(Arc::new(user)))
+    }
+
+    /// How old what is known of a held user is, in milliseconds; below 0 if the token has to be looked at.
+    pub fn still_good(&self, user: u32) -> f64 {
+        let user = self.kept.users.get(user).ok();
+        let answer = user.and_then(|user| self.sdk.still_good(&user));
+        answer.map_or(-1.0, |answer| answer.age().as_millis() as f64)
+    }
+
+    /// Nobody asks about that user any more.
+    pub fn forget_user(&self, user: u32) {
+        self.kept.users.forget(user);
+    }
+
+    /// May they do this, and if so note that they did it.
+    pub fn consume(&self, call: u32, token: String, usage: String) {
+        let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
+        self.begin(call, async move {
+            let consumed = async {
+                let usage = read::<UsageJson>(&usage)?.usage();
+                sdk.consume(&token, usage).await
+            };
+            let of = |consumed: Consumed| {
+                let number = kept.receipts.keep(consumed.receipt().clone());
+                of_consumed(&consumed, number)
+            };
+            told(consumed.await, of)
+        });
+    }
+
+    /// The token pair for a launch code.
+    pub fn exchange_code(&self, call: u32, code: String, verifier: Option<String>) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            told(sdk.exchange_code(&code, verifier.as_deref()).await, as_on_the_wire)
+        });
+    }
+
+    /// Ends a token.
+    pub fn revoke_token(&self, call: u32, token: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.revoke_token(&token).await, nothing) });
+    }
+
+    /// A page of what a customer has used, by time.
+    pub fn usage_history(&self, call: u32, customer_id: String, filter: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            let page = async {
+                let filter = read::<FilterJson>(&filter)?;
+                let bucket = filter.bucket.unwrap_or_default();
+                let mut pages = sdk.usage_history(&customer_id, bucket, filter.filter()?);
+                pages.next_page().await
+            };
+            told(page.await, as_on_the_wire)
+        });
+    }
+
+    /// A page of the events of which that is the sum.
+    pub fn usage_events(&self, call: u32, customer_id: String, filter: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move {
+            let page = async {
+                let filter = read::<FilterJson>(&filter)?.filter()?;
+                sdk.usage_events(&customer_id, filter).next_page().await
+            };
+            told(page.await, as_on_the_wire)
+        });
+    }
+
+    /// What stands between this program and the marketplace.
+    pub fn diagnose(&self, call: u32) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { Ok(of_diagnosis(sdk.diagnose().await).to_string()) });
+    }
+}

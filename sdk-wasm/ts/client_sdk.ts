@@ -1,0 +1,78 @@
+/** The SDK of a client: of a program that its users hold, such as a page. It has their token, and no secret key. */
+import type { ClientCore } from './core.js';
+import { ConfigError, text } from './errors.js';
+import { Face, commonSettings } from './face.js';
+import { ClientAuthManager, ClientUsageTracker } from './managers.js';
+import type { Actions, CallOptions, ClientOptions } from './options.js';
+import { Session, thePlatform } from './session.js';
+import type { ClientStats, TokenPair } from './types.js';
+
+/**
+ * The SDK in a page. Build one and keep it.
+ *
+ * ```ts
+ * const sdk = new MarketplaceSDK({ url: 'https://marketplace.example', solution: 'sol_faiss_search' });
+ * const user = await sdk.validateUser(token); // by the token's own words and its signature
+ * await sdk.trackUsage(token, 'view'); // an action that the solution lets clients report
+ * ```
+ *
+ * A revocation goes unnoticed by `validateUser` for up to the token's life of 15 minutes. What decides about
+ * money, or about others, is the backend's.
+ */
+export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, ClientStats> {
+  readonly #session: Session<ClientCore>;
+
+  /** The calls about tokens, by themselves. */
+  readonly auth: ClientAuthManager;
+  /** The calls about usage, by themselves. */
+  readonly usage: ClientUsageTracker<T>;
+
+  /**
+   * Builds an SDK, and asks nobody.
+   *
+   * @throws {@link ConfigError} when a setting is missing or wrong, or is a secret key; the message says so.
+   */
+  constructor(options: ClientOptions = {}) {
+    const session = options instanceof Session ? (options as Session<ClientCore>) : begin(options);
+    super(session);
+    this.#session = session;
+    this.auth = new ClientAuthManager(this);
+    this.usage = new ClientUsageTracker(this);
+  }
+
+  /** The same SDK, with these options for each of its calls unless the call has its own. */
+  withOptions(defaults: CallOptions): MarketplaceSDK<T> {
+    return new MarketplaceSDK<T>(this.#session.with(defaults) as ClientOptions);
+  }
+
+  /** The token pair for a launch code; `verifier` is what its `code_challenge` was made of (PKCE). */
+  async exchangeCode(code: string, verifier: string, options?: CallOptions): Promise<TokenPair> {
+    const [checked, proof] = [text(code), text(verifier)];
+    return this.#session.call((core, call) => core.exchange_code(call, checked, proof), options);
+  }
+}
+
+function begin(options: ClientOptions): Session<ClientCore> {
+  refuseSecrets(options);
+  const { environment } = thePlatform();
+  return Session.begin<ClientCore>({
+    fetch: options.fetch,
+    settings: {
+      ...commonSettings(options, environment),
+      publishableKey:
+        options.publishableKey ?? (environment['CLOUDNESTLE_PUBLISHABLE_KEY'] || undefined),
+    },
+  });
+}
+
+/** A program without types may pass what a client must not have. */
+function refuseSecrets(options: ClientOptions): void {
+  const given = options as Record<string, unknown>;
+  if (given['secretKey'] === undefined && given['secretKeyProvider'] === undefined) return;
+  throw new ConfigError({
+    code: 'config_invalid',
+    message:
+      'config_invalid: A secret key was given to a client, whose users can read it. It belongs on a server: ' +
+      'take it out of the page, and replace it if the page was published.',
+  });
+}

@@ -1,0 +1,96 @@
+/** What an SDK and those that have other options share, and how each makes its calls. */
+import { Bridge } from './bridge.js';
+import type { Core } from './core.js';
+import { Emitter } from './events.js';
+import { camelized, type Json } from './names.js';
+import type { CallOptions } from './options.js';
+import type { Platform } from './platform.js';
+
+/** How long `close` and a program's natural end take at most, unless told otherwise, in milliseconds. */
+export const CLOSE_WITHIN = 3_000;
+
+let platform: Platform | undefined;
+
+/** Which platform this is: each entry point of the package says so once. @internal */
+export function usePlatform(own: Platform): void {
+  platform ??= own;
+}
+
+/** The platform of the entry point. */
+export function thePlatform(): Platform {
+  if (platform === undefined)
+    throw new Error('The package was loaded by none of its entry points.');
+  return platform;
+}
+
+/** What a session begins with. */
+export interface Beginning {
+  readonly fetch: typeof globalThis.fetch | undefined;
+  readonly secretKeyProvider?: (() => Promise<string | undefined>) | undefined;
+  /** For the core, by its words; what is `undefined` is not set. */
+  readonly settings: Readonly<Record<string, Json | undefined>>;
+}
+
+export class Session<C extends Core> {
+  readonly platform: Platform;
+  readonly bridge: Bridge<C>;
+  readonly emitter: Emitter;
+  /** What is to be undone when the SDK is closed. */
+  readonly leave: (() => void)[];
+  readonly #defaults: CallOptions;
+
+  private constructor(shared: Omit<Session<C>, 'call' | 'ask' | 'with'>, defaults: CallOptions) {
+    this.platform = shared.platform;
+    this.bridge = shared.bridge;
+    this.emitter = shared.emitter;
+    this.leave = shared.leave;
+    this.#defaults = defaults;
+  }
+
+  static begin<C extends Core>({ fetch, secretKeyProvider, settings }: Beginning): Session<C> {
+    const platform = thePlatform();
+    const emitter = new Emitter();
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+    const bridge = new Bridge<C>({
+      platform,
+      fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
+      settings: JSON.stringify(Object.fromEntries(given)),
+      secretKeyProvider,
+      onEvent: (json) => emitter.tell(json),
+    });
+    const drain = async (): Promise<void> => {
+      if (bridge.ask((core) => core.pending()) === 0) return;
+      await bridge.call((core, call) => core.flush_before_return(call, CLOSE_WITHIN));
+    };
+    const leave = [platform.whenIdle(drain, () => bridge.leave())];
+    return new Session({ platform, bridge, emitter, leave }, {});
+  }
+
+  /** The same, with these options for each call unless the call has its own. */
+  with(defaults: CallOptions): Session<C> {
+    return new Session(this, { ...this.#defaults, ...defaults });
+  }
+
+  /** Makes a call whose answer is an object. */
+  async call<R>(start: (core: C, call: number) => void, options?: CallOptions): Promise<R> {
+    return parsed<R>(await this.ask(start, options));
+  }
+
+  /** Makes a call, and has its answer as the core gives it. */
+  ask(start: (core: C, call: number) => void, options?: CallOptions): Promise<string> {
+    return this.bridge.call(start, only({ ...this.#defaults, ...options }));
+  }
+}
+
+/** What is for the call itself, of its options. */
+export function only({ signal, deadlineMs }: CallOptions): CallOptions {
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  };
+}
+
+/** An answer, with JavaScript's names. */
+export function parsed<R>(json: string): R {
+  return camelized(JSON.parse(json) as Json) as R;
+}

@@ -22,6 +22,9 @@ const SOURCES: &str = "sdk-wasm";
 /// The package that starts the marketplace for tests; which binary, the environment says.
 const LAUNCHER: &str = "mock-server/npm";
 
+/// Where Debian puts the browser.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
 /// What the package is built of, besides the WebAssembly.
 const PARTS: [&str; 9] = [
     "package.json",
@@ -75,7 +78,28 @@ pub(crate) fn test() -> Result<()> {
     run("tests")?;
     step("the conformance scenarios on Node");
     run("tests/conformance")?;
+    need_chromium()?;
+    step("the npm package in Chromium");
+    run("tests/browser")?;
     projects::test(&tarballs, &server)
+}
+
+/// Installs the browser where it is missing. `CLOUDNESTLE_CHROMIUM` names another.
+fn need_chromium() -> Result<()> {
+    if std::env::var_os("CLOUDNESTLE_CHROMIUM").is_some() || Path::new(CHROMIUM).exists() {
+        return Ok(());
+    }
+    step("Chromium, of Debian's packages");
+    let apt = |args: &[&str]| {
+        shell::run(Command::new("apt-get").args(["--quiet", "--quiet"]).args(args))
+    };
+    let install = ["install", "--yes", "--no-install-recommends", "chromium"];
+    if apt(&install).is_err() {
+        // A fresh machine has no list of packages, and an old list names what is no longer there.
+        apt(&["update"])?;
+        apt(&install)?;
+    }
+    Ok(())
 }
 
 /// Runs an example as a program that has installed the package.
@@ -92,7 +116,10 @@ pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Resu
 fn build() -> Result<PathBuf> {
     let toolchain = wasm::toolchain()?;
     step("the core as WebAssembly");
-    let modules = MODULES.map(|(name, features)| (name, compile(&toolchain, features)));
+    let mut modules = Vec::new();
+    for (name, features) in MODULES {
+        modules.push((name, compile(&toolchain, features)?));
+    }
     let bindgen = wasm_bindgen()?;
 
     step("the npm package");
@@ -110,7 +137,7 @@ fn build() -> Result<PathBuf> {
         ["--no-install", "prettier", "--check", "--log-level=warn", "ts", "tests", "build.mjs"];
     shell::run(Command::new("npx").args(form).current_dir(&package))?;
     for (name, module) in modules {
-        bind(&bindgen, name, &module?, &package)?;
+        bind(&bindgen, name, &module, &package)?;
     }
     shell::run(Command::new("node").arg("build.mjs").current_dir(&package))?;
     Ok(package)

@@ -1,0 +1,99 @@
+// A page and its user, in Chromium.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { Pages } from './pages.mjs';
+
+let marketplace, pages;
+before(async () => {
+  marketplace = await startMarketplace();
+  pages = await Pages.begin(marketplace);
+});
+after(async () => {
+  await pages?.end();
+  await marketplace?.stop();
+});
+
+const setUp = () => ({ url: marketplace.url, solution: marketplace.solution().id });
+
+test('a page under a strict policy validates its user, and what they do is counted', async () => {
+  const page = await pages.open(await pages.context());
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const told = await page.evaluate(
+    async ([options, { accessToken }]) => {
+      const sdk = new globalThis.marketplace.MarketplaceSDK(options);
+      const user = await sdk.validateUser(accessToken);
+      const context = await sdk.getUserContext(accessToken);
+      const receipt = await sdk.trackUsage(accessToken, 'view', { quantity: 3 });
+      await receipt.delivered;
+      const quota = await sdk.quota(accessToken, 'search');
+      const { usage } = await sdk.close();
+      return { user, context, id: receipt.id, quota, usage, offset: sdk.stats().clockOffsetMs };
+    },
+    [setUp(), pair],
+  );
+  assert.equal(told.user.customerId, 'cus_ravi');
+  assert.equal(told.user.verified, 'local');
+  assert.equal(told.context.customerId, 'cus_ravi');
+  assert.match(told.id, /^evt_/);
+  assert.equal(told.quota.used, 0);
+  assert.equal(told.usage.delivered, 1);
+  assert.equal(await marketplace.used('cus_ravi', 'view'), 3);
+  assert.deepEqual(page.complaints, []);
+});
+
+test('a forged token is refused by the browser’s own cryptography', async () => {
+  const page = await pages.open(await pages.context());
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const at = accessToken.lastIndexOf('.') + 1;
+  const forged = accessToken.slice(0, at) + (accessToken[at] === 'A' ? 'B' : 'A');
+  const code = await page.evaluate(
+    ([options, token]) =>
+      new globalThis.marketplace.MarketplaceSDK(options)
+        .validateUser(token)
+        .then(() => 'let in', (error) => error.code),
+    [setUp(), forged + accessToken.slice(at + 1)],
+  );
+  assert.equal(code, 'token_signature_invalid');
+});
+
+test('a page knows the marketplace’s clock, which its own is far from', async () => {
+  const page = await pages.open(await pages.context());
+  await marketplace.advanceClock(86_400_000);
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const told = await page.evaluate(
+    async ([options, token]) => {
+      const sdk = new globalThis.marketplace.MarketplaceSDK(options);
+      const { customerId } = await sdk.validateUser(token);
+      return { customerId, offset: sdk.stats().clockOffsetMs };
+    },
+    [setUp(), accessToken],
+  );
+  assert.equal(told.customerId, 'cus_ravi');
+  assert.ok(told.offset > 86_000_000, `${told.offset} ms`);
+});
+
+test('a client takes no secret key, and has nothing that needs one', async () => {
+  const page = await pages.open(await pages.context());
+  const told = await page.evaluate(
+    ([options, secretKey]) => {
+      const { MarketplaceSDK, AuthManager } = globalThis.marketplace;
+      let refusal;
+      try {
+        new MarketplaceSDK({ ...options, secretKey });
+      } catch ({ name, code, message }) {
+        refusal = { name, code, message };
+      }
+      const has = ['consume', 'revokeToken', 'usageHistory', 'diagnose', 'closeOnSignal'];
+      const calls = has.filter((call) => call in MarketplaceSDK.prototype);
+      return { refusal, calls, revokes: 'revokeToken' in AuthManager.prototype };
+    },
+    [setUp(), marketplace.solution().secretKey],
+  );
+  assert.equal(told.refusal.name, 'ConfigError');
+  assert.equal(told.refusal.code, 'config_invalid');
+  assert.match(told.refusal.message, /belongs on a server/);
+  assert.ok(!told.refusal.message.includes(marketplace.solution().secretKey));
+  assert.deepEqual(told.calls, []);
+  assert.equal(told.revokes, false);
+});

@@ -50,6 +50,9 @@ for (const [format, outdir] of [
 // What is in this folder is no module, whatever the package says.
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 
+// What is bundled of others.
+copyFileSync('node_modules/fflate/LICENSE', 'dist/fflate.LICENSE');
+
 // Edge runtimes have modules alone, and take WebAssembly as a file beside them.
 copyFileSync('wasm/backend/core_bg.wasm', 'dist/core.wasm');
 const beside = {

@@ -1,5 +1,8 @@
 /** What a client may name. */
 export { MarketplaceSDK } from './client_sdk.js';
 export type { ClientOptions as Options } from './options.js';
-export { ClientAuthManager as AuthManager, ClientUsageTracker as UsageTracker } from './managers.js';
+export {
+  ClientAuthManager as AuthManager,
+  ClientUsageTracker as UsageTracker,
+} from './managers.js';
 export * from './common.js';

@@ -68,9 +68,7 @@ class KeptReceipt implements Receipt {
     return { id: this.id };
   }
 
-  #ask(
-    question: (core: Core, call: number, receipt: number) => void,
-  ): Promise<string> {
+  #ask(question: (core: Core, call: number, receipt: number) => void): Promise<string> {
     const { bridge, generation, number } = this.#kept;
     if (bridge.generation !== generation) {
       return Promise.reject(internal(new Error('The receipt is of an instance that has failed.')));

@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
     }
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
+    clippy(&["--package=cloudnestle-marketplace-wasm", "--no-default-features", "--all-targets"])?;
     clippy(&["--package=cloudnestle-marketplace", "--lib", "--tests", "--features=shuttle"])?;
     clippy(&["--package=cloudnestle-fuzz", "--features=libfuzzer"])?;
     clippy(&["--package=cloudnestle-sim", "--features=planted", "--all-targets"])?;

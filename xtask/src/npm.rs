@@ -90,9 +90,8 @@ fn need_chromium() -> Result<()> {
         return Ok(());
     }
     step("Chromium, of Debian's packages");
-    let apt = |args: &[&str]| {
-        shell::run(Command::new("apt-get").args(["--quiet", "--quiet"]).args(args))
-    };
+    let apt =
+        |args: &[&str]| shell::run(Command::new("apt-get").args(["--quiet", "--quiet"]).args(args));
     let install = ["install", "--yes", "--no-install-recommends", "chromium"];
     if apt(&install).is_err() {
         // A fresh machine has no list of packages, and an old list names what is no longer there.

@@ -49,9 +49,10 @@ test('a forged token is refused by the browser’s own cryptography', async () =
   const forged = accessToken.slice(0, at) + (accessToken[at] === 'A' ? 'B' : 'A');
   const code = await page.evaluate(
     ([options, token]) =>
-      new globalThis.marketplace.MarketplaceSDK(options)
-        .validateUser(token)
-        .then(() => 'let in', (error) => error.code),
+      new globalThis.marketplace.MarketplaceSDK(options).validateUser(token).then(
+        () => 'let in',
+        (error) => error.code,
+      ),
     [setUp(), forged + accessToken.slice(at + 1)],
   );
   assert.equal(code, 'token_signature_invalid');

@@ -58,9 +58,10 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     const number = (this.#lastCall = (this.#lastCall + 1) >>> 0);
     return new Promise<string>((resolve, reject) => {
       try {
-        this.#keepAlive.open();
         this.#calls.set(number, this.#abortable(number, { resolve, reject }, options));
         enter(() => start(core, number));
+        // Most calls are answered by now, and nothing is to be kept alive for them.
+        if (this.#calls.has(number)) this.#keepAlive.open();
       } catch (thrown) {
         (this.#settle(number) ?? { reject }).reject(internal(thrown));
       }
@@ -217,8 +218,9 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
       this.#timers.delete(timer);
       this.tell((core) => core.woken(timer));
     }, step);
-    this.#around.platform.background(handle);
+    // Noted before anything else can fail: what is not, nobody stops.
     this.#timers.set(timer, handle);
+    this.#around.platform.background(handle);
   }
 
   /** @internal */

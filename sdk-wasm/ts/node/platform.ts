@@ -109,12 +109,18 @@ export const node: Platform = {
 /** Timers of the SDK let a program end. While somebody waits for a call, this one doesn't. */
 function keepAlive(): KeepAlive {
   let timer: NodeJS.Timeout | undefined;
+  // Asked of the timer but once: with a full stack Node itself loses count in the middle of such a word.
+  let holds = false;
   return {
     open() {
+      if (holds) return;
       timer ??= setInterval(() => undefined, 2 ** 30);
       timer.ref();
+      holds = true;
     },
     done() {
+      if (!holds) return;
+      holds = false;
       timer?.unref();
     },
   };

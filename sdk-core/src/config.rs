@@ -4,13 +4,14 @@
 #[cfg(feature = "backend")]
 mod backend;
 mod client;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::host::{Files, Host, MemoryFiles};
+use crate::host::Host;
 use crate::model::{Code, Secret, is_id, is_name};
 use crate::usage::{Durability, Spool, SpoolLimits};
 
@@ -20,6 +21,7 @@ pub use backend::Builder;
 pub(crate) use backend::Config;
 pub use client::ClientBuilder;
 pub(crate) use client::ClientConfig;
+use waiting::Waiting;
 
 /// Where `cloudnestle-mock-server` listens unless it is told otherwise.
 pub(crate) const LOCAL_SERVER: &str = "http://127.0.0.1:4242";
@@ -56,13 +58,23 @@ pub(crate) struct Place {
     pub(crate) url: String,
     pub(crate) issuer: String,
     pub(crate) deadline: Duration,
-    pub(crate) spool: Spool,
+    pub(crate) spool: Arc<dyn Spool>,
     pub(crate) durability: Durability,
     pub(crate) host: Arc<dyn Host>,
 }
 
+/// Whose a log is that new usage goes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Logs {
+    /// One program's, because it has leases.
+    #[cfg(feature = "backend")]
+    Own,
+    /// All programs' of a principal, where the platform keeps logs itself.
+    Shared,
+}
+
 impl Settings {
-    fn place(self, is_test: bool) -> Result<Place> {
+    fn place(self, is_test: bool, logs: Logs) -> Result<Place> {
         let solution = match self.solution {
             Some(id) => id,
             None => variable("CLOUDNESTLE_SOLUTION")?,
@@ -87,24 +99,11 @@ impl Settings {
         let place = self.spool.or_else(|| {
             variable("CLOUDNESTLE_SPOOL_DIR").ok().map(|dir| SpoolPlace::Dir(dir.into()))
         });
-        let (files, root, in_memory) = match (place, host.files()) {
-            (Some(SpoolPlace::Memory), _) | (None, None) => in_memory(),
-            (Some(SpoolPlace::Dir(dir)), Some(files)) => (files, dir, false),
-            (Some(SpoolPlace::Dir(_)), None) => {
-                return Err(invalid("This host has no files, so the spool can't have a folder."));
-            }
-            (None, Some(files)) => {
-                let dir = host.state_dir().ok_or_else(|| {
-                    invalid("This machine has no folder for state; set CLOUDNESTLE_SPOOL_DIR.")
-                })?;
-                (files, dir.join("cloudnestle-marketplace"), false)
-            }
-        };
         let environment = if is_test { "test" } else { "live" };
         // Two marketplaces may have solutions of one name; their usage must not mix.
         let principal = format!("{solution}-{environment}-{:08x}", crc32c::crc32c(url.as_bytes()));
-        let (dir, limits) = (root.join(principal), self.limits);
-        let spool = Spool { host: host.clone(), files, dir, limits, in_memory };
+        let waiting = Waiting { place, principal, logs, limits: self.limits };
+        let spool = waiting.on(host.clone(), self.durability)?;
         Ok(Place {
             is_test,
             solution,
@@ -177,10 +176,6 @@ fn check_url(url: &str) -> Result<()> {
         "http" => Err(invalid("Plain http is for this machine only; use https:// for another.")),
         _ => Err(invalid("The URL (CLOUDNESTLE_URL) begins with https://.")),
     }
-}
-
-fn in_memory() -> (Arc<dyn Files>, PathBuf, bool) {
-    (Arc::new(MemoryFiles::default()), PathBuf::from("memory"), true)
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@
 //! `backend` (part of `native`) is all that takes a secret key. Without it, and without `native`, there is
 //! [`ClientSdk`] alone, at less than the size.
 //!
+//! `files` (part of `backend`) keeps usage on files. Without it, it waits in a [log](host::PlatformLog) that the platform keeps itself,
+//! or in memory.
+//!
 //! `prose` (part of `native`) is what the error catalogue says in words. A program that has its own words for
 //! each [`Code`] does without.
 //!

@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     };
     clippy(&["--workspace", "--all-targets"])?;
     let core = ["--package=cloudnestle-marketplace", "--no-default-features"];
-    for features in ["", "prose", "backend", "backend,prose"] {
+    for features in ["", "prose", "files", "backend", "backend,prose"] {
         clippy(&[&core[..], &["--features", features]].concat())?;
     }
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::{Place, Settings, SpoolPlace, invalid, is_secret_key, variable, what_it_is};
+use super::{Logs, Place, Settings, SpoolPlace, invalid, is_secret_key, variable, what_it_is};
 use crate::auth::ValidationMode;
 use crate::error::Result;
 use crate::host::Host;
@@ -243,7 +243,7 @@ impl Builder {
                 what_it_is(secret_key.expose())
             )));
         }
-        let place = self.settings.place(is_test)?;
+        let place = self.settings.place(is_test, Logs::Own)?;
         let host = place.host.clone();
         Ok(Config {
             secret_key: SecretKey::new(host, secret_key, self.key_provider),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Settings, SpoolPlace, invalid, is_key, variable, what_it_is};
+use super::{Logs, Place, Settings, SpoolPlace, invalid, is_key, variable, what_it_is};
 use crate::client::ClientSdk;
 use crate::error::Result;
 use crate::host::Host;
@@ -199,7 +199,7 @@ impl ClientBuilder {
             None => url.as_deref().is_none_or(|url| url.starts_with("http://")),
         };
         self.settings.url = url;
-        let place = self.settings.place(is_test)?;
+        let place = self.settings.place(is_test, Logs::Shared)?;
         Ok(ClientConfig { publishable_key, place })
     }
 }

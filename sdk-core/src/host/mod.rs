@@ -9,7 +9,10 @@ pub(crate) mod cache;
 #[cfg(feature = "native")]
 mod disk;
 mod files;
+mod log;
+#[cfg(feature = "files")]
 mod memory_files;
+mod memory_log;
 #[cfg(feature = "native")]
 mod native;
 #[cfg(any(feature = "sim", all(test, feature = "native")))]
@@ -26,7 +29,10 @@ use futures_util::future::{BoxFuture, Either, pending, select};
 use crate::model::Timestamp;
 
 pub use files::{AppendFile, Files, Lock};
+pub use log::{LogError, LogPart, LogResult, PlatformLog};
+#[cfg(feature = "files")]
 pub use memory_files::MemoryFiles;
+pub use memory_log::MemoryLog;
 #[cfg(feature = "native")]
 pub(crate) use native::native;
 
@@ -125,6 +131,12 @@ pub trait Host: Send + Sync + 'static {
 
     /// Where the usage spool is kept; `None` where nothing outlives the process.
     fn files(&self) -> Option<Arc<dyn Files>>;
+
+    /// The log of that name, where the platform keeps logs itself; a [client's](crate::ClientSdk) usage is
+    /// kept in it where there are no files. `producer` is whose it is from now on if it was never used.
+    fn log(&self, _name: &str, _producer: &str) -> Option<Arc<dyn PlatformLog>> {
+        None
+    }
 
     /// The folder that programs keep their state in between runs, if the spool has files and is given
     /// no folder of its own. Not one that others can write to.

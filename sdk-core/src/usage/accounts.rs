@@ -15,6 +15,8 @@ const MAX_REMEMBERED: usize = 10_000;
 pub(super) struct Accounts {
     /// The number before the first one of this log that is on our books.
     pub(super) opened_after: u64,
+    /// Which number that is, is known.
+    is_open: bool,
     delivered: u64,
     rejected: u64,
     lost: Losses,
@@ -35,8 +37,19 @@ pub(super) struct Failure {
 }
 
 impl Accounts {
-    pub(super) fn opened_after(opened_after: u64) -> Self {
-        Accounts { opened_after, ..Accounts::default() }
+    pub(super) fn opened_after(number: Option<u64>) -> Self {
+        let opened_after = number.unwrap_or_default();
+        Accounts { opened_after, is_open: number.is_some(), ..Accounts::default() }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// The number before the first one on our books is known now.
+    pub(super) fn open(&mut self, opened_after: u64) -> u64 {
+        (self.opened_after, self.is_open) = (opened_after, true);
+        opened_after
     }
 
     /// Takes what became of numbers, in order; how many of them were counted.
@@ -63,8 +76,8 @@ impl Accounts {
         delivered
     }
 
-    /// What was answered for after `fence` is open again, as what it was answered with.
-    pub(super) fn reopen(&mut self, fence: u64, answered: u64) {
+    /// What was answered for after `fence` is open again, as what it was answered with. None of it is delivered.
+    pub(super) fn reopen(&mut self, fence: u64, answered: u64) -> u64 {
         let ours = fence.max(self.opened_after);
         let mut counted = answered.saturating_sub(ours);
         while let Some((first, (numbers, outcome))) = self.refused.pop_last() {
@@ -85,6 +98,7 @@ impl Accounts {
         }
         self.delivered = self.delivered.saturating_sub(counted);
         self.opened_after = self.opened_after.min(fence);
+        0
     }
 
     /// What whoever tracked the event of an answered number is told.

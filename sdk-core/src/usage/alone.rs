@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Durability, Receipt, Sender, Spool, SpoolLimits, Uplink, Usage, UsageTracker};
+use super::{
+    Durability, FileSpool, Receipt, Sender, Spool, SpoolLimits, Uplink, Usage, UsageTracker,
+};
 use crate::auth::User;
 use crate::events::{Announcer, Events};
 use crate::host::{Files, Host};
@@ -20,6 +22,18 @@ pub(super) fn tracker(
     durability: Durability,
     limits: SpoolLimits,
 ) -> (UsageTracker, Events) {
+    let dir = PathBuf::from("spool");
+    let spool = FileSpool { host: host.clone(), files, dir, limits, in_memory: false };
+    tracker_of(Arc::new(spool), host, url, durability)
+}
+
+/// A tracker of what waits there.
+pub(super) fn tracker_of(
+    spool: Arc<dyn Spool>,
+    host: Arc<dyn Host>,
+    url: &str,
+    durability: Durability,
+) -> (UsageTracker, Events) {
     let clock = Arc::new(Clock::new(host.clone(), None));
     let announcer = Arc::new(Announcer::default());
     let events = announcer.subscribe();
@@ -32,10 +46,8 @@ pub(super) fn tracker(
         http: Arc::new(http),
         reach: Arc::new(Reach::new(host.clone(), announcer.clone())),
         announcer,
-        sender: Sender::Solution(SecretKey::new(host.clone(), Secret::new("cnsk_test_x"), None)),
+        sender: Sender::Solution(SecretKey::new(host, Secret::new("cnsk_test_x"), None)),
     };
-    let dir = PathBuf::from("spool");
-    let spool = Spool { host, files, dir, limits, in_memory: false };
     let deadline = Duration::from_secs(5);
     (UsageTracker::new(Arc::new(uplink), spool, durability, deadline), events)
 }

@@ -35,7 +35,7 @@ pub(crate) struct Customers {
     pub(crate) reach: Arc<Reach>,
     pub(crate) announcer: Arc<Announcer>,
     /// The solution's: the customers' are below it.
-    pub(crate) spool: Spool,
+    pub(crate) spool: Arc<dyn Spool>,
     pub(crate) durability: Durability,
     pub(crate) deadline: Duration,
     pub(crate) seen: Seen,
@@ -91,8 +91,7 @@ impl Customers {
             announcer: self.announcer.clone(),
             sender: Sender::Customer(token.clone()),
         };
-        let dir = self.spool.dir.join(&user.customer_id);
-        let spool = Spool { dir, ..self.spool.clone() };
+        let spool = self.spool.of_customer(&user.customer_id);
         let usage = UsageTracker::new(Arc::new(uplink), spool, self.durability, self.deadline);
         let customer = Arc::new(Customer { token, usage });
         customers.insert(user.customer_id.clone(), customer.clone());

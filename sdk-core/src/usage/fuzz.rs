@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::log::fuzz::Segments;
-use super::log::{Most, Record, RecordLog, SegmentLog};
+use super::log::{Most, Record, SegmentLog};
 use super::range::{Losses, Range};
 use crate::host::sim::{SimHost, Simulation, no_network};
 use crate::host::{Files, MemoryFiles};

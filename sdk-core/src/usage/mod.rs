@@ -53,7 +53,9 @@ pub use stats::{CloseReport, Losses, UsageStats};
 
 pub(crate) use customers::Customers;
 pub(crate) use sender::Sender;
-pub(crate) use spool::Spool;
+#[cfg(feature = "files")]
+pub(crate) use spool::FileSpool;
+pub(crate) use spool::{Keeps, SharedSpool, Spool};
 pub(crate) use stats::SpoolHealth;
 pub(crate) use tracker::UsageTracker;
 pub(crate) use uploader::Uplink;

@@ -10,7 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 
 use super::limits::Overflow;
-use super::spool::{Producer, Spool};
+use super::log::RecordLog;
+use super::spool::{Batch, Condition, Spool};
 use super::stats::{SpoolHealth, UsageStats};
 use super::uploader::{Pipeline, Uplink};
 use crate::error::{Error, Result};
@@ -23,9 +24,9 @@ const ADOPT_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Pipelines {
     pub(super) uplink: Arc<Uplink>,
-    pub(super) spool: Spool,
+    spool: Arc<dyn Spool>,
     /// What serves where the spool's disk can't be written, unless events must survive the process.
-    in_memory: Option<Spool>,
+    in_memory: Option<Arc<dyn Spool>>,
     /// Who built the SDK: a forked child has its parent's logs before it, and no right to them.
     process: u32,
     state: Mutex<State>,
@@ -46,8 +47,19 @@ struct State {
     left: bool,
 }
 
+/// How much of what was refused was shown.
+#[derive(Default)]
+pub(super) struct After {
+    place: usize,
+    name: String,
+}
+
 impl Pipelines {
-    pub(super) fn new(uplink: Arc<Uplink>, spool: Spool, in_memory: Option<Spool>) -> Arc<Self> {
+    pub(super) fn new(
+        uplink: Arc<Uplink>,
+        spool: Arc<dyn Spool>,
+        in_memory: Option<Arc<dyn Spool>>,
+    ) -> Arc<Self> {
         let process = uplink.host.process_id();
         let pipelines = Arc::new(Pipelines {
             uplink,
@@ -63,21 +75,34 @@ impl Pipelines {
         pipelines
     }
 
-    /// Begins a log of this process's own.
-    pub(super) fn begin(self: &Arc<Self>) -> Result<Arc<Pipeline>> {
-        let now = self.uplink.clock.now();
-        let error = match self.spool.begin(now) {
-            Ok(producer) => return self.run(producer),
+    /// What new events go to: a log of this process's own that begins, or the one that all share.
+    pub(super) fn open(self: &Arc<Self>) -> Result<Arc<Pipeline>> {
+        if let Some(shared) = self.shared() {
+            return Ok(shared);
+        }
+        let error = match self.spool.open(&self.uplink) {
+            Ok(log) => return self.run(log),
             Err(error) => error,
         };
-        let drops = self.spool.limits.overflow != Overflow::Reject;
+        let drops = self.spool.limits().overflow != Overflow::Reject;
         let gives_way = is_read_only(&error) || (drops && error.code() == Code::SpoolFull);
         let Some(in_memory) = self.in_memory.as_ref().filter(|_| gives_way) else {
             return Err(error);
         };
         tracing::warn!(%error, "usage is kept in memory until it is delivered");
         self.uplink.announcer.announce(Event::SpoolInMemory { error });
-        self.run(in_memory.begin(now)?)
+        self.run(in_memory.open(&self.uplink)?)
+    }
+
+    /// The log that all share, if it is open and takes events. One that has failed is given up.
+    fn shared(&self) -> Option<Arc<Pipeline>> {
+        let running = self.state().running.clone();
+        let shared = running.into_iter().find(|pipeline| pipeline.log().is_shared())?;
+        if shared.takes_no_more() {
+            shared.give_up();
+            return None;
+        }
+        Some(shared)
     }
 
     /// Whether this is the process the SDK was built in.
@@ -88,11 +113,14 @@ impl Pipelines {
     /// Looks for logs that were left, and begins to deliver them.
     pub(super) async fn adopt(self: &Arc<Self>) {
         let _one_at_a_time = self.adopting.lock().await;
+        if self.spool.is_shared() {
+            drop(self.open());
+        }
         for dir in self.spool.producers() {
             match self.spool.adopt(&dir).await {
-                Ok(Some(producer)) => {
+                Ok(Some(log)) => {
                     self.state().stuck.remove(&dir);
-                    drop(self.run(producer));
+                    drop(self.run(log));
                 }
                 Ok(None) => {}
                 Err(error) => self.is_stuck(dir, error),
@@ -117,9 +145,8 @@ impl Pipelines {
         }
     }
 
-    fn run(self: &Arc<Self>, producer: Producer) -> Result<Arc<Pipeline>> {
-        let (max_age, dead_letters) = (self.spool.limits.age, self.spool.dead_letters());
-        let pipeline = Arc::new(Pipeline::new(producer, max_age, dead_letters));
+    fn run(self: &Arc<Self>, log: Arc<dyn RecordLog>) -> Result<Arc<Pipeline>> {
+        let pipeline = Arc::new(Pipeline::new(log, self.spool.limits().age));
         {
             let mut state = self.state();
             if state.left {
@@ -225,6 +252,29 @@ impl Pipelines {
         state.running.iter().fold(state.ended, |sum, pipeline| sum + pipeline.stats())
     }
 
+    /// What the marketplace has refused for good, and was not forgotten: what is kept in memory comes last.
+    pub(super) async fn rejected(&self, after: &mut After) -> Result<Option<Batch>> {
+        let spools = std::iter::once(&self.spool).chain(&self.in_memory);
+        for (place, spool) in spools.enumerate().skip(after.place) {
+            if after.place != place {
+                *after = After { place, name: String::new() };
+            }
+            if let Some(batch) = spool.rejected_after(&after.name).await? {
+                after.name.clone_from(&batch.name);
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets what was refused.
+    pub(super) async fn forget(&self, after: &After, batch: &Batch) -> Result<()> {
+        match self.in_memory.as_ref().filter(|_| after.place > 0) {
+            Some(in_memory) => in_memory.forget(batch).await,
+            None => self.spool.forget(batch).await,
+        }
+    }
+
     /// How the spool is.
     pub(super) async fn health(&self) -> SpoolHealth {
         let running = self.state().running.clone();
@@ -234,14 +284,15 @@ impl Pipelines {
             oldest = oldest.into_iter().chain(since).min();
         }
         let stuck = self.state().stuck.values().next().cloned();
+        let Condition { dir, not_writable, elsewhere, rejected_files } = self.spool.condition();
         SpoolHealth {
-            dir: self.spool.dir.clone(),
-            not_writable: self.spool.try_to_write().err(),
+            dir,
+            not_writable,
             pending: self.stats().pending,
             in_memory: self.stats().in_memory,
             stuck,
-            elsewhere: self.spool.elsewhere(),
-            rejected_files: self.spool.dead_letters().names().map_or(0, |names| names.len()),
+            elsewhere,
+            rejected_files,
             bytes: running.iter().map(|pipeline| pipeline.log().bytes()).sum(),
             oldest,
             last_error: self.last_error(),

@@ -25,11 +25,11 @@ struct Entry {
 }
 
 /// What became of numbers from the first to the last, by the marketplace's answer.
-pub(super) type Told = (RangeInclusive<u64>, Outcome);
+pub(crate) type Told = (RangeInclusive<u64>, Outcome);
 
 /// What became of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Counted,
     Rejected(Code),
     Lost(LossReason),
@@ -44,6 +44,27 @@ impl Outcome {
             Outcome::Lost(_) => Err(Error::new(Code::UsageLost)),
         }
     }
+}
+
+/// What became of the numbers behind `answered` up to `through`, of which all were counted that are not
+/// `refused`.
+pub(super) fn with_counted(answered: u64, through: u64, refused: Vec<Told>) -> Vec<Told> {
+    let (mut told, mut next) = (Vec::new(), answered + 1);
+    for (numbers, outcome) in refused {
+        let (first, last) = (next.max(*numbers.start()), through.min(*numbers.end()));
+        if first > last {
+            continue;
+        }
+        if next < first {
+            told.push((next..=first - 1, Outcome::Counted));
+        }
+        told.push((first..=last, outcome));
+        next = last + 1;
+    }
+    if next <= through {
+        told.push((next..=through, Outcome::Counted));
+    }
+    told
 }
 
 /// What the log and its limits say about events that are not to be sent.
@@ -149,6 +170,10 @@ impl Range {
         Wire { producer, epoch, items: self.entries.iter().map(item).collect() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -210,15 +235,16 @@ impl Range {
         self.entries.first().map_or(0, |entry| entry.number)
     }
 
-    /// The events that the marketplace will not have.
-    pub(super) fn rejected(&self, outcomes: &[Told]) -> Vec<RejectedUsage> {
+    /// The events that the marketplace will not have, by their numbers.
+    pub(super) fn rejected(&self, outcomes: &[Told]) -> Vec<(u64, RejectedUsage)> {
         let mut rejected = Vec::new();
         for (numbers, outcome) in outcomes {
             let Outcome::Rejected(code) = *outcome else { continue };
             let entries = self.entries.iter().filter(|entry| numbers.contains(&entry.number));
-            let events = entries
-                .filter_map(|entry| serde_json::from_str(entry.event.as_ref().ok()?.get()).ok());
-            rejected.extend(events.map(|event| RejectedUsage { code, event }));
+            rejected.extend(entries.filter_map(|entry| {
+                let event = serde_json::from_str(entry.event.as_ref().ok()?.get()).ok()?;
+                Some((entry.number, RejectedUsage { code, event }))
+            }));
         }
         rejected
     }

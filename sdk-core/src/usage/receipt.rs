@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::log::{RecordLog, Taken};
+use super::log::Taken;
 use super::uploader::Pipeline;
 use crate::error::{Error, Result};
 use crate::model::{Code, EventRef};
@@ -86,7 +86,7 @@ impl Receipt {
     /// As [`persisted`](Self::persisted).
     pub async fn reference(&self) -> Result<EventRef> {
         let number = self.number().await?;
-        Ok(EventRef::Numbered { producer: self.pipeline.producer_id().to_owned(), number })
+        Ok(EventRef::Numbered { producer: self.pipeline.log().producer(), number })
     }
 
     async fn number(&self) -> Result<u64> {

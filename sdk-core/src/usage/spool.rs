@@ -1,394 +1,73 @@
-//! The folder that usage waits in, and who owns which part of it.
-//!
-//! ```text
-//! SPOOL/SOLUTION-ENVIRONMENT-MARKETPLACE/     one principal: a producer never changes it
-//!     prd_01K…/                               one producer: one process's log
-//!         lock                                held while the process lives
-//!         owner.json                          {"format":1,"producer":"prd_01K…","epoch":0}, and `"leases":true`
-//!                                             where there may be some to give back
-//!         00000000000000000001.log            segments
-//!     quarantine/                             what was found damaged
-//!     rejected/                               events that the marketplace refused
-//!     cus_…/                                  another principal: a customer, in a program that has the
-//!                                             customers' tokens in place of a key; with the same in it
-//! ```
-//!
-//! The log of a process that died is adopted: its epoch grows by one, so that the marketplace
-//! refuses the old owner should it come back, and it is only drained. New events go to the
-//! adopter's own log.
+//! Where usage waits until the marketplace has answered for it: [files](files), or what the platform keeps
+//! [itself](shared).
 
-use std::io;
+#[cfg(feature = "files")]
+pub(super) mod files;
+mod shared;
+
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use futures_util::future::BoxFuture;
 
 use super::limits::SpoolLimits;
-use super::log::{RecordLog, SEGMENT, SegmentLog, code_of};
-use super::rejected::DeadLetters;
+use super::log::RecordLog;
+use super::rejected::RejectedUsage;
+use super::uploader::Uplink;
 use crate::error::{Error, Result};
-use crate::host::{Files, Host, Lock};
-use crate::model::{Code, Timestamp, new_id};
-use crate::planted::{Bug, planted};
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 
-const FORMAT: u32 = 1;
-const OWNER: &str = "owner.json";
+#[cfg(feature = "files")]
+pub(crate) use files::{FileSpool, LeaseRight, Producer};
+pub(crate) use shared::{Keeps, SharedSpool};
 
-/// How long a process takes a log for its own without looking again: within it, nobody removes a lock and
-/// takes over what it was to protect.
-const OURS_FOR: Duration = Duration::from_millis(100);
+/// Where the usage of a principal waits.
+pub(crate) trait Spool: Send + Sync {
+    /// The log that new events go to: a new one of this process's own, or the one that all programs of the
+    /// principal share.
+    fn open(&self, uplink: &Uplink) -> Result<Arc<dyn RecordLog>>;
 
-/// How the names of producers' folders begin.
-const PRODUCER: &str = "prd_";
+    /// All programs of the principal have one log.
+    fn is_shared(&self) -> bool;
 
-#[derive(Clone)]
-pub(crate) struct Spool {
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) files: Arc<dyn Files>,
-    /// The principal's folder.
-    pub(crate) dir: PathBuf,
-    pub(crate) limits: SpoolLimits,
-    /// What is in it ends with the process.
-    pub(crate) in_memory: bool,
-}
-
-/// A log and the right to send it.
-pub(crate) struct Producer {
-    pub(crate) id: String,
-    pub(crate) epoch: u64,
-    pub(crate) log: Arc<SegmentLog>,
-    /// What is in it ends with the process.
-    pub(crate) in_memory: bool,
-    host: Arc<dyn Host>,
-    files: Arc<dyn Files>,
-    dir: PathBuf,
-    /// When the lock was last seen to be held, in milliseconds of the monotonic clock.
-    ours_at: AtomicU64,
-    hold: Mutex<Hold>,
-    /// It may have leases, which nobody has given back.
-    owes_leases: AtomicBool,
-    /// They are all given back, and there will be no more.
-    leases_ended: AtomicBool,
-}
-
-/// What a process has of a log.
-enum Hold {
-    /// It is this process's.
-    Locked(Box<dyn Lock>),
-    /// This process has left it: what was noted by then, the next one will find.
-    Left,
-    /// It was another's before this process noticed.
-    Lost,
-}
-
-/// The right to take leases in a producer's name: whoever finds its log without its owner knows that there
-/// may be some.
-pub(crate) struct LeaseRight<'p>(&'p Producer);
-
-#[derive(Serialize, Deserialize)]
-struct Owner {
-    format: u32,
-    producer: String,
-    epoch: u64,
-    /// Whether it may have leases.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    leases: bool,
-}
-
-impl Spool {
-    /// A new producer with an empty log.
-    pub(super) fn begin(&self, now: Timestamp) -> Result<Producer> {
-        // Another process may take a folder that is not locked yet for one that was left.
-        self.try_begin(now).or_else(|_| self.try_begin(now))
-    }
-
-    fn try_begin(&self, now: Timestamp) -> Result<Producer> {
-        let mut random = [0; 10];
-        self.host.random(&mut random);
-        let id = new_id("prd", now, random);
-        let dir = self.dir.join(&id);
-        self.files.create_dir(&dir).map_err(|error| self.failed(error))?;
-        let begun = self.begin_in(&dir, &id);
-        if begun.is_err() {
-            let _ = self.files.remove(&dir); // a full disk would fill with empty folders
-        }
-        begun
-    }
-
-    fn begin_in(&self, dir: &Path, id: &str) -> Result<Producer> {
-        let lock = self.lock(dir)?.ok_or_else(|| {
-            Error::because(Code::SpoolFailed, "Another process took the new spool's folder.")
-        })?;
-        let owner = Owner { format: FORMAT, producer: id.to_owned(), epoch: 0, leases: false };
-        owner.write(&*self.files, dir).map_err(|error| self.failed(error))?;
-        let log = SegmentLog::create(self.host.clone(), self.files.clone(), dir, self.limits)?;
-        Ok(self.producer(dir, lock, owner, log))
-    }
-
-    /// The producer whose folder is locked.
-    fn producer(
-        &self,
-        dir: &Path,
-        lock: Box<dyn Lock>,
-        owner: Owner,
-        log: Arc<SegmentLog>,
-    ) -> Producer {
-        Producer {
-            id: owner.producer,
-            epoch: owner.epoch,
-            log,
-            in_memory: self.in_memory,
-            host: self.host.clone(),
-            files: self.files.clone(),
-            dir: dir.to_owned(),
-            ours_at: AtomicU64::new(0),
-            hold: Mutex::new(Hold::Locked(lock)),
-            owes_leases: AtomicBool::new(owner.leases),
-            leases_ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Writes something into the folder, and removes it again.
-    pub(super) fn try_to_write(&self) -> Result<()> {
-        let mut random = [0; 10];
-        self.host.random(&mut random);
-        let file = self.dir.join(new_id("try", self.host.wall(), random));
-        let tried = self.files.create_dir(&self.dir).and_then(|()| self.files.replace(&file, b"."));
-        tried.and_then(|()| self.files.remove(&file)).map_err(|error| self.failed(error))
-    }
-
-    /// The folders of producers, of this process and of others, alive and gone.
-    pub(super) fn producers(&self) -> Vec<PathBuf> {
-        let mut names = self.files.list(&self.dir).unwrap_or_default();
-        names.retain(|name| name.starts_with(PRODUCER));
-        names.into_iter().map(|name| self.dir.join(name)).collect()
-    }
-
-    /// Folders with usage of the same solution that is for a marketplace of another address.
-    pub(super) fn elsewhere(&self) -> Vec<PathBuf> {
-        let (Some(root), Some(own)) = (self.dir.parent(), self.dir.file_name()) else {
-            return Vec::new();
-        };
-        let own = own.to_string_lossy();
-        let Some((principal, _)) = own.rsplit_once('-') else { return Vec::new() };
-        let mut names = self.files.list(root).unwrap_or_default();
-        names.retain(|name| {
-            let sibling = name.rsplit_once('-').is_some_and(|(theirs, _)| theirs == principal);
-            sibling && *name != own
-        });
-        let folders = names.into_iter().map(|name| root.join(name));
-        let has_usage = |dir: &PathBuf| {
-            let names = self.files.list(dir).unwrap_or_default();
-            names.iter().any(|name| name.starts_with(PRODUCER))
-        };
-        folders.filter(has_usage).collect()
-    }
+    /// The folders of logs, of this process and of others, alive and gone.
+    fn producers(&self) -> Vec<PathBuf>;
 
     /// Takes over what a process has left, unless it is alive or there is nothing.
-    pub(super) async fn adopt(&self, dir: &Path) -> Result<Option<Producer>> {
-        let Some(lock) = self.lock(dir)? else { return Ok(None) };
-        let content = match self.files.read_at(&dir.join(OWNER), 0, 4096).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.clear(dir).map(|()| None);
-            }
-            content => content.map_err(|error| self.failed(error))?,
-        };
-        let mut owner: Owner = serde_json::from_slice(&content)
-            .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
-        if owner.format != FORMAT {
-            let words = format!("The spool in {} has format {}.", dir.display(), owner.format);
-            return Err(Error::because(Code::SpoolFailed, words));
-        }
-        // What is not as we wrote it is somebody else's, and left alone.
-        let is_ours = dir.file_name().is_some_and(|name| *name == *owner.producer);
-        let taken_over = if planted(Bug::AdopterKeepsEpoch) { 0 } else { 1 };
-        let Some(epoch) = owner.epoch.checked_add(taken_over).filter(|_| is_ours) else {
-            let words = format!("{} in {} is not of its folder.", OWNER, dir.display());
-            return Err(Error::because(Code::SpoolFailed, words));
-        };
-        owner.epoch = epoch;
-        match owner.write(&*self.files, dir).map_err(|error| self.failed(error)) {
-            // Delivering what fills the disk must not wait for room on it. The lock keeps others away,
-            // and whoever comes after us may have the same epoch: we are gone then.
-            Err(error) if error.code() == Code::SpoolFull => {}
-            written => written?,
-        }
-        let log = SegmentLog::left_behind(self.host.clone(), self.files.clone(), dir).await?;
-        Ok(Some(self.producer(dir, lock, owner, log)))
-    }
+    fn adopt<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, Result<Option<Arc<dyn RecordLog>>>>;
 
-    /// Removes a folder without an owner: its process died before it wrote anything. Segments that
-    /// lie there all the same are somebody's, and not ours to judge.
-    fn clear(&self, dir: &Path) -> Result<()> {
-        let names = self.files.list(dir).map_err(|error| self.failed(error))?;
-        if names.iter().any(|name| !["lock", "owner.new"].contains(&name.as_str())) {
-            let words = format!("{} has files but no {OWNER}.", dir.display());
-            return Err(Error::because(Code::SpoolFailed, words));
-        }
-        self.files.remove(dir).map_err(|error| self.failed(error))
-    }
+    /// What serves in the place of a spool that can't be written.
+    fn in_memory(&self) -> Option<Arc<dyn Spool>>;
 
-    /// Where the events are that the marketplace refused.
-    pub(super) fn dead_letters(&self) -> DeadLetters {
-        DeadLetters { files: self.files.clone(), dir: self.dir.join("rejected") }
-    }
+    /// That of a customer, in a program that has the customers' tokens.
+    fn of_customer(&self, id: &str) -> Arc<dyn Spool>;
 
-    fn lock(&self, dir: &Path) -> Result<Option<Box<dyn Lock>>> {
-        self.files.lock(&dir.join("lock")).map_err(|error| self.failed(error))
-    }
+    fn limits(&self) -> SpoolLimits;
 
-    fn failed(&self, error: io::Error) -> Error {
-        let words = format!("The spool in {} can't be used.", self.dir.display());
-        let code = code_of(&error);
-        Error::because(code, words).caused_by(error)
-    }
+    /// What the marketplace has refused for good, the first of it behind that name.
+    fn rejected_after<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Batch>>>;
+
+    /// Forgets what was refused.
+    fn forget<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<()>>;
+
+    /// How it is.
+    fn condition(&self) -> Condition;
 }
 
-impl Owner {
-    fn write(&self, files: &dyn Files, dir: &Path) -> io::Result<()> {
-        files.replace(&dir.join(OWNER), &serde_json::to_vec(self)?)
-    }
+/// Events that were refused, which are kept and forgotten together.
+pub(crate) struct Batch {
+    pub(super) name: String,
+    /// Under which numbers, where a log keeps them.
+    pub(super) numbers: Vec<u64>,
+    pub(super) events: Vec<RejectedUsage>,
 }
 
-impl LeaseRight<'_> {
-    /// Whose leases they are.
-    pub(super) fn producer_id(&self) -> &str {
-        &self.0.id
-    }
-
-    pub(super) fn epoch(&self) -> u64 {
-        self.0.epoch
-    }
-}
-
-impl Producer {
-    /// Notes that leases are taken, before the first one is: whoever finds the log without its owner has
-    /// to give them back.
-    ///
-    /// # Errors
-    /// [`Code::Closed`] when the producer was left, or has ended: nobody would give them back.
-    pub(super) fn lease_right(&self) -> Result<LeaseRight<'_>> {
-        let hold = self.hold();
-        if !hold.is_held() {
-            self.log.cut_off(); // it is another's
-            return Err(Error::new(Code::Closed));
-        }
-        if self.leases_ended.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Closed));
-        }
-        if self.owes_leases() {
-            return Ok(LeaseRight(self));
-        }
-        let owner =
-            Owner { format: FORMAT, producer: self.id.clone(), epoch: self.epoch, leases: true };
-        owner.write(&*self.files, &self.dir).map_err(|error| {
-            let words = "The spool could not note that there are leases.";
-            Error::because(code_of(&error), words).caused_by(error)
-        })?;
-        self.owes_leases.store(true, Ordering::Release);
-        Ok(LeaseRight(self))
-    }
-
-    /// Whether it may have leases that nobody has given back.
-    pub(super) fn owes_leases(&self) -> bool {
-        self.owes_leases.load(Ordering::Acquire)
-    }
-
-    /// Notes that all leases are given back, and no more will be taken.
-    pub(super) fn has_returned_leases(&self) {
-        let _no_more_rights = self.hold();
-        self.leases_ended.store(true, Ordering::Release);
-        self.owes_leases.store(false, Ordering::Release);
-    }
-
-    /// Whether what is noted now is this process's to send. Where its lock was removed, another may have taken
-    /// the log over while this process was stopped, and has seen what was in it by then.
-    pub(super) fn is_ours(&self) -> bool {
-        let now = self.host.monotonic().as_millis() as u64;
-        let since = now.saturating_sub(self.ours_at.load(Ordering::Relaxed));
-        if u128::from(since) < OURS_FOR.as_millis() {
-            return true;
-        }
-        let is_ours = match &*self.hold() {
-            Hold::Locked(lock) => lock.is_held(),
-            // Nothing could be noted any more when the lock was given back.
-            Hold::Left => true,
-            Hold::Lost => false,
-        };
-        if is_ours {
-            self.ours_at.store(now, Ordering::Relaxed);
-        } else {
-            self.log.cut_off();
-        }
-        is_ours
-    }
-
-    /// Gives the log up: nothing is appended to it any more, and the next process may adopt it,
-    /// unless everything in it is `answered` for and no lease is to be given back; then it is removed.
-    pub(super) fn leave(&self, answered: u64) {
-        let Some(_lock) = self.give_up() else { return };
-        if self.log.is_cut_off() || self.log.seal() > answered || self.owes_leases() {
-            return;
-        }
-        if let Err(error) = self.remove() {
-            tracing::warn!(%error, "an empty spool could not be removed");
-        }
-    }
-
-    /// Gives the log up to the process that has taken it over, whatever is in it.
-    pub(super) fn abandon(&self) {
-        self.log.seal();
-        *self.hold() = Hold::Lost;
-    }
-
-    /// The segments first, and the owner before the folder: whenever this is interrupted, what is
-    /// left is a log of which everything is answered for, or an empty folder.
-    fn remove(&self) -> io::Result<()> {
-        for name in self.files.list(&self.dir)?.iter().filter(|name| name.ends_with(SEGMENT)) {
-            self.files.remove(&self.dir.join(name))?;
-        }
-        self.files.remove(&self.dir.join(OWNER))?;
-        self.files.remove(&self.dir)
-    }
-
-    /// Gives back the room of what is answered for, if the log is still ours.
-    pub(super) fn trim(&self, answered: u64) {
-        if matches!(&*self.hold(), Hold::Locked(_))
-            && let Err(error) = self.log.trim(answered)
-        {
-            tracing::warn!(%error, "the spool keeps what was delivered");
-        }
-    }
-
-    /// The lock, which is the caller's to give back, if it is this process's to give.
-    fn give_up(&self) -> Option<Box<dyn Lock>> {
-        let mut hold = self.hold();
-        if let Hold::Locked(lock) = &*hold
-            && !lock.is_held()
-        {
-            self.log.cut_off();
-            *hold = Hold::Lost;
-        }
-        match std::mem::replace(&mut *hold, Hold::Left) {
-            Hold::Locked(lock) => Some(lock),
-            left_before => {
-                *hold = left_before;
-                None
-            }
-        }
-    }
-
-    fn hold(&self) -> MutexGuard<'_, Hold> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Hold {
-    /// Whether nobody else can have the log.
-    fn is_held(&self) -> bool {
-        matches!(self, Hold::Locked(lock) if lock.is_held())
-    }
+/// How a spool is, its logs aside.
+pub(crate) struct Condition {
+    pub(super) dir: PathBuf,
+    /// Why nothing can be written, if nothing can.
+    pub(super) not_writable: Option<Error>,
+    /// Folders with usage for a marketplace of another address.
+    pub(super) elsewhere: Vec<PathBuf>,
+    /// How many files of rejected events there are.
+    pub(super) rejected_files: usize,
 }

@@ -10,7 +10,7 @@ use super::event::Usage;
 use super::leases::{Holder, Leases};
 use super::limits::Durability;
 use super::log::Taken;
-use super::pipelines::Pipelines;
+use super::pipelines::{After, Pipelines};
 use super::receipt::Receipt;
 use super::rejected::RejectedUsage;
 use super::spool::Spool;
@@ -19,7 +19,7 @@ use super::uploader::Uplink;
 use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::host::{MemoryFiles, timeout};
+use crate::host::timeout;
 use crate::model::{Code, LossReason, UsageEvent, new_id};
 use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, RwLock};
@@ -44,13 +44,11 @@ impl UsageTracker {
     /// `deadline`: how long a call may take that somebody waits for.
     pub(crate) fn new(
         uplink: Arc<Uplink>,
-        spool: Spool,
+        spool: Arc<dyn Spool>,
         durability: Durability,
         deadline: Duration,
     ) -> Self {
-        let files = Arc::new(MemoryFiles::default());
-        let in_memory = || Spool { files, in_memory: true, ..spool.clone() };
-        let in_memory = (durability == Durability::Fast).then(in_memory);
+        let in_memory = if durability == Durability::Fast { spool.in_memory() } else { None };
         let pipelines = Pipelines::new(uplink, spool, in_memory);
         UsageTracker {
             leases: Leases::new(pipelines.clone(), deadline),
@@ -118,16 +116,14 @@ impl UsageTracker {
 
     /// What the marketplace has rejected, and was not replayed yet: the oldest.
     pub(crate) async fn rejected(&self) -> Result<Vec<RejectedUsage>> {
-        let dead_letters = self.pipelines.spool.dead_letters();
-        let mut rejected = Vec::<RejectedUsage>::new();
+        let (mut rejected, mut after) = (Vec::<RejectedUsage>::new(), After::default());
         // A range that was cut differently when it was sent again is in two files.
         let mut known = BTreeSet::new();
-        for name in dead_letters.names().map_err(spool_failed)? {
-            if rejected.len() >= MAX_SHOWN {
-                break;
-            }
-            let events = dead_letters.read(&name).await.map_err(spool_failed)?;
-            rejected.extend(events.into_iter().filter(|kept| known.insert(kept.event.id.clone())));
+        while rejected.len() < MAX_SHOWN
+            && let Some(batch) = self.pipelines.rejected(&mut after).await?
+        {
+            let events = batch.events.into_iter();
+            rejected.extend(events.filter(|kept| known.insert(kept.event.id.clone())));
         }
         Ok(rejected)
     }
@@ -135,13 +131,10 @@ impl UsageTracker {
     /// Notes rejected events again, and says how many. Each has an idempotency key from then on, so
     /// that one which is replayed twice, by two processes or by one that died in between, counts once.
     pub(crate) async fn replay_rejected(&self) -> Result<u64> {
-        let dead_letters = self.pipelines.spool.dead_letters();
-        let mut replayed = BTreeSet::new();
-        for name in dead_letters.names().map_err(spool_failed)? {
+        let (mut replayed, mut after) = (BTreeSet::new(), After::default());
+        while let Some(mut batch) = self.pipelines.rejected(&mut after).await? {
             let mut last = None;
-            for RejectedUsage { mut event, .. } in
-                dead_letters.read(&name).await.map_err(spool_failed)?
-            {
+            for RejectedUsage { mut event, .. } in std::mem::take(&mut batch.events) {
                 let key = event.idempotency_key.get_or_insert_with(|| event.id.clone());
                 replayed.insert(key.clone());
                 if planted(Bug::ReplayUnnamed) {
@@ -152,7 +145,7 @@ impl UsageTracker {
             if let Some(receipt) = last {
                 receipt.persisted().await?; // and with it those before
             }
-            dead_letters.remove(&name).map_err(spool_failed)?;
+            self.pipelines.forget(&after, &batch).await?;
         }
         Ok(replayed.len() as u64)
     }
@@ -223,7 +216,7 @@ impl UsageTracker {
             Some(own) => Ok(own.clone()),
             None => {
                 let host = self.pipelines.uplink.host.clone();
-                let holder = Holder::new(host, self.pipelines.begin()?);
+                let holder = Holder::new(host, self.pipelines.open()?);
                 Ok(own.insert(Arc::new(holder)).clone())
             }
         }
@@ -239,8 +232,4 @@ impl Drop for UsageTracker {
 /// An event as it is written.
 pub(super) fn record(event: &UsageEvent) -> Result<Vec<u8>> {
     serde_json::to_vec(event).map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))
-}
-
-fn spool_failed(error: std::io::Error) -> Error {
-    Error::new(Code::SpoolFailed).caused_by(error)
 }

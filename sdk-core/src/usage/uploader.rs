@@ -9,12 +9,11 @@ use event_listener::EventListener;
 use futures_util::future::select;
 
 use super::accounts::{Accounts, Failure};
-use super::log::{Most, RecordLog, SegmentLog, Taken};
+use super::log::{Found, Most, RecordLog, Settled, Taken};
 use super::pace::{Mark, Pace, Wait};
-use super::range::{Losses as NotSent, Range, Told};
-use super::rejected::{DeadLetters, RejectedUsage};
+use super::range::{Losses as NotSent, Range, Told, with_counted};
+use super::rejected::RejectedUsage;
 use super::sender::Sender;
-use super::spool::Producer;
 use super::stats::{Losses, UsageStats};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
@@ -50,7 +49,7 @@ impl Uplink {
 
 /// A producer's log on its way to the marketplace.
 pub(super) struct Pipeline {
-    producer: Producer,
+    log: Arc<dyn RecordLog>,
     /// The last number that is answered for; the next range begins after it.
     answered: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -58,47 +57,32 @@ pub(super) struct Pipeline {
     left: AtomicBool,
     /// How old an event may be that is sent.
     max_age: Option<Duration>,
-    dead_letters: DeadLetters,
     /// Up to which number somebody waits, so that the uploader does not linger.
     hurried: AtomicU64,
     /// How often somebody has been in a hurry: a pause ends when this moves.
     hurries: AtomicU64,
     hurry: Signal,
-    appended: Signal,
     progress: Signal,
 }
 
 impl Pipeline {
-    pub(super) fn new(
-        producer: Producer,
-        max_age: Option<Duration>,
-        dead_letters: DeadLetters,
-    ) -> Self {
-        let opened_after = producer.log.trimmed();
+    pub(super) fn new(log: Arc<dyn RecordLog>, max_age: Option<Duration>) -> Self {
+        let opened_after = log.opened_after();
         Pipeline {
             left: AtomicBool::new(false),
             max_age,
-            dead_letters,
-            producer,
-            answered: AtomicU64::new(opened_after),
+            log,
+            answered: AtomicU64::new(opened_after.unwrap_or_default()),
             accounts: Mutex::new(Accounts::opened_after(opened_after)),
             hurried: AtomicU64::new(0),
             hurries: AtomicU64::new(0),
             hurry: Signal::new(),
-            appended: Signal::new(),
             progress: Signal::new(),
         }
     }
 
     pub(super) fn append(&self, record: &[u8]) -> Result<Taken> {
-        let taken = self.producer.log.append(record)?;
-        if !self.producer.is_ours() {
-            let words =
-                "Another process took the log over while the event was written: it may count.";
-            return Err(Error::because(Code::SpoolFailed, words));
-        }
-        self.appended.notify(1);
-        Ok(taken)
+        self.log.append(record)
     }
 
     /// Completes when the event of that number is counted.
@@ -118,16 +102,8 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn producer(&self) -> &Producer {
-        &self.producer
-    }
-
-    pub(super) fn producer_id(&self) -> &str {
-        &self.producer.id
-    }
-
-    pub(super) fn log(&self) -> Arc<SegmentLog> {
-        self.producer.log.clone()
+    pub(super) fn log(&self) -> &dyn RecordLog {
+        &*self.log
     }
 
     /// Completes when everything that is in the log now is answered for, without lingering.
@@ -135,7 +111,7 @@ impl Pipeline {
     /// # Errors
     /// Why an attempt that began meanwhile has failed, if waiting does not mend it.
     pub(super) async fn delivered(&self) -> Result<()> {
-        let last = self.producer.log.last();
+        let last = self.log.numbered().await?;
         let hurries = self.hurry_up(last);
         loop {
             let progress = self.progress.listen();
@@ -159,7 +135,7 @@ impl Pipeline {
 
     /// Has what is in the log now sent without lingering, and waits for nobody.
     pub(super) fn hurry(&self) {
-        self.hurry_up(self.producer.log.last());
+        self.hurry_up(self.log.last());
     }
 
     /// Told when something more is answered for, could not be sent, or is another's to send.
@@ -184,14 +160,14 @@ impl Pipeline {
             true => u64::MAX,
             false => self.answered(),
         };
-        self.producer.leave(answered);
+        self.log.leave(answered);
         self.left.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
     }
 
     /// Whether new events need another log.
     pub(super) fn takes_no_more(&self) -> bool {
-        self.has_left() || self.producer.log.is_cut_off() || !self.producer.is_ours()
+        self.has_left() || self.log.takes_no_more()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -205,13 +181,13 @@ impl Pipeline {
     /// When the oldest event that waits was made, if it can be read.
     pub(super) async fn waiting_since(&self) -> Option<Timestamp> {
         let first = Most { records: 1, ..Most::A_BATCH };
-        let records = self.producer.log.scan(self.answered(), first).await.ok()?;
-        let event: UsageEvent = serde_json::from_slice(&records.first()?.bytes).ok()?;
+        let found = self.log.scan(self.answered(), first).await.ok()?;
+        let event: UsageEvent = serde_json::from_slice(&found.records.first()?.bytes).ok()?;
         Some(event.occurred_at)
     }
 
     pub(super) fn stats(&self) -> UsageStats {
-        let log = &self.producer.log;
+        let log = self.log();
         let accounts = self.accounts();
         let UsageStats { delivered, rejected, mut lost, .. } = accounts.stats();
         if accounts.given_away {
@@ -220,17 +196,16 @@ impl Pipeline {
         for reason in [LossReason::Overflow, LossReason::Unacknowledged] {
             lost = lost + Losses::many(log.lost_after(self.answered(), reason), reason);
         }
-        let tracked = log.last().saturating_sub(accounts.opened_after);
+        let tracked = log.last().saturating_sub(accounts.opened_after) + log.unnumbered();
         let pending = tracked.saturating_sub(delivered + rejected + lost.total());
-        let in_memory = if self.producer.in_memory { pending } else { 0 };
+        let in_memory = if log.is_in_memory() { pending } else { 0 };
         UsageStats { tracked, delivered, pending, in_memory, rejected, lost }
     }
 
     /// Makes what was acknowledged survive the loss of power.
     pub(super) async fn persisted(&self) {
-        let log = &self.producer.log;
         if !self.was_left_behind() {
-            let _ = log.persisted(log.everything()).await; // logged where it failed
+            let _ = self.log.persisted(self.log.everything()).await; // logged where it failed
         }
     }
 
@@ -238,7 +213,7 @@ impl Pipeline {
     pub(super) async fn upload(&self, uplink: &Uplink) {
         let mut pace = Pace::default();
         while !self.has_left() {
-            if self.was_left_behind() && self.answered() == self.producer.log.last() {
+            if self.was_left_behind() && self.answered() == self.log.last() {
                 if self.end(uplink, Duration::MAX).await {
                     return self.leave();
                 }
@@ -247,18 +222,13 @@ impl Pipeline {
             if !pace.is_retrying() {
                 self.gather(uplink, &pace).await;
             }
-            // Read before the records are: a number that is appended meanwhile is not missing.
-            let (answered, last) = (self.answered(), self.producer.log.last());
             let hurries = self.hurries();
-            match self.producer.log.scan(answered, Most::A_BATCH).await {
-                Ok(records) => {
-                    let missing = |first, last| self.producer.log.losses(first, last);
-                    let now = uplink.clock.now();
-                    let losses =
-                        NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
-                    let range = Range::after(answered, records, last, &losses);
-                    self.deliver(uplink, range, &mut pace).await;
-                }
+            match self.log.scan(self.answered(), Most::A_BATCH).await {
+                Ok(found) => match self.next_range(uplink, found) {
+                    Some(range) => self.deliver(uplink, range, &mut pace).await,
+                    // Others have sent it.
+                    None => pace.answered(self.mark(uplink), 0, 0),
+                },
                 Err(error) => {
                     let wait = pace.failed(&*uplink.host, self.mark(uplink), &error);
                     self.wait(uplink, error, wait, hurries).await;
@@ -267,12 +237,45 @@ impl Pipeline {
         }
     }
 
+    /// What is to be sent of what was found, if there is something, once it is on the books what others have
+    /// sent.
+    fn next_range(&self, uplink: &Uplink, found: Found) -> Option<Range> {
+        let Found { answered, refused, records, last } = found;
+        if self.log.is_shared() {
+            self.learn(uplink, answered, refused);
+        }
+        if records.is_empty() && last <= answered {
+            return None;
+        }
+        let missing = |first, last| self.log.losses(first, last);
+        let now = uplink.clock.now();
+        let losses = NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
+        let range = Range::after(answered, records, last, &losses);
+        (!range.is_empty()).then_some(range)
+    }
+
+    /// Takes what became of numbers that others have sent, in a log that is shared.
+    fn learn(&self, uplink: &Uplink, through: u64, refused: Vec<Told>) {
+        let mut accounts = self.accounts();
+        let answered = match accounts.is_open() {
+            true => self.answered(),
+            false => accounts.open(self.log.opened_after().unwrap_or(through)),
+        };
+        let delivered = match through < answered {
+            true => accounts.reopen(through, answered),
+            false => accounts.note(with_counted(answered, through, refused)),
+        };
+        self.answered.store(through, Ordering::Release);
+        drop(accounts);
+        if delivered > 0 {
+            uplink.announcer.announce(Event::UsageDelivered { count: delivered });
+        }
+        self.progress.notify(usize::MAX);
+    }
+
     /// Waits for an event, and for those that come soon after it or for its turn.
     async fn gather(&self, uplink: &Uplink, pace: &Pace) {
-        let appended = self.appended.listen();
-        if self.producer.log.last() == self.answered() {
-            appended.await;
-        }
+        self.log.more(self.answered()).await;
         let hurry = self.hurry.listen();
         let hurried = self.hurried.load(Ordering::Relaxed) > self.answered();
         // Nothing comes soon in a log that was left behind.
@@ -295,7 +298,7 @@ impl Pipeline {
             let error = match uplink.reach.note(self.send(uplink, &range).await) {
                 Ok(result) => {
                     let before = self.answered();
-                    let taken = self.absorb(uplink, &range, result) - before;
+                    let taken = self.absorb(uplink, &range, result).await.saturating_sub(before);
                     return pace.answered(self.mark(uplink), taken, self.waiting());
                 }
                 Err(error) => error,
@@ -311,6 +314,7 @@ impl Pipeline {
                 }
             }
             if let Some(fence) = error.fence().filter(|fence| *fence < self.answered()) {
+                self.log.reopen(fence).await;
                 return self.go_back_to(uplink, fence, error);
             }
             if error.code() == Code::EpochSuperseded {
@@ -322,62 +326,64 @@ impl Pipeline {
     }
 
     async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Told>> {
-        let wire = range.wire(&self.producer.id, self.producer.epoch);
+        let producer = self.log.producer();
+        let wire = range.wire(&producer, self.log.epoch());
         let call = Call::post("/api/track-usage", &wire)?.by(uplink.credential()?);
         let call = call.without_effect(); // the fence counts it once
         let result: Result<TrackUsageResult> = uplink.http.attempt(&call, UPLOAD_WITHIN).await;
         let result = result.inspect_err(|error| uplink.sender.learn(&call, error))?;
         let outcomes = range.outcomes(&result.results);
         let told = outcomes.last().map(|(numbers, _)| *numbers.end());
-        told.filter(|told| self.is_possible(*told, result.fence)).map(|_| outcomes).ok_or_else(
-            || Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered."),
-        )
+        if !self.is_possible(told, result.fence).await {
+            return Err(Error::because(Code::AnswerInvalid, "The answer leaves usage unanswered."));
+        }
+        Ok(outcomes)
     }
 
     /// Whether the marketplace may have accepted so much: all that it has `told` of, and of a log that is
     /// ours nothing that was never in it. Else it would take what comes later for what it knows.
-    fn is_possible(&self, told: u64, fence: Option<u64>) -> bool {
-        let most = if self.was_left_behind() { u64::MAX } else { self.producer.log.last() };
-        fence.is_some_and(|fence| (told..=most).contains(&fence))
+    async fn is_possible(&self, told: Option<u64>, fence: Option<u64>) -> bool {
+        let (Some(told), Some(fence)) = (told, fence) else { return false };
+        told <= fence && self.log.has_given_out(fence).await
     }
 
     /// Takes what became of numbers; the last of them is the answer.
-    fn absorb(&self, uplink: &Uplink, range: &Range, outcomes: Vec<Told>) -> u64 {
-        let told = outcomes.last().map_or(self.answered(), |(numbers, _)| *numbers.end());
-        self.keep_rejected(uplink, range.rejected(&outcomes), told);
+    async fn absorb(&self, uplink: &Uplink, range: &Range, outcomes: Vec<Told>) -> u64 {
+        let answered = outcomes.last().map_or(self.answered(), |(numbers, _)| *numbers.end());
+        let rejected = range.rejected(&outcomes);
+        let settled = Settled { answered, outcomes: &outcomes, rejected: &rejected };
+        self.log.settle(settled).await;
         let delivered = {
             let mut accounts = self.accounts();
-            self.answered.store(told, Ordering::Release);
+            self.answered.store(answered, Ordering::Release);
             accounts.note(outcomes)
         };
-        self.producer.trim(told);
+        self.log.trim(answered);
+        for (_, RejectedUsage { event, code }) in rejected {
+            uplink.announcer.announce(Event::UsageRejected { event, code });
+        }
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });
         }
         self.progress.notify(usize::MAX);
-        told
-    }
-
-    /// Before the log may forget them: whoever is rejected by mistake can be replayed.
-    fn keep_rejected(&self, uplink: &Uplink, events: Vec<RejectedUsage>, through: u64) {
-        if events.is_empty() {
-            return;
-        }
-        if let Err(error) = self.dead_letters.keep(&self.producer.id, through, &events) {
-            tracing::warn!(%error, "rejected usage could not be kept");
-        }
-        for RejectedUsage { event, code } in events {
-            uplink.announcer.announce(Event::UsageRejected { event, code });
-        }
+        answered
     }
 
     /// Another process has taken the log over: what is in it is that one's to send, and new events
     /// get a log of their own.
     pub(super) fn make_way(&self, uplink: &Uplink, error: Error) {
         uplink.announcer.announce(Event::UsageWaiting { error });
-        self.producer.abandon();
+        self.log.abandon();
         self.accounts().given_away = true;
         self.left.store(true, Ordering::Release);
+        self.progress.notify(usize::MAX);
+    }
+
+    /// The log takes no more: what is in it is sent by others who have it, or when it is opened anew.
+    pub(super) fn give_up(&self) {
+        self.accounts().given_away = true;
+        self.left.store(true, Ordering::Release);
+        self.hurry.notify(usize::MAX);
         self.progress.notify(usize::MAX);
     }
 
@@ -408,16 +414,16 @@ impl Pipeline {
     }
 
     fn was_left_behind(&self) -> bool {
-        self.producer.epoch > 0
+        self.log.epoch() > 0
     }
 
     /// How many events are not answered for.
     fn waiting(&self) -> u64 {
-        self.producer.log.waiting_after(self.answered())
+        self.log.waiting_after(self.answered())
     }
 
     pub(super) fn mark(&self, uplink: &Uplink) -> Mark {
-        Mark { at: uplink.host.monotonic(), last: self.producer.log.last() }
+        Mark { at: uplink.host.monotonic(), last: self.log.last() }
     }
 
     pub(super) fn hurries(&self) -> u64 {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::http::Call;
 use crate::model::{Code, EndProducer, EndedProducer};
-use crate::usage::log::RecordLog;
 use crate::usage::pace::Pace;
+use crate::usage::spool::Producer;
 use crate::usage::uploader::{Pipeline, Uplink};
 
 /// How long one request may take.
@@ -21,7 +21,8 @@ impl Pipeline {
     /// delivered. What is not done `until` then is done by whoever adopts the folder.
     pub(in crate::usage) async fn end_if_delivered(&self, uplink: &Uplink, until: Duration) {
         // Of a log that was taken over, the new owner ends the producer.
-        if !self.takes_no_more() && self.log().seal() <= self.answered() {
+        let Some(lessee) = self.log().lessee() else { return };
+        if !self.takes_no_more() && lessee.log.seal() <= self.answered() {
             self.end(uplink, until).await;
         }
     }
@@ -32,9 +33,10 @@ impl Pipeline {
     /// have less of it than it had answered for, as one that was set back has.
     pub(in crate::usage) async fn end(&self, uplink: &Uplink, until: Duration) -> bool {
         let (mut pace, mut open) = (Pace::default(), u64::MAX);
-        while self.producer().owes_leases() && !self.has_left() {
+        let Some(lessee) = self.log().lessee() else { return true };
+        while lessee.owes_leases() && !self.has_left() {
             let (left, hurries) = (until.saturating_sub(uplink.host.monotonic()), self.hurries());
-            match self.end_once(uplink, END_WITHIN.min(left)).await {
+            match self.end_once(uplink, lessee, END_WITHIN.min(left)).await {
                 Ok(ended) => {
                     let asked = Duration::from_millis(ended.retry_after_ms.unwrap_or_default());
                     // It takes so many at a time, and goes on at once while they become fewer.
@@ -75,14 +77,19 @@ impl Pipeline {
         fence.is_some_and(|fence| fence < self.answered())
     }
 
-    async fn end_once(&self, uplink: &Uplink, limit: Duration) -> Result<EndedProducer> {
-        let (epoch, through) = (self.producer().epoch, self.log().last());
-        let path = format!("/api/producers/{}/end", self.producer_id());
+    async fn end_once(
+        &self,
+        uplink: &Uplink,
+        lessee: &Producer,
+        limit: Duration,
+    ) -> Result<EndedProducer> {
+        let (epoch, through) = (lessee.epoch, self.log().last());
+        let path = format!("/api/producers/{}/end", lessee.id);
         let call = Call::post(&path, &EndProducer { epoch, through })?;
         let call = call.by(uplink.credential()?).without_effect(); // it ends once
         let ended: EndedProducer = uplink.reach.note(uplink.http.attempt(&call, limit).await)?;
         if ended.open == 0 {
-            self.producer().has_returned_leases();
+            lessee.has_returned_leases();
         }
         Ok(ended)
     }

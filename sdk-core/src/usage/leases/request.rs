@@ -92,7 +92,9 @@ impl Leases {
         if !is_id(&need.customer_id, "cus_") {
             return Err(Error::because(Code::RequestInvalid, "A customer's id looks like cus_…."));
         }
-        let request = self.question(holder.pipeline.producer().lease_right()?, &holder, &need);
+        // A log that others send, too, is no lessee.
+        let lessee = holder.pipeline.log().lessee().ok_or_else(|| Error::new(Code::SpoolFailed))?;
+        let request = self.question(lessee.lease_right()?, &holder, &need);
         let uplink = &self.pipelines.uplink;
         match uplink.reach.attempt(self.send(&need.customer_id, &request)).await {
             Ok((answer, sent)) => Ok(self.learn(&holder, need, answer, sent)),

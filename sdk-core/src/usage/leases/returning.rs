@@ -19,7 +19,6 @@ use crate::events::Event;
 use crate::host::Moment;
 use crate::http::Call;
 use crate::model::{Code, ReturnedLease};
-use crate::usage::log::RecordLog;
 use crate::usage::pace::Pace;
 
 /// How many requests are made at a time: others wait for what is given back, and nobody here does.
@@ -146,7 +145,7 @@ impl Leases {
     async fn send_back(&self, holder: &Holder, settling: &Settling) -> Result<ReturnedLease> {
         let uplink = &self.pipelines.uplink;
         let (customer_id, lease_id) = (&settling.over.customer_id, &settling.over.lease_id);
-        let (solution, producer) = (uplink.http.solution(), holder.pipeline.producer_id());
+        let (solution, producer) = (uplink.http.solution(), holder.pipeline.log().producer());
         let through = settling.numbers.end();
         let path = format!(
             "/api/quotas/{customer_id}/{solution}/leases/{lease_id}?producer={producer}&through={through}"

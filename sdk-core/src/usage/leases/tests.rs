@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::host::Host;
 use crate::host::sim::{SimDisk, SimHost, Simulation, no_network};
 use crate::model::Code;
-use crate::usage::{Overflow, Spool, SpoolLimits, Usage};
+use crate::usage::{FileSpool, Overflow, SpoolLimits, Usage};
 use market::{DEADLINE, Market, Program, WAY};
 
 /// Tells a story of one program and a marketplace with a limit.
@@ -644,7 +644,7 @@ fn who_has_left_a_log_or_ended_it_takes_no_leases_in_its_name() {
     let host = SimHost::new(&simulation, None, no_network());
     let files = Arc::new(SimDisk::new(1));
     let (dir, limits) = (PathBuf::from("spool"), SpoolLimits::default());
-    let spool = Spool { host: host.clone(), files, dir, limits, in_memory: false };
+    let spool = FileSpool { host: host.clone(), files, dir, limits, in_memory: false };
     let left = spool.begin(host.wall()).expect("there is a disk");
     left.leave(0);
     assert_eq!(left.lease_right().err().map(|error| error.code()), Some(Code::Closed));

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Gap;
 use super::Record;
 use super::frame::{self, FILE_HEADER, MARKER, MAX_NUMBER, MAX_RECORD_BYTES, Step};
-use super::gone::{Gap, NOTE};
+use super::gone::NOTE;
 use super::reader::{MAX_JUMP, READ_BYTES};
 use crate::model::LossReason;
 

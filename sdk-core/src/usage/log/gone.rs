@@ -6,22 +6,12 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
-use super::Record;
 use super::frame::MAX_NUMBER;
+use super::{Gap, Record};
 use crate::model::LossReason;
 
 /// The number of a frame that has a note in place of a record.
 pub(super) const NOTE: u64 = 0;
-
-/// Consecutive numbers, and why they have no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Gap {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    pub(crate) lost: LossReason,
-}
 
 impl Gap {
     /// What a frame says about gone numbers, if that is what it is about.

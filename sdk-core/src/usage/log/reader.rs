@@ -1,8 +1,8 @@
 use std::io;
 use std::path::Path;
 
+use super::Gap;
 use super::frame::{self, FILE_HEADER, HEADER_BYTES, MAX_RECORD_BYTES, Step};
-use super::gone::Gap;
 use super::state::{Segment, failed, segment_path};
 use super::{Most, Record};
 use crate::error::Result;

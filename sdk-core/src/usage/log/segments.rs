@@ -10,15 +10,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::select;
 
 use super::frame::MAX_NUMBER;
-use super::gone::Gap;
 use super::reader::{Damage, MAX_DAMAGE, MAX_JUMP, Reader};
 use super::state::{
     MOST_OF_A_SEGMENT, SEGMENT, SEGMENT_BYTES, Segment, State, failed, segment_path,
 };
-use super::{Most, Record, RecordLog, Taken, Ticket};
+use super::{Gap, Most, Record, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{Files, Host};
 use crate::model::{Code, LossReason};
@@ -258,8 +257,9 @@ impl SegmentLog {
     }
 }
 
-impl RecordLog for Arc<SegmentLog> {
-    fn append(&self, record: &[u8]) -> Result<Taken> {
+impl SegmentLog {
+    /// As [`RecordLog::append`](super::RecordLog::append).
+    pub(crate) fn append(self: &Arc<Self>, record: &[u8]) -> Result<Taken> {
         let mut state = self.state();
         let taken = state.append(self, record)?;
         let first = !std::mem::replace(&mut state.sync_is_due, true);
@@ -276,32 +276,32 @@ impl RecordLog for Arc<SegmentLog> {
         Ok(taken)
     }
 
-    fn persisted(&self, Ticket(number): Ticket) -> BoxFuture<'_, Result<u64>> {
-        async move {
-            loop {
-                let synced = self.synced.listen();
-                {
-                    let mut state = self.state();
-                    if state.failed.iter().any(|failed| failed.contains(&number)) {
-                        return Err(Error::new(Code::SpoolFailed));
-                    }
-                    if state.synced_through >= number {
-                        return Ok(number);
-                    }
-                    state.hurried = true;
+    /// As [`RecordLog::persisted`](super::RecordLog::persisted).
+    pub(crate) async fn persisted(&self, Ticket(number): Ticket) -> Result<u64> {
+        loop {
+            let synced = self.synced.listen();
+            {
+                let mut state = self.state();
+                if state.failed.iter().any(|failed| failed.contains(&number)) {
+                    return Err(Error::new(Code::SpoolFailed));
                 }
-                self.hurry.notify(usize::MAX);
-                synced.await;
+                if state.synced_through >= number {
+                    return Ok(number);
+                }
+                state.hurried = true;
             }
+            self.hurry.notify(usize::MAX);
+            synced.await;
         }
-        .boxed()
     }
 
-    fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Vec<Record>>> {
-        async move { Ok(self.read(after, Some(most)).await?.found) }.boxed()
+    /// The records behind `after`, in order, as many as fit into `most` and at least one if there is one.
+    pub(crate) async fn scan(&self, after: u64, most: Most) -> Result<Vec<Record>> {
+        Ok(self.read(after, Some(most)).await?.found)
     }
 
-    fn trim(&self, through: u64) -> Result<()> {
+    /// Gives back the room of the records up to the number `through`.
+    pub(crate) fn trim(&self, through: u64) -> Result<()> {
         let mut state = self.state();
         state.answered = through;
         state.gone.forget_through(through);
@@ -321,7 +321,8 @@ impl RecordLog for Arc<SegmentLog> {
         Ok(())
     }
 
-    fn last(&self) -> u64 {
+    /// The number of the last record that was taken.
+    pub(crate) fn last(&self) -> u64 {
         self.state().last
     }
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{self, FILE_HEADER, MAX_RECORD_BYTES};
-use super::gone::{Gap, Gone, NOTE};
+use super::gone::{Gone, NOTE};
 use super::reader::Cursor;
 use super::segments::SegmentLog;
-use super::{Taken, Ticket};
+use super::{Gap, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{AppendFile, Files};
 use crate::model::{Code, LossReason};

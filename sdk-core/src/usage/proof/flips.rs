@@ -10,7 +10,7 @@ use crate::host::sim::{SimHost, Simulation, no_network};
 use crate::host::{Files, MemoryFiles};
 use crate::model::LossReason;
 use crate::usage::limits::SpoolLimits;
-use crate::usage::log::{Most, Record, RecordLog, SegmentLog};
+use crate::usage::log::{Most, Record, SegmentLog};
 
 const SPOOL_BYTES: usize = 64 * 1024;
 

@@ -13,6 +13,7 @@ mod model;
 mod outage;
 mod power;
 mod storm;
+mod tabs;
 #[cfg(feature = "shuttle")]
 mod threads;
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::host::sim::{SimDisk, SimHost, Simulation, no_network};
 use crate::model::{Code, LossReason};
 use crate::usage::limits::{Overflow, SpoolLimits};
-use crate::usage::log::{Most, Record, RecordLog, SegmentLog};
+use crate::usage::log::{Most, Record, SegmentLog};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -17,9 +17,9 @@ use crate::host::Host;
 use crate::host::sim::{SimDisk, SimHost, Simulation, no_network};
 use crate::model::LossReason;
 use crate::usage::limits::{Overflow, SpoolLimits};
-use crate::usage::log::{Most, RecordLog};
+use crate::usage::log::Most;
 use crate::usage::range::{Losses, Range};
-use crate::usage::spool::{Producer, Spool};
+use crate::usage::spool::{FileSpool, Producer};
 
 /// What [`Durability::Fast`](crate::Durability::Fast) promises.
 const FAST: Duration = Duration::from_millis(500);
@@ -209,7 +209,7 @@ struct Life {
     life: usize,
     host: Arc<SimHost>,
     disk: SimDisk,
-    spool: Spool,
+    spool: FileSpool,
     ledger: Arc<Mutex<Ledger>>,
     own: Arc<Mutex<Option<Arc<Producer>>>>,
 }
@@ -221,7 +221,7 @@ impl Life {
         let files = host.files().expect("it has a disk");
         let dir = PathBuf::from("spool/principal");
         let spool =
-            Spool { host: host.clone(), files, dir, limits: story.limits, in_memory: false };
+            FileSpool { host: host.clone(), files, dir, limits: story.limits, in_memory: false };
         let life = story.deaths.len();
         Life { life, host, disk, spool, ledger: story.ledger.clone(), own: Arc::default() }
     }
@@ -394,7 +394,7 @@ fn a_disk_on_which_nothing_helps_keeps_nobody_waiting() {
     let story = Story::begin(1);
     let limits = SpoolLimits::default().overflow(Overflow::DropOldest);
     let life = Life::begin(&story);
-    let spool = Spool { limits, ..life.spool.clone() };
+    let spool = FileSpool { limits, ..life.spool.clone() };
     let log = spool.begin(life.host.wall()).unwrap().log;
     log.append(&[b'1'; 300]).unwrap();
     story.disk.fail_truncates(true);

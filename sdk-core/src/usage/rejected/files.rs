@@ -1,0 +1,79 @@
+//! Dead letters on files, beside the spool, until somebody replays them or deletes the files.
+//!
+//! ```text
+//! SPOOL/SOLUTION-ENVIRONMENT-MARKETPLACE/rejected/prd_01K…-00000000000000000500.jsonl
+//! ```
+//!
+//! A file is what was rejected of one answer, a line for each event. Its name is that of the range: an
+//! answer that comes twice writes the same file twice.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::RejectedUsage;
+use crate::host::Files;
+
+/// The most files that are kept, so that a mistake in a program does not fill the disk: an answer has
+/// at most 500 events.
+const MAX_FILES: usize = 1_000;
+
+/// Larger than any file of the kind: a range is half a megabyte.
+const MAX_FILE_BYTES: usize = 8 * 1024 * 1024;
+
+pub(in crate::usage) struct DeadLetters {
+    pub(in crate::usage) files: Arc<dyn Files>,
+    pub(in crate::usage) dir: PathBuf,
+}
+
+impl DeadLetters {
+    /// Keeps what was rejected of a producer's range that ends with the number `last`.
+    pub(in crate::usage) fn keep(
+        &self,
+        producer: &str,
+        last: u64,
+        rejected: &[(u64, RejectedUsage)],
+    ) -> io::Result<()> {
+        if self.names()?.len() >= MAX_FILES {
+            let words = format!("there are {MAX_FILES} files of rejected usage already");
+            return Err(io::Error::other(words));
+        }
+        let mut lines = Vec::new();
+        for (_, event) in rejected {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        self.files.create_dir(&self.dir)?;
+        self.files.replace(&self.dir.join(format!("{producer}-{last:020}.jsonl")), &lines)
+    }
+
+    /// The names of the files, the oldest producer's first.
+    pub(in crate::usage) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = self.files.list(&self.dir)?;
+        names.retain(|name| name.ends_with(".jsonl"));
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    pub(in crate::usage) async fn read(&self, name: &str) -> io::Result<Vec<RejectedUsage>> {
+        let file = self.dir.join(name);
+        let content = match self.files.read_at(&file, 0, MAX_FILE_BYTES).await {
+            // Another process has replayed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            content => content?,
+        };
+        let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let (events, damaged): (Vec<_>, Vec<_>) =
+            lines.map(serde_json::from_slice).partition(Result::is_ok);
+        if !damaged.is_empty() {
+            tracing::warn!(file = %file.display(), lines = damaged.len(), "damaged rejected usage");
+            // Out of the way of the others, and not gone.
+            self.files.replace(&file.with_extension("damaged"), &content)?;
+        }
+        Ok(events.into_iter().flatten().collect())
+    }
+
+    pub(in crate::usage) fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.remove(&self.dir.join(name))
+    }
+}

@@ -1,6 +1,7 @@
 //! Measures: sizes, start and memory of the server, instructions of the hot paths, and, without
 //! `--check`, times.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use crate::server::Server;
 use crate::shell::{cargo, output, run as run_command, step, target};
+use crate::{npm, projects};
 
 /// `bench/budgets.toml`: what may not be exceeded. No times: machines differ.
 #[derive(Deserialize)]
@@ -80,6 +82,19 @@ pub(crate) fn run(check: bool) -> Result<()> {
         bail!("over budget: {}", over.join(", "));
     }
     Ok(())
+}
+
+/// The JavaScript SDK beside its peers; `quick` is for trying the measurements themselves.
+pub(crate) fn node(quick: bool) -> Result<()> {
+    step("building the server for release");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-mock-server"])?;
+    let tarballs = npm::packed()?;
+    let folder = projects::prepare(Path::new("bench/node"), "bench", &tarballs)?;
+    step("the JavaScript SDK beside its peers");
+    let server = std::path::absolute(target().join("release").join("cloudnestle-mock-server"))?;
+    let mut measure = Command::new("node");
+    measure.arg("main.mjs").args(quick.then_some("--quick"));
+    run_command(measure.current_dir(folder).env("CLOUDNESTLE_MOCK_SERVER", server))
 }
 
 /// The server under load, as users run it.

@@ -70,6 +70,12 @@ enum Command {
         /// Only the spool: durable events, recovery, what delivering takes of the processor
         #[arg(long, conflicts_with_all = ["check", "load", "tokens"])]
         spool: bool,
+        /// Only the JavaScript SDK, beside its peers
+        #[arg(long, conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        node: bool,
+        /// With `--node`: a short run, to try the measurements themselves
+        #[arg(long, requires = "node")]
+        quick: bool,
     },
     /// Kills processes for as long as it is told, compares what was acknowledged with what was
     /// counted, and notes the totals: `kills --kills 240`, `sweep --of database`.
@@ -116,6 +122,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { tokens: true, .. } => bench::campaign("tokens"),
         Command::Bench { spool: true, .. } => bench::campaign("spool"),
+        Command::Bench { node: true, quick, .. } => bench::node(quick),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
         Command::Sim(campaign) => sim::run(&campaign),

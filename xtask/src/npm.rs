@@ -101,6 +101,11 @@ fn need_chromium() -> Result<()> {
     Ok(())
 }
 
+/// The package and the server's launcher, packed.
+pub(crate) fn packed() -> Result<Tarballs> {
+    Ok(install(&build()?)?.1)
+}
+
 /// Runs an example as a program that has installed the package.
 pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Result<()> {
     let (consumer, _) = install(&build()?)?;

@@ -1,8 +1,9 @@
-//! Projects that have installed the npm package from its tarball: Node, TypeScript, bundlers, test runners,
-//! frameworks (`sdk-wasm/tests/projects`). Their tools are installed once below `target/npm/projects`.
+//! Folders that have installed the npm package from its tarball: projects of Node, TypeScript, bundlers, test runners and
+//! frameworks (`sdk-wasm/tests/projects`), and its benchmark (`bench/node`). What they ask for is installed once below
+//! `target/npm`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -18,26 +19,7 @@ const TOOLS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 /// Runs the projects, against that server.
 pub(crate) fn test(tarballs: &Tarballs, server: &Path) -> Result<()> {
     step("the npm package, in projects of other tools");
-    let folder = target().join("npm").join("projects");
-    install_tools(&folder)?;
-    for entry in fs::read_dir(SOURCES)? {
-        let name = entry?.file_name();
-        copy(&Path::new(SOURCES).join(&name), &folder.join(&name))?;
-    }
-    // Of the tarballs as they are now, whatever an earlier run has installed.
-    let ours = folder.join("node_modules/@cloudnestle");
-    if ours.exists() {
-        fs::remove_dir_all(ours)?;
-    }
-    let install =
-        ["install", "--no-save", "--no-package-lock", "--offline", "--ignore-scripts", "--silent"];
-    shell::run(
-        Command::new("npm")
-            .args(install)
-            .args(["--no-audit", "--no-fund"])
-            .args([&tarballs.package, &tarballs.launcher])
-            .current_dir(&folder),
-    )?;
+    let folder = prepare(Path::new(SOURCES), "projects", tarballs)?;
     let out = target().join("npm").join("out");
     if out.exists() {
         fs::remove_dir_all(&out)?;
@@ -53,21 +35,47 @@ pub(crate) fn test(tarballs: &Tarballs, server: &Path) -> Result<()> {
     )
 }
 
+/// A folder below `target/npm` of that name, with what is in `sources`, what its `package.json` asks for, and the
+/// tarballs.
+pub(crate) fn prepare(sources: &Path, name: &str, tarballs: &Tarballs) -> Result<PathBuf> {
+    let folder = target().join("npm").join(name);
+    install_tools(sources, &folder)?;
+    for entry in fs::read_dir(sources)? {
+        let name = entry?.file_name();
+        copy(&sources.join(&name), &folder.join(&name))?;
+    }
+    // Of the tarballs as they are now, whatever an earlier run has installed.
+    let ours = folder.join("node_modules/@cloudnestle");
+    if ours.exists() {
+        fs::remove_dir_all(ours)?;
+    }
+    let install =
+        ["install", "--no-save", "--no-package-lock", "--offline", "--ignore-scripts", "--silent"];
+    shell::run(
+        Command::new("npm")
+            .args(install)
+            .args(["--no-audit", "--no-fund"])
+            .args([&tarballs.package, &tarballs.launcher])
+            .current_dir(&folder),
+    )?;
+    Ok(folder)
+}
+
 /// Installs the tools, unless they are there. Not by `npm ci`: it insists on packages for other platforms,
 /// which not every registry has.
-fn install_tools(folder: &Path) -> Result<()> {
+fn install_tools(sources: &Path, folder: &Path) -> Result<()> {
     let lock = |folder: &Path| fs::read(folder.join("package-lock.json"));
     let installed = folder.join("node_modules/.package-lock.json");
-    if installed.exists() && lock(folder).ok() == Some(lock(Path::new(SOURCES))?) {
+    if installed.exists() && lock(folder).ok() == Some(lock(sources)?) {
         return Ok(());
     }
-    step("the tools of the projects");
+    step(&format!("what {} asks for", sources.display()));
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
     for file in TOOLS {
-        copy(&Path::new(SOURCES).join(file), &folder.join(file))?;
+        copy(&sources.join(file), &folder.join(file))?;
     }
     let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     shell::run(Command::new("npm").args(install).current_dir(folder))

@@ -7,7 +7,9 @@ import type { BackendCore, Core } from './core.js';
 import { begin, enter, moveIn, moveOut, settle, type Inhabitant } from './engine.js';
 import { errorOf, internal } from './errors.js';
 import type { CallOptions } from './options.js';
-import type { AppendFile, KeepAlive, Platform, SpoolFiles } from './platform.js';
+import type { AppendFile, KeepAlive, Platform, RecordLog, SpoolFiles } from './platform.js';
+import { askedOf, type Told } from './record_log.js';
+import { wordsOf } from './words.js';
 
 /** The largest answer that is read; the marketplace's largest are far below. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -36,6 +38,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   readonly #timers = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #requests = new Map<number, AbortController>();
   #core: C | undefined;
+  readonly #logs = new Set<RecordLog>();
   #files: SpoolFiles | undefined;
   #lastCall = 0;
   #failure: unknown;
@@ -155,6 +158,8 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     this.#requests.clear();
     this.#files?.abandon();
     this.#files = undefined;
+    for (const log of this.#logs) log.close();
+    this.#logs.clear();
   }
 
   #rejectAll(error: unknown): void {
@@ -190,6 +195,14 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     return {
       resolve: (json) => (forget(), call.resolve(json)),
       reject: (error) => (forget(), call.reject(error)),
+    };
+  }
+
+  /** Tells something to the core that asks now. Another one has questions of its own under the same numbers. */
+  #whoAsks(): (word: (core: C) => void) => void {
+    const { generation } = this;
+    return (word) => {
+      if (generation === this.generation) this.tell(word);
     };
   }
 
@@ -274,17 +287,19 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   ): boolean | undefined {
     const verdict = this.#around.platform.verify(key, data, signature);
     if (typeof verdict === 'boolean') return verdict;
-    const tell = (good: boolean): void => this.tell((core) => core.verified(question, good));
+    const tellIt = this.#whoAsks();
+    const tell = (good: boolean): void => tellIt((core) => core.verified(question, good));
     verdict.then(tell, () => tell(false));
     return undefined;
   }
 
   /** @internal */
   provideKey(question: number): void {
+    const tellIt = this.#whoAsks();
     const tell = (key: unknown): void => {
       const known = typeof key === 'string' ? key : undefined;
       // Who asks for a key is a backend.
-      this.tell((core) => (core as unknown as BackendCore).provided(question, known));
+      tellIt((core) => (core as unknown as BackendCore).provided(question, known));
     };
     const provider = this.#around.secretKeyProvider ?? (() => Promise.resolve(undefined));
     // Not from within the core: the program's own code runs.
@@ -341,6 +356,18 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   }
 
   /** @internal */
+  log(name: string, producer: string): object | undefined {
+    const log = this.#around.platform.log(name, producer);
+    if (log === undefined) return undefined;
+    this.#logs.add(log);
+    const tell = this.#whoAsks() as unknown as (word: (core: Told) => void) => void;
+    return askedOf(log, tell, () => {
+      this.#logs.delete(log);
+      log.close();
+    });
+  }
+
+  /** @internal */
   stateDir(): string | undefined {
     return this.#around.platform.stateDir();
   }
@@ -379,11 +406,4 @@ async function bodyOf(response: Response): Promise<Uint8Array> {
     at += chunk.length;
   }
   return whole;
-}
-
-/** What `fetch` threw, without the URL: Node says the reason in the cause. */
-function wordsOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'the request failed';
-  const cause = error.cause;
-  return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
 }

@@ -15,6 +15,12 @@ export interface Platform {
   /** Files for the spool, where there are some. They are for one core, and close with it. */
   files(): SpoolFiles | undefined;
 
+  /**
+   * A log that the platform keeps and all programs of its user share, where there is one in place of files. It is
+   * for one core.
+   */
+  log(name: string, producer: string): RecordLog | undefined;
+
   /** The folder that programs keep their state in. */
   stateDir(): string | undefined;
 
@@ -60,6 +66,40 @@ export interface SpoolFiles {
   lock(file: string): Lock | undefined;
   /** Closes what is open and gives back what is locked: its core is gone. */
   abandon(): void;
+}
+
+/**
+ * Records that wait, with the numbers that they are given. Each operation is done as a whole or, if it rejects, not
+ * at all.
+ */
+export interface RecordLog {
+  /** Gives records the numbers behind the last one and `skip` more; the first of them. It is kept when this resolves. */
+  append(records: readonly string[], skip: number): Promise<number>;
+  /** The oldest records, so many and about so long, and what was refused above a number. */
+  read(after: number, records: number, bytes: number): Promise<RecordsRead>;
+  /** All up to a number is answered for; these of it were refused. */
+  settle(through: number, numbers: Float64Array, refused: readonly string[]): Promise<void>;
+  /** What is above a number is to be answered for again. */
+  reopen(fence: number): Promise<void>;
+  /** Removes records up to a number. */
+  remove(through: number): Promise<void>;
+  /** Removes what was refused under these numbers. */
+  forget(numbers: Float64Array): Promise<void>;
+  /** Resolves when somebody else has changed something. */
+  changed(): Promise<void>;
+  /** Nobody asks any more. */
+  close(): void;
+}
+
+/** What is in a log. */
+export interface RecordsRead {
+  readonly producer: string;
+  readonly answered: number;
+  readonly last: number;
+  readonly numbers: Float64Array;
+  readonly records: readonly string[];
+  readonly refusedNumbers: Float64Array;
+  readonly refused: readonly string[];
 }
 
 /** A file that only grows. */

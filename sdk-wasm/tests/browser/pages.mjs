@@ -35,7 +35,8 @@ globalThis.isReady = true;`;
 
 /** A browser, and a site that has the page. */
 export class Pages {
-  static async begin(marketplace) {
+  /** `scripts` are what the site has beside the package, by their paths. */
+  static async begin(marketplace, scripts = {}) {
     const pages = new Pages();
     // All that the SDK asks of a page's policy: to compile WebAssembly, and to reach the marketplace.
     const policy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src ${marketplace.url}`;
@@ -43,6 +44,7 @@ export class Pages {
       ['/', ['text/html', PAGE]],
       ['/page.js', ['text/javascript', SCRIPT]],
       ['/client.js', ['text/javascript', readFileSync(path.join(PACKAGE, 'client.js'))]],
+      ...Object.entries(scripts).map(([path, script]) => [path, ['text/javascript', script]]),
     ]);
     pages.site = createServer(({ url }, answer) => {
       const [type, body] = files.get(url) ?? [];

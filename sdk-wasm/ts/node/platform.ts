@@ -52,6 +52,8 @@ export const node: Platform = {
 
   files: () => new NodeFiles(),
 
+  log: () => undefined,
+
   /** Apart from that of other languages, whose locks are not Node's. */
   stateDir() {
     const home = os.homedir();

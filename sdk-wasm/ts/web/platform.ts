@@ -15,6 +15,7 @@ export const web: Platform = {
   requestInit: WITHOUT_CACHE,
   verify: verifyEd25519,
   files: () => undefined,
+  log: () => undefined,
   stateDir: () => undefined,
   processId: () => 0,
   background: nothing,

@@ -21,7 +21,6 @@ use crate::answers::{
     of_usage, of_user, told,
 };
 use crate::asked::{UsageJson, read};
-use crate::files::error_of;
 use crate::host::WebHost;
 use crate::js::JsHost;
 use crate::kept::Kept;
@@ -101,12 +100,6 @@ impl Core {
     /// Whether a signature is good.
     pub fn verified(&self, question: u32, is_good: bool) {
         self.host.signatures.answer(question, is_good);
-    }
-
-    /// A file was synced, or could not be: `code` is the error's, and absent if there is none.
-    pub fn synced(&self, question: u32, code: Option<String>) {
-        let synced = code.map_or(Ok(()), |code| Err(error_of(&code, format!("sync: {code}"))));
-        self.host.syncs.answer(question, synced);
     }
 
     /// Nobody waits for that call any more.

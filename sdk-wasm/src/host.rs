@@ -6,6 +6,8 @@ use std::time::Duration;
 
 #[cfg(feature = "backend")]
 use cloudnestle_marketplace::Secret;
+#[cfg(not(feature = "backend"))]
+use cloudnestle_marketplace::host::PlatformLog;
 use cloudnestle_marketplace::host::{
     Algorithm, Files, Host, Request, Response, SendError, SendStage,
 };
@@ -13,8 +15,11 @@ use cloudnestle_marketplace::model::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+#[cfg(feature = "backend")]
 use crate::files::WebFiles;
 use crate::js::JsHost;
+#[cfg(not(feature = "backend"))]
+use crate::log::{LogAnswer, WebLog};
 use crate::tasks::Tasks;
 use crate::waiting::Waiting;
 
@@ -27,9 +32,12 @@ pub(crate) struct WebHost {
     pub(crate) timers: Arc<Waiting<()>>,
     pub(crate) requests: Arc<Waiting<Sent>>,
     pub(crate) signatures: Arc<Waiting<bool>>,
+    #[cfg(feature = "backend")]
     pub(crate) syncs: Arc<Waiting<std::io::Result<()>>>,
     #[cfg(feature = "backend")]
     pub(crate) keys: Arc<Waiting<Option<String>>>,
+    #[cfg(not(feature = "backend"))]
+    pub(crate) logs: Arc<Waiting<LogAnswer>>,
 }
 
 impl WebHost {
@@ -41,9 +49,12 @@ impl WebHost {
             timers: Arc::default(),
             requests: Arc::default(),
             signatures: Arc::default(),
+            #[cfg(feature = "backend")]
             syncs: Arc::default(),
             #[cfg(feature = "backend")]
             keys: Arc::default(),
+            #[cfg(not(feature = "backend"))]
+            logs: Arc::default(),
         })
     }
 
@@ -108,13 +119,31 @@ impl Host for WebHost {
         }
     }
 
+    #[cfg(feature = "backend")]
     fn files(&self) -> Option<Arc<dyn Files>> {
         let files = self.js.files()?;
         Some(Arc::new(WebFiles { js: files, syncs: self.syncs.clone() }))
     }
 
+    #[cfg(feature = "backend")]
     fn state_dir(&self) -> Option<PathBuf> {
         self.js.state_dir().map(PathBuf::from)
+    }
+
+    #[cfg(not(feature = "backend"))]
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        None
+    }
+
+    #[cfg(not(feature = "backend"))]
+    fn state_dir(&self) -> Option<PathBuf> {
+        None
+    }
+
+    #[cfg(not(feature = "backend"))]
+    fn log(&self, name: &str, producer: &str) -> Option<Arc<dyn PlatformLog>> {
+        let js = self.js.log(name, producer)?;
+        Some(Arc::new(WebLog::new(js, self.logs.clone())))
     }
 
     fn process_id(&self) -> u32 {

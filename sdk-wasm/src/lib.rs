@@ -4,7 +4,7 @@
 //! MarketplaceSDK (TypeScript) ──► Core: calls ──► cloudnestle-marketplace
 //!      ▲        ▲                                      │
 //!      │        └── answered, event ◄── tasks          │
-//!      └── clock, timers, fetch, crypto, files ◄── host ◄┘
+//!      └── clock, timers, fetch, crypto, files or a log ◄── host ◄┘
 //! ```
 //!
 //! Nothing here waits for JavaScript in the middle of a call: what takes time is asked for under a number
@@ -18,10 +18,13 @@
 mod answers;
 mod asked;
 mod calls;
+#[cfg(feature = "backend")]
 mod files;
 mod host;
 mod js;
 mod kept;
+#[cfg(not(feature = "backend"))]
+mod log;
 mod settings;
 mod tasks;
 mod waiting;

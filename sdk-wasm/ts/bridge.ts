@@ -335,7 +335,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
 
   #filesOf(files: SpoolFiles): object {
     const synced = (question: number, code: string | undefined): void =>
-      this.tell((core) => core.synced(question, code));
+      this.tell((core) => (core as unknown as BackendCore).synced(question, code));
     return {
       createDir: (dir: string) => files.createDir(dir),
       list: (dir: string) => files.list(dir),

@@ -8,9 +8,16 @@ use wasm_bindgen::prelude::*;
 use super::Core;
 use crate::answers::{as_on_the_wire, nothing, of_consumed, of_diagnosis, told};
 use crate::asked::{FilterJson, UsageJson, read};
+use crate::files::error_of;
 
 #[wasm_bindgen]
 impl Core {
+    /// A file was synced, or could not be: `code` is the error's, and absent if there is none.
+    pub fn synced(&self, question: u32, code: Option<String>) {
+        let synced = code.map_or(Ok(()), |code| Err(error_of(&code, format!("sync: {code}"))));
+        self.host.syncs.answer(question, synced);
+    }
+
     /// The key that has replaced the secret key; absent if there is none.
     pub fn provided(&self, question: u32, key: Option<String>) {
         self.host.keys.answer(question, key);

@@ -170,6 +170,7 @@ pub(crate) fn cors() -> CorsLayer {
             REQUEST_ID,
             RATE_LIMIT,
             RATE_LIMIT_POLICY,
+            name("x-should-retry"),
         ])
         .max_age(PREFLIGHT_LIFE)
         // All of this is the same for everybody.

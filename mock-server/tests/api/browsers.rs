@@ -30,7 +30,14 @@ async fn a_page_may_call_the_api_and_read_what_it_needs_of_the_answers() {
         let answer = answer(request).await.expect("an answer");
         assert_eq!(answer.headers["access-control-allow-origin"], "*", "{path}");
         let exposed = answer.headers["access-control-expose-headers"].to_str().expect("ASCII");
-        for name in ["date", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id"] {
+        for name in [
+            "date",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-request-id",
+            "x-should-retry",
+        ] {
             assert!(exposed.split(',').any(|one| one == name), "{name} is not in {exposed}");
         }
     }

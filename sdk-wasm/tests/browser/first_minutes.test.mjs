@@ -7,7 +7,7 @@ import { Pages } from './pages.mjs';
 let marketplace, pages;
 before(async () => {
   marketplace = await startMarketplace();
-  pages = await Pages.begin(marketplace);
+  pages = await Pages.begin(marketplace.url);
 });
 after(async () => {
   await pages?.end();

@@ -14,7 +14,7 @@ const built = buildSync({ entryPoints: [source], bundle: true, format: 'esm', wr
 let marketplace, pages;
 before(async () => {
   marketplace = await startMarketplace();
-  pages = await Pages.begin(marketplace, { '/log.js': built.outputFiles[0].text });
+  pages = await Pages.begin(marketplace.url, { '/log.js': built.outputFiles[0].text });
 });
 after(async () => {
   await pages?.end();

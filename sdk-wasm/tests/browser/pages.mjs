@@ -25,24 +25,31 @@ const PACKAGE = path.join(
   '../../node_modules/@cloudnestle/marketplace-sdk/dist',
 );
 
+/** Where the solution has registered its pages. */
+const SITE = 'http://localhost:3000';
+
 const PAGE = `<!doctype html><meta charset="utf-8"><title>A solution</title>
 <script type="module" src="/page.js"></script>`;
 
 /** What a page does: the tests call it by the name. */
-const SCRIPT = `import * as marketplace from '/client.js';
+const script = (more) => `import * as marketplace from '/client.js';
 globalThis.marketplace = marketplace;
+${more}
 globalThis.isReady = true;`;
 
 /** A browser, and a site that has the page. */
 export class Pages {
-  /** `scripts` are what the site has beside the package, by their paths. */
-  static async begin(marketplace, scripts = {}) {
+  /** `reach` is what its pages may reach; `scripts` are what the site has beside the package, by their paths. */
+  static async begin(reach, scripts = {}) {
     const pages = new Pages();
     // All that the SDK asks of a page's policy: to compile WebAssembly, and to reach the marketplace.
-    const policy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src ${marketplace.url}`;
+    const policy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src ${reach}`;
+    const imports = Object.keys(scripts)
+      .map((path) => `import '${path}';`)
+      .join('\n');
     const files = new Map([
       ['/', ['text/html', PAGE]],
-      ['/page.js', ['text/javascript', SCRIPT]],
+      ['/page.js', ['text/javascript', script(imports)]],
       ['/client.js', ['text/javascript', readFileSync(path.join(PACKAGE, 'client.js'))]],
       ...Object.entries(scripts).map(([path, script]) => [path, ['text/javascript', script]]),
     ]);
@@ -52,8 +59,10 @@ export class Pages {
       answer.writeHead(200, { 'content-type': type, 'content-security-policy': policy }).end(body);
     });
     await new Promise((resolve) => pages.site.listen(0, '127.0.0.1', resolve));
-    pages.url = `http://127.0.0.1:${pages.site.address().port}/`;
-    pages.browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+    // It may be on any port, and is to the browser where the solution's pages are.
+    const { host } = new URL(SITE);
+    const where = `--host-resolver-rules=MAP ${host} 127.0.0.1:${pages.site.address().port}`;
+    pages.browser = await chromium.launch({ executablePath: CHROMIUM, args: [...QUIET, where] });
     return pages;
   }
 
@@ -80,7 +89,7 @@ export class Pages {
   }
 
   async load(page) {
-    await page.goto(this.url);
+    await page.goto(`${SITE}/`);
     await page.waitForFunction(() => globalThis.isReady);
   }
 }

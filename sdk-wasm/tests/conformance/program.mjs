@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { MarketplaceSDK, isMarketplaceError } from '@cloudnestle/marketplace-sdk';
+import { isMarketplaceError } from '@cloudnestle/marketplace-sdk';
 
 const camel = (name) => name.replace(/_([a-z])/g, (_, first) => first.toUpperCase());
 
@@ -14,11 +14,12 @@ export class Program {
   /** When the feed was read. */
   polls = [];
 
-  static async begin(server, given) {
+  static async begin(server, given, face) {
     const program = new Program();
+    program.face = face;
     program.spool = mkdtempSync(path.join(tmpdir(), 'cloudnestle-spool-'));
     const { events, overflow = 'reject', durable = false } = given.spool ?? {};
-    program.options = {
+    program.options = face.options({
       ...server.options(given),
       validation: given.validation ?? 'connected',
       spool: { dir: program.spool },
@@ -28,12 +29,12 @@ export class Program {
         if (new URL(url).pathname === '/api/revocations') program.polls.push(performance.now());
         return fetch(url, init);
       },
-    };
+    });
     program.pairs = new Map();
     for (const [name, { customer, solution }] of Object.entries(given.tokens ?? {})) {
       program.pairs.set(name, await server.pair(customer, solution));
     }
-    program.sdk = new MarketplaceSDK(program.options);
+    program.sdk = await face.open(program.options);
     program.texts = new Map(Object.entries(given.texts ?? {}));
     for (const [name, { customer, solution }] of Object.entries(given.codes ?? {})) {
       program.texts.set(name, await server.launchCode(customer, solution));
@@ -43,13 +44,13 @@ export class Program {
     return program;
   }
 
-  end() {
-    this.sdk[Symbol.dispose]();
+  async end() {
+    await this.sdk[Symbol.dispose]();
     rmSync(this.spool, { recursive: true, force: true });
   }
 
-  requests() {
-    return this.sdk.stats().requests;
+  async requests() {
+    return (await this.sdk.stats()).requests;
   }
 
   /** How many readings of the feed after the first `count` came because the time for them had come. */
@@ -166,7 +167,7 @@ const CALLS = {
     this.pairs.set(step.keep_as ?? step.token, renewed);
   },
   async keep_fresh(step) {
-    this.sources.set(step.token, this.sdk.keepFresh(this.pair(step)));
+    this.sources.set(step.token, await this.sdk.keepFresh(this.pair(step)));
   },
   async access_token(step) {
     const source = this.sources.get(step.token);
@@ -175,7 +176,7 @@ const CALLS = {
       () => source.accessToken(),
       (same) => same,
     );
-    this.pairs.set(step.token, source.pair);
+    this.pairs.set(step.token, await source.pair);
   },
   async revoke_token(step) {
     await this.sdk.revokeToken(this.token(step));
@@ -187,7 +188,8 @@ const CALLS = {
     this.keep(step, await this.sdk.createVisitor());
   },
   async quotas(step) {
-    return quotasOf(await this.sdk.quotas(step.customer));
+    // A backend names the customer, and a client has their token.
+    return quotasOf(await this.sdk.quotas(step.customer ?? this.token(step)));
   },
   async usage_history(step) {
     const options = { ...filterOf(step), ...(step.bucket ? { bucket: step.bucket } : {}) };
@@ -220,7 +222,7 @@ const CALLS = {
     return { rejected: await this.sdk.replayRejected() };
   },
   async stats() {
-    return accounts(this.sdk.stats().usage);
+    return accounts((await this.sdk.stats()).usage);
   },
   async diagnose() {
     const { severity, findings } = await this.sdk.diagnose();
@@ -228,8 +230,8 @@ const CALLS = {
   },
   async restart() {
     // The old one goes first: a spool has one owner.
-    this.sdk[Symbol.dispose]();
-    this.sdk = new MarketplaceSDK(this.options);
+    await this.sdk[Symbol.dispose]();
+    this.sdk = await this.face.open(this.options);
   },
 };
 

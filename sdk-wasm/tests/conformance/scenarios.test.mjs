@@ -1,94 +1,16 @@
-// The Node face, scenario by scenario: the SDK against a server of its own for each. The format is
-// `conformance/src/lib.rs`; a runner is a loop.
-import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Program } from './program.mjs';
-import { Server } from './server.mjs';
-
-// The package is installed without what it was built with.
-const { parse } = createRequire(process.env.CLOUDNESTLE_BUILT_IN)('yaml');
-const FOLDER = process.env.CLOUDNESTLE_CONFORMANCE;
+// The Node face, scenario by scenario.
+import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
+import { conformance } from './play.mjs';
 
 /** What the face does not offer. */
 const MISSING = new Set(['client']);
 
-const scenarios = new Map(
-  readdirSync(path.join(FOLDER, 'scenarios')).map((file) => [
-    path.parse(file).name,
-    parse(readFileSync(path.join(FOLDER, 'scenarios', file), 'utf8')),
-  ]),
-);
-const readme = readFileSync(path.join(FOLDER, 'README.md'), 'utf8');
-scenarios.set('the_example_of_the_readme', parse(readme.split('```yaml\n')[1].split('```')[0]));
-
-// They mostly wait, because some bounds are measured in real time. Each has a server of its own beside it.
-describe('conformance', { concurrency: 4 }, () => {
-  for (const [name, scenario] of scenarios) {
-    const missing = scenario.needs.filter((need) => MISSING.has(need));
-    const skip = missing.length > 0 && `Node has no ${missing.join(', ')}`;
-    test(name, { skip, timeout: 120_000 }, () => play(scenario));
-  }
+conformance({
+  why({ needs }) {
+    const missing = needs.filter((need) => MISSING.has(need));
+    return missing.length > 0 ? `Node has no ${missing.join(', ')}` : undefined;
+  },
+  /** What only this face is set up with. */
+  options: (own) => own,
+  open: (options) => new MarketplaceSDK(options),
 });
-
-async function play({ promise, given = {}, steps, server: seen = {} }) {
-  const server = await Server.start(given, steps);
-  const programs = new Map();
-  try {
-    programs.set(undefined, await Program.begin(server, given));
-    for (const [index, step] of steps.entries()) {
-      if (!programs.has(step.program)) {
-        programs.set(step.program, await Program.begin(server, given));
-      }
-      try {
-        await take(step, server, programs.get(step.program));
-      } catch (error) {
-        error.message = `“${promise}”, step ${index + 1} (${step.do}): ${error.message}`;
-        throw error;
-      }
-    }
-    await server.mustHaveSeen(seen);
-  } finally {
-    for (const program of programs.values()) program.end();
-    await server.stop();
-  }
-}
-
-/** What the marketplace does, or the world. */
-const DEEDS = {
-  revoke: (step, server, program) => server.revoke(program.accessToken(step)),
-  reset_quota: (step, server) => server.resetQuota(step),
-  revoke_user: (step, server) => server.revokeUser(step.customer),
-  change_tier: (step, server) => server.changeTier(step),
-  issue: async (step, server, program) => program.isGiven(step, await server.pair(step.customer)),
-  restart_server: (_, server) => server.restart(),
-  report: async (step, server, program) =>
-    assert.equal(await server.report(program.accessToken(step), step), step.error),
-  limit_calls: (step, server) => server.limitCalls(step.per_second),
-  rotate_signing_key: (_, server) => server.rotateSigningKey(),
-  register: (step, server, program) => server.register(program.accessToken(step)),
-  advance_clock: (step, server) => server.advanceClock(step.millis),
-  turn_clock_back: (step, server) => server.turnClockBack(step.millis),
-  go_offline: (_, server) => server.outage(true),
-  come_online: (_, server) => server.outage(false),
-  faults: (step, server) => server.plan(step.plan),
-  wait: (step) => sleep(step.millis),
-};
-
-async function take(step, server, program) {
-  const deed = DEEDS[step.do];
-  if (deed !== undefined) return deed(step, server, program);
-  const [before, polls] = [program.requests(), program.polls.length];
-  for (let time = 0; time < (step.times ?? 1); time += 1) await program.call(step);
-  if (step.requests === undefined) return;
-  const requests = program.requests() - before;
-  // On a busy machine a reading of the feed may fall due in any step, and is not because of it.
-  const due = program.pollsDueSince(polls);
-  assert.ok(
-    [requests, requests - due].includes(step.requests),
-    `${requests} requests, not ${step.requests}; ${due} readings of the feed were due`,
-  );
-}

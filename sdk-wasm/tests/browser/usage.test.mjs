@@ -1,0 +1,180 @@
+// What becomes of usage when pages come and go, in Chromium with its IndexedDB.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { Pages } from './pages.mjs';
+import { SCRIPT, open } from './remote.mjs';
+
+let pages, marketplace, context;
+before(async () => (pages = await Pages.begin('http://127.0.0.1:*', { '/remote.js': SCRIPT })));
+after(() => pages?.end());
+beforeEach(async () => {
+  marketplace = await startMarketplace();
+  context = await pages.context();
+});
+afterEach(async () => {
+  await context.close();
+  await marketplace.stop();
+});
+
+const setUp = (more = {}) => ({
+  url: marketplace.url,
+  solution: marketplace.solution().id,
+  ...more,
+});
+
+const counted = () => marketplace.used('cus_ravi', 'view');
+
+test('what a page was told is kept is delivered by the next page, when the tab was killed', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp());
+  await sdk.validateUser(pair.accessToken);
+  await marketplace.setOutage(true);
+  for (let event = 0; event < 5; event += 1) {
+    await (
+      await sdk.trackUsage(pair.accessToken, 'view')
+    ).persisted;
+  }
+  const session = await context.newCDPSession(page);
+  const crashed = page.waitForEvent('crash');
+  session.send('Page.crash').catch(() => undefined);
+  await crashed;
+
+  await marketplace.setOutage(false);
+  assert.equal(await counted(), 0);
+  const next = await open(await pages.open(context), setUp());
+  await next.validateUser(pair.accessToken); // whoever is seen is sent for
+  await next.flush();
+  assert.equal(await counted(), 5);
+});
+
+test('a page that is loaded again goes on where it was', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp());
+  await sdk.validateUser(pair.accessToken);
+  await marketplace.setOutage(true);
+  await (
+    await sdk.trackUsage(pair.accessToken, 'view', { quantity: 2 })
+  ).persisted;
+  await pages.load(page);
+  await marketplace.setOutage(false);
+  const again = await open(page, setUp());
+  await (
+    await again.trackUsage(pair.accessToken, 'view', { quantity: 3 })
+  ).delivered;
+  await again.flush();
+  assert.equal(await counted(), 5);
+});
+
+test('tabs that track and deliver at once lose nothing and count nothing twice', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const tabs = await Promise.all([1, 2, 3].map(() => pages.open(context)));
+  const sdks = await Promise.all(tabs.map((page) => open(page, setUp())));
+  await marketplace.inject({ on: 'POST /api/track-usage', reset: 'after_commit' });
+  await Promise.all(
+    sdks.map(async (sdk) => {
+      for (let event = 0; event < 20; event += 1) await sdk.trackUsage(pair.accessToken, 'view');
+      await sdk.flush();
+    }),
+  );
+  assert.equal(await counted(), 60);
+  for (const sdk of sdks) {
+    await sdk.flush(); // and learns what the others have delivered meanwhile
+    assert.equal((await sdk.stats()).usage.pending, 0);
+  }
+});
+
+test('a receipt of one tab is answered although another has delivered its event', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const [first, second] = [await pages.open(context), await pages.open(context)];
+  const [mine, other] = [await open(first, setUp()), await open(second, setUp())];
+  await mine.validateUser(pair.accessToken);
+  await other.validateUser(pair.accessToken);
+  await first.route('**/api/track-usage', (route) => route.abort()); // this tab alone is cut off
+  const receipt = await mine.trackUsage(pair.accessToken, 'view');
+  await receipt.persisted;
+  await (
+    await other.trackUsage(pair.accessToken, 'view')
+  ).delivered;
+  await receipt.delivered;
+  assert.equal(await counted(), 2);
+});
+
+test('what is tracked offline is delivered when the browser is online again', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp());
+  await sdk.validateUser(pair.accessToken);
+  await context.setOffline(true);
+  const receipt = await sdk.trackUsage(pair.accessToken, 'view', { quantity: 4 });
+  await receipt.persisted;
+  await context.setOffline(false);
+  await receipt.delivered;
+  assert.equal(await counted(), 4);
+});
+
+test('where nothing may be stored usage waits in memory, and the page is told', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  await page.evaluate(() => {
+    IDBFactory.prototype.open = () => {
+      throw new DOMException('The user denied permission.', 'SecurityError');
+    };
+  });
+  const told = await page.evaluate(
+    async ([options, token]) => {
+      const sdk = new globalThis.marketplace.MarketplaceSDK(options);
+      const events = [];
+      sdk.on('spoolInMemory', ({ error }) => events.push(error.code));
+      await (
+        await sdk.trackUsage(token, 'view')
+      ).delivered;
+      return { events, stats: sdk.stats() };
+    },
+    [setUp(), pair.accessToken],
+  );
+  assert.equal(told.stats.usage.delivered, 1);
+  assert.equal(told.events.length, 1, JSON.stringify(told));
+  assert.equal(await counted(), 1);
+});
+
+test('a page that asks for memory stores nothing', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp({ spool: 'memory' }));
+  await (
+    await sdk.trackUsage(pair.accessToken, 'view')
+  ).delivered;
+  assert.deepEqual(await page.evaluate(() => indexedDB.databases()), []);
+});
+
+test('no token is stored', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp());
+  await (await sdk.keepFresh(pair)).accessToken();
+  await sdk.validateUser(pair.accessToken);
+  await marketplace.setOutage(true);
+  await (
+    await sdk.trackUsage(pair.accessToken, 'view')
+  ).persisted;
+  const stored = await page.evaluate(async () => {
+    const database = await new Promise((resolve) => {
+      indexedDB.open('cloudnestle-marketplace').onsuccess = ({ target }) => resolve(target.result);
+    });
+    const all = [...database.objectStoreNames].map(
+      (name) =>
+        new Promise((resolve) => {
+          const store = database.transaction(name).objectStore(name);
+          store.getAll().onsuccess = ({ target }) => resolve(target.result);
+        }),
+    );
+    const texts = JSON.stringify(await Promise.all(all));
+    return texts + JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]);
+  });
+  assert.match(stored, /view/);
+  assert.ok(!stored.includes(pair.accessToken) && !stored.includes(pair.refreshToken));
+  assert.ok(!stored.includes(pair.accessToken.split('.')[2]));
+});

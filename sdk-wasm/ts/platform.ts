@@ -9,7 +9,10 @@ export interface Platform {
   /** Whether an Ed25519 signature is good; a promise where the platform has no other way. */
   verify(key: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 
-  /** What its `fetch` is told with each request: runtimes refuse what they have no use for. */
+  /** What requests are sent with, unless the program has another. */
+  readonly fetch: typeof globalThis.fetch;
+
+  /** What that is told with each request: runtimes refuse what they have no use for. */
   readonly requestInit: RequestInit;
 
   /** Files for the spool, where there are some. They are for one core, and close with it. */

@@ -53,7 +53,7 @@ export class Session<C extends Core> {
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
     const bridge = new Bridge<C>({
       platform,
-      fetch: fetch ?? ((input, init) => globalThis.fetch(input, init)),
+      fetch: fetch ?? platform.fetch,
       settings: JSON.stringify(Object.fromEntries(given)),
       secretKeyProvider,
       onEvent: (json) => emitter.tell(json),

@@ -62,7 +62,10 @@ export class Pages {
     // It may be on any port, and is to the browser where the solution's pages are.
     const { host } = new URL(SITE);
     const where = `--host-resolver-rules=MAP ${host} 127.0.0.1:${pages.site.address().port}`;
-    pages.browser = await chromium.launch({ executablePath: CHROMIUM, args: [...QUIET, where] });
+    pages.browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [...QUIET, where],
+    });
     return pages;
   }
 

@@ -40,6 +40,9 @@ function leaveAll(): void {
 export const node: Platform = {
   environment: process.env,
 
+  // As it is when it is called: programs replace it.
+  fetch: (input, init) => globalThis.fetch(input, init),
+
   requestInit: { cache: 'no-store', credentials: 'omit' },
 
   verify(key, data, signature) {

@@ -12,6 +12,7 @@ const nothing = (): void => undefined;
 
 export const web: Platform = {
   environment: {},
+  fetch: (input, init) => globalThis.fetch(input, init),
   requestInit: WITHOUT_CACHE,
   verify: verifyEd25519,
   files: () => undefined,

@@ -26,7 +26,15 @@ pub(crate) type Told = std::result::Result<String, String>;
 
 /// What came of a call.
 pub(crate) fn told<T>(result: Result<T>, of: impl FnOnce(T) -> Value) -> Told {
-    result.map(|value| of(value).to_string()).map_err(|error| of_error(&error).to_string())
+    match result {
+        Ok(value) => Ok(text(&of(value))),
+        Err(error) => Err(text(&of_error(&error))),
+    }
+}
+
+/// As it crosses.
+pub(crate) fn text(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default() // a value has a form in JSON
 }
 
 /// What has a form on the wire crosses in it.

@@ -51,5 +51,5 @@ impl UsageJson {
 /// What the face has written. It has checked the types, so that this is no error but in a program that
 /// goes around it.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|_| Code::RequestInvalid.into())
+    serde_json::from_slice(json.as_bytes()).map_err(|_| Code::RequestInvalid.into())
 }

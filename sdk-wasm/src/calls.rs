@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use cloudnestle_marketplace::host::{Response, SendError, SendStage};
 use cloudnestle_marketplace::{Code, Receipt, Secret, TokenPair};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use wasm_bindgen::prelude::*;
 
 use crate::Sdk;
 use crate::answers::{
     Told, as_on_the_wire, nothing, of_context, of_error, of_event, of_receipt, of_report, of_stats,
-    of_usage, of_user, told,
+    of_usage, of_user, text, told,
 };
 use crate::asked::{UsageJson, read};
 use crate::host::WebHost;
@@ -50,15 +51,15 @@ impl Core {
     #[wasm_bindgen(constructor)]
     pub fn new(host: JsHost, settings: &str) -> Result<Core, String> {
         let host = WebHost::new(host);
-        let settings = serde_json::from_str::<Settings>(settings);
+        let settings = serde_json::from_slice::<Settings>(settings.as_bytes());
         let settings = settings.map_err(|_| Code::ConfigInvalid.into());
         let sdk = settings.and_then(|settings| settings.build(host.clone()));
-        let sdk = sdk.map_err(|error| of_error(&error).to_string())?;
+        let sdk = sdk.map_err(|error| text(&of_error(&error)))?;
         let (mut events, js) = (sdk.events(), host.js.clone());
         let telling = async move {
             while let Some(event) = events.next().await {
                 if let Some(event) = of_event(event) {
-                    js.event(&event.to_string());
+                    js.event(&text(&event));
                 }
             }
         };
@@ -190,7 +191,7 @@ impl Core {
     /// # Errors
     /// As JSON: that it is no pair.
     pub fn keep_fresh(&self, pair: &str) -> Result<u32, String> {
-        let pair = read(pair).map_err(|error| of_error(&error).to_string())?;
+        let pair = read(pair).map_err(|error| text(&of_error(&error)))?;
         Ok(self.kept.sources.keep(self.sdk.keep_fresh(pair)))
     }
 
@@ -216,7 +217,7 @@ impl Core {
     /// The newest pair of a source, as JSON; `None` if there is no such source.
     pub fn newest_pair(&self, source: u32) -> Option<String> {
         let source = self.kept.sources.get(source).ok()?;
-        Some(as_on_the_wire(source.pair()).to_string())
+        Some(text(&as_on_the_wire(source.pair())))
     }
 
     /// Nobody asks that source any more.
@@ -240,7 +241,7 @@ impl Core {
     pub fn flush_before_return(&self, call: u32, millis: f64) {
         let sdk = self.sdk.clone();
         self.begin(call, async move {
-            Ok(of_usage(&sdk.flush_before_return(duration(millis)).await).to_string())
+            Ok(text(&of_usage(&sdk.flush_before_return(duration(millis)).await)))
         });
     }
 
@@ -259,15 +260,12 @@ impl Core {
     /// Takes no more usage, and delivers what it can within so many milliseconds.
     pub fn close(&self, call: u32, millis: f64) {
         let sdk = self.sdk.clone();
-        self.begin(
-            call,
-            async move { Ok(of_report(sdk.close(duration(millis)).await).to_string()) },
-        );
+        self.begin(call, async move { Ok(text(&of_report(sdk.close(duration(millis)).await))) });
     }
 
     /// What the SDK has done since it was built, as JSON.
     pub fn stats(&self) -> String {
-        of_stats(&self.sdk.stats()).to_string()
+        text(&of_stats(&self.sdk.stats()))
     }
 
     /// How many events wait to be delivered.
@@ -277,6 +275,11 @@ impl Core {
 
     /// Begins a call, and tells the host what came of it.
     fn begin(&self, call: u32, work: impl Future<Output = Told> + Send + 'static) {
+        self.begin_any(call, work.boxed());
+    }
+
+    /// One for all calls: what is around the work is not copied into each.
+    fn begin_any(&self, call: u32, work: BoxFuture<'static, Told>) {
         let (js, calls) = (self.host.js.clone(), self.calls.clone());
         let done = async move {
             let (ok, json) = match work.await {

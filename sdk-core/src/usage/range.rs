@@ -221,7 +221,8 @@ impl Range {
     pub(super) fn gives_up_what_is_no_event(&mut self) -> bool {
         let mut any = false;
         for entry in &mut self.entries {
-            let event = entry.event.as_ref().map(|event| serde_json::from_str(event.get()));
+            let event =
+                entry.event.as_ref().map(|event| serde_json::from_slice(event.get().as_bytes()));
             if matches!(event, Ok(Err::<UsageEvent, _>(_))) {
                 tracing::warn!(number = entry.number, "a record of the usage spool is no event");
                 entry.event = Err(LossReason::Damaged);
@@ -242,7 +243,8 @@ impl Range {
             let Outcome::Rejected(code) = *outcome else { continue };
             let entries = self.entries.iter().filter(|entry| numbers.contains(&entry.number));
             rejected.extend(entries.filter_map(|entry| {
-                let event = serde_json::from_str(entry.event.as_ref().ok()?.get()).ok()?;
+                let event = entry.event.as_ref().ok()?.get().as_bytes();
+                let event = serde_json::from_slice(event).ok()?;
                 Some((entry.number, RejectedUsage { code, event }))
             }));
         }
@@ -267,8 +269,8 @@ impl Entry {
         }
         let event = serde_json::from_slice(&bytes).map_err(|_| LossReason::Damaged);
         let event = event.and_then(|event: Box<RawValue>| {
-            let dated =
-                expired_before.and_then(|_| serde_json::from_str::<Dated>(event.get()).ok());
+            let dated = expired_before
+                .and_then(|_| serde_json::from_slice::<Dated>(event.get().as_bytes()).ok());
             match dated {
                 Some(dated) if Some(dated.occurred_at) < expired_before => Err(LossReason::Expired),
                 _ => Ok(event),
@@ -282,7 +284,8 @@ impl Entry {
         struct Keyed {
             idempotency_key: Option<String>,
         }
-        let keyed: Keyed = serde_json::from_str(self.event.as_ref().ok()?.get()).ok()?;
+        let event = self.event.as_ref().ok()?.get().as_bytes();
+        let keyed: Keyed = serde_json::from_slice(event).ok()?;
         keyed.idempotency_key
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use event_listener::EventListener;
 use futures_util::future::select;
+use serde::Deserialize;
 
 use super::accounts::{Accounts, Failure};
 use super::log::{Found, Most, RecordLog, Settled, Taken};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::http::{Call, Clock, Credential, HttpClient};
-use crate::model::{Code, LossReason, Timestamp, TrackUsageResult, UsageEvent};
+use crate::model::{Code, EventResult, LossReason, Timestamp, UsageEvent};
 use crate::planted::{Bug, planted};
 use crate::reach::Reach;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Signal};
@@ -45,6 +46,15 @@ impl Uplink {
     pub(super) fn credential(&self) -> Result<Credential<'_>> {
         self.sender.credential(&self.clock)
     }
+}
+
+/// What counts of a [`TrackUsageResult`](crate::model::TrackUsageResult): whose events these are asks for quotas by
+/// itself.
+#[derive(Deserialize)]
+struct Answered {
+    #[serde(default)]
+    fence: Option<u64>,
+    results: Vec<EventResult>,
 }
 
 /// A producer's log on its way to the marketplace.
@@ -330,7 +340,7 @@ impl Pipeline {
         let wire = range.wire(&producer, self.log.epoch());
         let call = Call::post("/api/track-usage", &wire)?.by(uplink.credential()?);
         let call = call.without_effect(); // the fence counts it once
-        let result: Result<TrackUsageResult> = uplink.http.attempt(&call, UPLOAD_WITHIN).await;
+        let result: Result<Answered> = uplink.http.attempt(&call, UPLOAD_WITHIN).await;
         let result = result.inspect_err(|error| uplink.sender.learn(&call, error))?;
         let outcomes = range.outcomes(&result.results);
         let told = outcomes.last().map(|(numbers, _)| *numbers.end());

@@ -6,7 +6,7 @@ use cloudnestle_marketplace::Consumed;
 use wasm_bindgen::prelude::*;
 
 use super::Core;
-use crate::answers::{as_on_the_wire, nothing, of_consumed, of_diagnosis, told};
+use crate::answers::{as_on_the_wire, nothing, of_consumed, of_diagnosis, text, told};
 use crate::asked::{FilterJson, UsageJson, read};
 use crate::files::error_of;
 
@@ -100,6 +100,6 @@ impl Core {
     /// What stands between this program and the marketplace.
     pub fn diagnose(&self, call: u32) {
         let sdk = self.sdk.clone();
-        self.begin(call, async move { Ok(of_diagnosis(sdk.diagnose().await).to_string()) });
+        self.begin(call, async move { Ok(text(&of_diagnosis(sdk.diagnose().await))) });
     }
 }

@@ -514,12 +514,12 @@ impl Refused {
 
     /// The event that was rejected, if that is what a note is about.
     fn event(note: &str) -> Option<RejectedUsage> {
-        let Refused { code, event, .. } = serde_json::from_str(note).ok()?;
+        let Refused { code, event, .. } = serde_json::from_slice(note.as_bytes()).ok()?;
         Some(RejectedUsage { code: code?, event: event? })
     }
 
     fn told(number: u64, note: &str) -> Option<Told> {
-        let Refused { through, code, lost, .. } = serde_json::from_str(note).ok()?;
+        let Refused { through, code, lost, .. } = serde_json::from_slice(note.as_bytes()).ok()?;
         let outcome = lost.map(Outcome::Lost).or(code.map(Outcome::Rejected))?;
         Some((number..=through.unwrap_or(number), outcome))
     }

@@ -146,5 +146,5 @@ pub(crate) fn of_event(event: Event) -> Option<Value> {
 }
 
 fn in_words(value: impl std::fmt::Debug) -> Value {
-    json!(format!("{value:?}").to_lowercase())
+    json!(format!("{value:?}").to_ascii_lowercase())
 }

@@ -1,6 +1,6 @@
 //! What became of the numbers of a log, as its pipeline keeps the books.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use super::range::{Outcome, Told};
@@ -23,8 +23,8 @@ pub(super) struct Accounts {
     /// What is not answered for is on another process's books.
     pub(super) given_away: bool,
     pub(super) failure: Option<Failure>,
-    /// What became of events that were not counted, by the first of their numbers: the latest.
-    refused: BTreeMap<u64, Told>,
+    /// What became of events that were not counted, in order: the latest.
+    refused: VecDeque<Told>,
     /// Up to which number that is forgotten.
     forgotten: u64,
 }
@@ -63,12 +63,12 @@ impl Accounts {
                 Outcome::Lost(reason) => self.lost = self.lost + Losses::many(count, reason),
             }
             if outcome != Outcome::Counted {
-                self.refused.insert(*numbers.start(), (numbers, outcome));
+                self.refused.push_back((numbers, outcome));
             }
         }
         self.delivered += delivered;
         while self.refused.len() > MAX_REMEMBERED
-            && let Some((_, (numbers, _))) = self.refused.pop_first()
+            && let Some((numbers, _)) = self.refused.pop_front()
         {
             self.forgotten = *numbers.end();
         }
@@ -80,7 +80,8 @@ impl Accounts {
     pub(super) fn reopen(&mut self, fence: u64, answered: u64) -> u64 {
         let ours = fence.max(self.opened_after);
         let mut counted = answered.saturating_sub(ours);
-        while let Some((first, (numbers, outcome))) = self.refused.pop_last() {
+        while let Some((numbers, outcome)) = self.refused.pop_back() {
+            let first = *numbers.start();
             let open = (ours + 1).max(first)..=*numbers.end();
             let count = count(&open);
             counted = counted.saturating_sub(count);
@@ -92,7 +93,7 @@ impl Accounts {
                 }
             }
             if first <= ours {
-                self.refused.insert(first, (first..=ours.min(*numbers.end()), outcome));
+                self.refused.push_back((first..=ours.min(*numbers.end()), outcome));
                 break;
             }
         }
@@ -103,7 +104,7 @@ impl Accounts {
 
     /// What whoever tracked the event of an answered number is told.
     pub(super) fn answer(&self, number: u64) -> Result<()> {
-        let told = self.refused.range(..=number).next_back().map(|(_, told)| told);
+        let told = self.refused_before(number);
         match told.filter(|(numbers, _)| numbers.contains(&number)) {
             Some((_, outcome)) => outcome.result(),
             None if number <= self.forgotten => Err(Error::new(Code::Unknown)),
@@ -111,10 +112,16 @@ impl Accounts {
         }
     }
 
+    /// The last numbers that were not counted, of those that begin at `number` or before.
+    fn refused_before(&self, number: u64) -> Option<&Told> {
+        let behind = self.refused.partition_point(|(numbers, _)| *numbers.start() <= number);
+        self.refused.get(behind.checked_sub(1)?)
+    }
+
     /// Whether all of these numbers, which are answered, were counted; not of those of which that is forgotten.
     pub(super) fn has_counted(&self, numbers: &RangeInclusive<u64>) -> bool {
-        let refused = self.refused.range(..=*numbers.end()).next_back();
-        let refused = refused.map_or(self.forgotten, |(_, (refused, _))| *refused.end());
+        let refused = self.refused_before(*numbers.end());
+        let refused = refused.map_or(self.forgotten, |(refused, _)| *refused.end());
         refused.max(self.forgotten) < *numbers.start()
     }
 

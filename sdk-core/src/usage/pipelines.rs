@@ -1,8 +1,12 @@
 //! The logs this process sends: its own, and those that processes that are gone have left.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "files")]
+mod adopting;
+#[cfg(not(feature = "files"))]
+#[path = "pipelines/no_adopting.rs"]
+mod adopting;
+
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::model::Code;
 use crate::sync::{Mutex, MutexGuard, Signal};
+use adopting::Stuck;
 
 /// How often a program looks for logs that others have left.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);
@@ -41,8 +46,8 @@ struct State {
     running: Vec<Arc<Pipeline>>,
     /// The accounts of those that have ended.
     ended: UsageStats,
-    /// Logs that others have left and that can't be taken over, and why.
-    stuck: BTreeMap<PathBuf, Error>,
+    /// Logs that others have left and that can't be taken over.
+    stuck: Stuck,
     /// The logs are given up, and the tasks end.
     left: bool,
 }
@@ -96,13 +101,10 @@ impl Pipelines {
 
     /// The log that all share, if it is open and takes events. One that has failed is given up.
     fn shared(&self) -> Option<Arc<Pipeline>> {
-        let running = self.state().running.clone();
-        let shared = running.into_iter().find(|pipeline| pipeline.log().is_shared())?;
-        if shared.takes_no_more() {
-            shared.give_up();
-            return None;
-        }
-        Some(shared)
+        let mut running = self.state().running.clone();
+        running.retain(|pipeline| pipeline.log().is_shared());
+        running.iter().filter(|shared| shared.takes_no_more()).for_each(|failed| failed.give_up());
+        running.into_iter().find(|shared| !shared.takes_no_more())
     }
 
     /// Whether this is the process the SDK was built in.
@@ -116,26 +118,7 @@ impl Pipelines {
         if self.spool.is_shared() {
             drop(self.open());
         }
-        for dir in self.spool.producers() {
-            match self.spool.adopt(&dir).await {
-                Ok(Some(log)) => {
-                    self.state().stuck.remove(&dir);
-                    drop(self.run(log));
-                }
-                Ok(None) => {}
-                Err(error) => self.is_stuck(dir, error),
-            }
-            // Each costs the disk some milliseconds; others have work on this thread, too.
-            self.uplink.host.sleep(Duration::ZERO).await;
-        }
-    }
-
-    /// Says, once for each log, that what was left in it can't be delivered.
-    fn is_stuck(&self, dir: PathBuf, error: Error) {
-        tracing::warn!(%error, dir = %dir.display(), "a log that was left is not readable");
-        if self.state().stuck.insert(dir, error.clone()).is_none() {
-            self.uplink.announcer.announce(Event::UsageWaiting { error });
-        }
+        self.adopt_left().await;
     }
 
     async fn keep_adopting(self: &Arc<Self>) {
@@ -283,7 +266,7 @@ impl Pipelines {
             let since = pipeline.waiting_since().await;
             oldest = oldest.into_iter().chain(since).min();
         }
-        let stuck = self.state().stuck.values().next().cloned();
+        let stuck = self.state().stuck.first();
         let Condition { dir, not_writable, elsewhere, rejected_files } = self.spool.condition();
         SpoolHealth {
             dir,

@@ -5,7 +5,9 @@
 pub(super) mod files;
 mod shared;
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "files")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -30,9 +32,11 @@ pub(crate) trait Spool: Send + Sync {
     fn is_shared(&self) -> bool;
 
     /// The folders of logs, of this process and of others, alive and gone.
+    #[cfg(feature = "files")]
     fn producers(&self) -> Vec<PathBuf>;
 
     /// Takes over what a process has left, unless it is alive or there is nothing.
+    #[cfg(feature = "files")]
     fn adopt<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, Result<Option<Arc<dyn RecordLog>>>>;
 
     /// What serves in the place of a spool that can't be written.

@@ -1,6 +1,6 @@
 //! Which numbers records were given, in a log whose numbers come later than its records.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::Ticket;
 use crate::error::{Error, Result};
@@ -16,8 +16,15 @@ pub(super) struct Numbers {
     taken: u64,
     /// Up to which ticket it is known what became of the record.
     known: u64,
-    /// By their first tickets, how many records got which numbers in a row, or none.
-    runs: BTreeMap<u64, (u64, Result<u64>)>,
+    /// In order.
+    runs: VecDeque<Run>,
+}
+
+/// Records that were given numbers in a row, or none.
+struct Run {
+    ticket: u64,
+    many: u64,
+    first: Result<u64>,
 }
 
 impl Numbers {
@@ -36,16 +43,15 @@ impl Numbers {
     pub(super) fn add(&mut self, many: u64, first: Result<u64>) {
         let ticket = self.known + 1;
         self.known += many;
-        if let (Some((_, (before, Ok(number)))), Ok(first)) =
-            (self.runs.iter_mut().next_back(), &first)
-            && *number + *before == *first
+        if let Some(Run { many: before, first: Ok(number), .. }) = self.runs.back_mut()
+            && first.as_ref().is_ok_and(|first| *number + *before == *first)
         {
             *before += many;
             return;
         }
-        self.runs.insert(ticket, (many, first));
+        self.runs.push_back(Run { ticket, many, first });
         if self.runs.len() > MAX_RUNS {
-            self.runs.pop_first();
+            self.runs.pop_front();
         }
     }
 
@@ -57,10 +63,11 @@ impl Numbers {
         if ticket == 0 {
             return Some(Ok(0)); // there is no record
         }
-        let run = self.runs.range(..=ticket).next_back();
+        let behind = self.runs.partition_point(|run| run.ticket <= ticket);
+        let run = behind.checked_sub(1).and_then(|place| self.runs.get(place));
         Some(match run {
-            Some((first, (_, Ok(number)))) => Ok(number + (ticket - first)),
-            Some((_, (_, Err(error)))) => Err(error.clone()),
+            Some(Run { ticket: begins, first: Ok(number), .. }) => Ok(number + (ticket - begins)),
+            Some(Run { first: Err(error), .. }) => Err(error.clone()),
             None => Err(Error::new(Code::Unknown)),
         })
     }

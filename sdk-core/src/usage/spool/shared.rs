@@ -1,10 +1,10 @@
 //! Usage waits in what the platform keeps itself, or in memory: one log for all programs of a principal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 
 use super::{Batch, Condition, Spool};
 use crate::error::Result;
@@ -73,12 +73,17 @@ impl Spool for SharedSpool {
         true
     }
 
+    #[cfg(feature = "files")]
     fn producers(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    fn adopt<'a>(&'a self, _dir: &'a Path) -> BoxFuture<'a, Result<Option<Arc<dyn RecordLog>>>> {
-        ready(Ok(None)).boxed()
+    #[cfg(feature = "files")]
+    fn adopt<'a>(
+        &'a self,
+        _: &'a std::path::Path,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn RecordLog>>>> {
+        futures_util::future::ready(Ok(None)).boxed()
     }
 
     fn in_memory(&self) -> Option<Arc<dyn Spool>> {

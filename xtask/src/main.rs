@@ -17,6 +17,7 @@ mod server;
 mod server_packages;
 mod shell;
 mod sim;
+mod sizes;
 mod typescript;
 mod wasm;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::projects;
 use crate::shell::{self, cargo, cargo_command, output, step, target};
-use crate::wasm;
+use crate::{sizes, wasm};
 
 /// As in the root's `Cargo.toml`.
 const WASM_BINDGEN: &str = "0.2.130";
@@ -62,6 +62,7 @@ pub(crate) struct Tarballs {
 /// Builds the package, installs it from its tarball, and runs its tests there.
 pub(crate) fn test() -> Result<()> {
     let package = build()?;
+    sizes::check(&package)?;
     step("the npm package, installed from its tarball");
     cargo(&["build", "--locked", "--package=cloudnestle-mock-server"])?;
     let (consumer, tarballs) = install(&package)?;

@@ -39,6 +39,9 @@ impl Toolchain {
         cargo.env("CARGO_TARGET_DIR", folder);
         let Toolchain::Made(prefix) = self else { return Ok(()) };
         cargo.env("RUSTC", prefix.join("bin/rustc"));
+        // Nobody sees where a panic was: the face knows that there was one. So the places need not be in the module,
+        // of which they are a thirtieth. A stable compiler has to be asked for that twice.
+        cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zlocation-detail=none");
         // Cargo knows a compiler by its version, and would go on with what an earlier one of that version
         // has built over another standard library.
         let (made, used) = (fs::read(prefix.join(READY))?, folder.join(READY));

@@ -1,5 +1,6 @@
 //! Sends a producer's log, range by range, until the marketplace has answered for all of it.
 
+use std::cmp;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -271,9 +272,11 @@ impl Pipeline {
             true => self.answered(),
             false => accounts.open(self.log.opened_after().unwrap_or(through)),
         };
-        let delivered = match through < answered {
-            true => accounts.reopen(through, answered),
-            false => accounts.note(with_counted(answered, through, refused)),
+        let delivered = match through.cmp(&answered) {
+            cmp::Ordering::Less => accounts.reopen(through, answered),
+            // What is in the way of our own range still is.
+            cmp::Ordering::Equal => 0,
+            cmp::Ordering::Greater => accounts.note(with_counted(answered, through, refused)),
         };
         self.answered.store(through, Ordering::Release);
         drop(accounts);

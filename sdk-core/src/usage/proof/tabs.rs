@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::FutureExt;
 use futures_util::future::join;
 
 use super::each_seed;
@@ -138,6 +139,24 @@ fn a_receipt_is_answered_although_another_tab_has_delivered_its_event() {
             }
         }
     });
+}
+
+#[test]
+fn an_outage_is_told_once_however_often_the_log_is_looked_into() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let mut tab = browser.tab(&simulation);
+    tab.go_offline();
+    simulation.run(async {
+        tab.track().await.unwrap();
+        tab.wait(600_000).await;
+        tab.tracker.close(Duration::from_secs(1)).await;
+    });
+    let mut told = 0;
+    while let Some(Some(event)) = tab.events.next().now_or_never() {
+        told += u32::from(matches!(event, Event::UsageWaiting { .. }));
+    }
+    assert_eq!(told, 1);
 }
 
 #[test]

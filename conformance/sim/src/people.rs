@@ -105,9 +105,12 @@ impl People {
         Some(self.renewals.remove(which).1)
     }
 
-    /// Whether somebody waits for their time to renew their pair.
-    pub(crate) fn waits(&self, place: usize) -> bool {
-        self.renewals.iter().any(|(_, whose)| *whose == place)
+    /// Whether somebody, or whoever has copied their pair, waits for their time to renew it.
+    pub(crate) fn is_awaited(&self, person: &Person) -> bool {
+        self.renewals.iter().any(|(_, place)| {
+            let Person { customer_id, solution_id, .. } = &self.all[*place];
+            *customer_id == person.customer_id && *solution_id == person.solution_id
+        })
     }
 
     /// Whether it makes sense that a process renews a pair now. Then it does.

@@ -150,11 +150,11 @@ impl Story {
         let closes = world.phases().contains(&When::Close);
         let which = match met.is_some() && (held || world.one_in(2)) {
             true => world.between(73, 88),
-            // What is rare at other times: clocks, keys, disks.
+            // What is rare at other times: power, clocks, keys, disks.
             false if closes && world.one_in(2) => {
-                [58, 62, 65, 69, 98][world.between(0, 5) as usize]
+                [42, 58, 62, 65, 69, 98][world.between(0, 6) as usize]
             }
-            false => world.between(0, 107),
+            false => world.between(0, 109),
         };
         match which {
             0..8 => self.outage(),
@@ -197,9 +197,9 @@ impl Story {
                 self.start_somewhere(settings);
             }
             93..98 => self.announce_a_rush().await,
-            98..101 => self.a_disk_fails(),
-            101 => self.steal(),
-            102..104 => self.declare(a_solution(&world)).await,
+            98..103 => self.a_disk_fails(),
+            103 => self.steal(),
+            104..106 => self.declare(a_solution(&world)).await,
             _ => {
                 let rough = [0, 30, 120, 300, 600][world.between(0, 5) as usize];
                 world.note("story", format_args!("of a thousand calls {rough} are hit"));

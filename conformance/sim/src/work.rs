@@ -61,12 +61,12 @@ impl Running {
             50..68 => self.validate(&person).await,
             68..70 => self.launch().await,
             70..78 => self.ask_for_context(&person).await,
-            78..87 if !self.world.people().waits(place) => {
+            78..87 if !self.world.people().is_awaited(&person) => {
                 self.refresh(place, &person).await;
             }
             87..90 => self.flush().await,
             90..92 => self.welcome().await,
-            92..94 => self.revoke(&person).await,
+            92..94 if !self.world.people().is_awaited(&person) => self.revoke(&person).await,
             94..96 => self.ask_for_quotas(&person).await,
             _ => self.check(self.sdk.stats().usage, "in between"),
         }

@@ -5,7 +5,7 @@ use std::process::Command;
 use cloudnestle_sim::{Coverage, Options, tell};
 
 /// So many stories that each fault has happened in each place where it can, and at each kind of time.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 320;
 
 fn hash(seed: u64) -> u64 {
     tell(seed, Options::default()).unwrap_or_else(|error| panic!("{error:?}")).hash

@@ -73,14 +73,15 @@ impl Story {
         }
     }
 
-    /// Somebody among all who use the solutions: who holds that token, if there is one.
+    /// Somebody among all who use the solutions and are not in the middle of a theft: who holds that token, if there
+    /// is one.
     fn somebody(&self, token: Option<String>) -> Option<Person> {
         let people = self.world.people();
         if let Some(place) = token.and_then(|token| people.who_holds(&token)) {
             return people.all.get(place).cloned();
         }
         let which = self.world.between(0, people.all.len().max(1) as u64);
-        people.all.get(which as usize).cloned()
+        people.all.get(which as usize).filter(|person| !people.is_awaited(person)).cloned()
     }
 
     pub(super) async fn change_tier(&self, token: Option<String>) {

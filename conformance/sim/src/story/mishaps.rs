@@ -30,27 +30,31 @@ impl Story {
     }
 
     /// While a program reads what the feed tells of one customer, its clock is set on by more than the life of
-    /// another's token, of whose revocation it was told before. How wrong its clock is, that answer can't say.
+    /// others' tokens, of whose revocation it was told before. How wrong its clock is, that answer can't say.
     pub(super) async fn a_clock_is_set_on_as_the_feed_tells(&self) {
         let (world, Some(program)) = (&self.world, self.some_program()) else { return };
-        let (revoked, other) = {
-            let people = world.people();
-            let of_solution = people.of(&program.settings.solution_id);
-            let someone = || {
-                let which = world.between(0, of_solution.len().max(1) as u64);
-                let place = of_solution.get(which as usize)?;
-                Some(people.all[*place].pair.access_token.expose().to_owned())
-            };
-            (someone(), someone())
-        };
-        self.revoke_token(revoked).await;
+        for _ in 0..3 {
+            let revoked = self.some_token(&program);
+            self.revoke_token(revoked).await;
+        }
         if world.ambush_feed(&program.link).await.is_some() {
-            self.change_tier(other).await;
+            let (retiered, revoked) = (self.some_token(&program), self.some_token(&program));
+            self.change_tier(retiered).await;
+            self.revoke_token(revoked).await;
             if world.ambush_feed(&program.link).await.is_some() && !program.is_dead() {
                 let millis = 3_600_000 - self.jump(1_800_000).abs();
                 self.set_a_programs_clock(&program, millis);
             }
         }
+    }
+
+    /// The token of somebody who uses the program's solution.
+    fn some_token(&self, program: &Program) -> Option<String> {
+        let people = self.world.people();
+        let of_solution = people.of(&program.settings.solution_id);
+        let which = self.world.between(0, of_solution.len().max(1) as u64);
+        let person = &people.all[*of_solution.get(which as usize)?];
+        Some(person.pair.access_token.expose().to_owned())
     }
 
     /// By so many milliseconds, at most.

@@ -19,7 +19,7 @@ const RESTS: Duration = Duration::from_millis(8_100);
 const NOTICED: Duration = Duration::from_millis(10_500);
 
 /// As long as a theft takes that is to be noticed.
-pub(super) const THEFT: Duration = Duration::from_secs(18);
+pub(super) const THEFT: Duration = Duration::from_secs(21);
 
 impl Story {
     /// Somebody who uses the solution of a program has their pair copied.
@@ -46,7 +46,7 @@ impl Story {
         people.appoint(first, soon);
         people.appoint(first, soon + RESTS);
         // Who comes at once gets what the first one got: only what follows from it shows that there are two.
-        let at_once = world.one_in(4);
+        let at_once = world.one_in(6);
         people.appoint(second, if at_once { soon } else { later });
     }
 

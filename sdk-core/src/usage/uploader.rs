@@ -224,7 +224,7 @@ impl Pipeline {
     pub(super) async fn upload(&self, uplink: &Uplink) {
         let mut pace = Pace::default();
         while !self.has_left() {
-            if self.was_left_behind() && self.answered() == self.log.last() {
+            if self.was_left_behind() && self.answered() >= self.log.last() {
                 if self.end(uplink, Duration::MAX).await {
                     return self.leave();
                 }

@@ -109,3 +109,34 @@ async fn a_refused_token_is_replaced_once_for_all_who_held_it() {
     assert!(second == third && second != refused);
     assert_eq!(world.renewals(), 2, "one whose answer was lost, and one that found it again");
 }
+
+#[tokio::test]
+async fn a_pair_that_another_program_has_renewed_is_taken_over_and_not_renewed_again() {
+    let world = World::begin().await;
+    let first = world.source.pair();
+    let other = world.sdk.keep_fresh(first.clone());
+    world.let_pass(1_000).await;
+    let renewed = other.access_token().await.unwrap();
+
+    assert!(world.source.adopt(other.pair()).await);
+    assert_eq!(world.source.access_token().await.unwrap(), renewed);
+    assert_eq!(world.renewals(), 1);
+    assert!(!world.source.adopt(first).await, "it is older");
+    world.let_pass(10).await;
+    let stranger = world.server.token_pair("cus_ravi", SOLUTION).await.unwrap();
+    assert!(!world.source.adopt(stranger).await, "it is another user's");
+    assert_eq!(world.source.pair(), other.pair());
+}
+
+#[tokio::test]
+async fn what_is_taken_over_is_not_replaced_by_a_renewal_that_began_before() {
+    let world = World::begin().await;
+    let first = world.source.access_token().await.unwrap();
+    world.let_pass(10).await;
+    let newer = world.server.token_pair("cus_asha", SOLUTION).await.unwrap();
+    let renewal = world.source.replace(&first);
+    let (renewed, adopted) = futures_util::join!(renewal, world.source.adopt(newer.clone()));
+    assert!(adopted);
+    assert_eq!((renewed.unwrap(), world.renewals()), (newer.access_token.clone(), 1));
+    assert_eq!(world.source.pair(), newer);
+}

@@ -220,6 +220,18 @@ impl Core {
         Some(text(&as_on_the_wire(source.pair())))
     }
 
+    /// Takes over a pair that another program of the same user has renewed; whether it is kept.
+    pub fn adopt(&self, call: u32, source: u32, pair: String) {
+        let kept = self.kept.clone();
+        self.begin(call, async move {
+            let adopted = async {
+                let source = kept.sources.get(source)?;
+                Ok(source.adopt(read::<TokenPair>(&pair)?).await)
+            };
+            told(adopted.await, as_on_the_wire)
+        });
+    }
+
     /// Nobody asks that source any more.
     pub fn forget_source(&self, source: u32) {
         self.kept.sources.forget(source);

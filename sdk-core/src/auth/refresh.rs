@@ -37,6 +37,13 @@ impl Refresher {
         Refresher { http, announcer, deadline, on_renewed, flights: Flights::new(host) }
     }
 
+    /// Has done with a pair what is done with those that are renewed here.
+    pub(crate) async fn announce(&self, pair: &TokenPair) {
+        if let Some(on_renewed) = &self.on_renewed {
+            on_renewed(pair).await;
+        }
+    }
+
     pub(crate) async fn refresh(&self, pair: &TokenPair) -> Result<TokenPair> {
         let (http, announcer) = (self.http.clone(), self.announcer.clone());
         let (deadline, refresh_token) = (self.deadline, pair.refresh_token.clone());

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;
 use crate::http::{Clock, full_jitter};
-use crate::model::{Secret, Timestamp, TokenPair};
+use crate::model::{Claims, Secret, Timestamp, TokenPair, UnverifiedToken};
 
 /// How long before its end a token is renewed, at least: longer than a failed renewal cools down, so
 /// that there is time for some more.
@@ -158,6 +158,34 @@ impl TokenSource {
     pub fn pair(&self) -> TokenPair {
         self.source.kept().pair.clone()
     }
+
+    /// Takes over a pair that another program of the same user has renewed, such as another tab of a page;
+    /// whether it is kept: if it is for the same user and solution, and ends later than the one at hand. A
+    /// renewal that is under way does not replace it by an older one.
+    ///
+    /// Whose it is, the token says of itself. So pairs are taken from programs that are trusted with the
+    /// user's tokens, and from nobody else.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, _token, pair| {
+    /// let (mine, other) = (sdk.keep_fresh(pair.clone()), sdk.keep_fresh(pair.clone()));
+    /// assert!(!mine.adopt(other.pair()).await); // it is no newer
+    /// # Ok(()) });
+    /// ```
+    pub async fn adopt(&self, pair: TokenPair) -> bool {
+        let source = &self.source;
+        {
+            let mut kept = source.kept();
+            if !kept.is_succeeded_by(&pair) {
+                return false;
+            }
+            let renew_at = renew_at(&*source.host, source.clock.now(), &pair);
+            *kept = Kept { pair: pair.clone(), renew_at, failed: None };
+        }
+        source.refresher.announce(&pair).await;
+        true
+    }
 }
 
 /// Shows no secret.
@@ -184,12 +212,15 @@ impl Source {
         let pair = self.kept().pair.clone();
         let result = self.refresher.refresh(&pair).await;
         let mut kept = self.kept();
+        let was_adopted = kept.pair != pair; // another one, while this one was under way
         match result {
-            Ok(pair) => {
-                let renew_at = renew_at(&*self.host, self.clock.now(), &pair);
-                *kept = Kept { pair, renew_at, failed: None };
+            Ok(renewed) if !was_adopted || kept.is_succeeded_by(&renewed) => {
+                let renew_at = renew_at(&*self.host, self.clock.now(), &renewed);
+                *kept = Kept { pair: renewed, renew_at, failed: None };
                 Ok(())
             }
+            Ok(_) => Ok(()),
+            Err(_) if was_adopted => Ok(()),
             Err(error) => {
                 let until = match error.is_retryable() {
                     true => {
@@ -210,11 +241,27 @@ impl Source {
 }
 
 impl Kept {
+    /// Whether that is a newer pair of the same user, for the same solution.
+    fn is_succeeded_by(&self, pair: &TokenPair) -> bool {
+        let mine = holder(&self.pair.access_token);
+        pair.expires_at > self.pair.expires_at
+            && mine.is_some()
+            && mine == holder(&pair.access_token)
+    }
+
     /// Why nobody tries to renew the pair now.
     fn cooling(&self, now: Duration) -> Option<Error> {
         let (until, error) = self.failed.as_ref()?;
         (now < *until).then(|| error.clone())
     }
+}
+
+/// Whom a token speaks for, where, and by whom it was issued: by its own words, which is enough to tell whether two
+/// tokens that are both in hand belong together, and for nothing else.
+fn holder(token: &Secret) -> Option<(String, String, String)> {
+    let token = UnverifiedToken::parse(token.expose(), UnverifiedToken::ACCESS).ok()?;
+    let Claims { iss, aud, sub, .. } = token.claims(true).ok()?;
+    Some((iss, aud, sub))
 }
 
 /// When to renew a pair that was received at `now`. One that has not long to live gets half of that.

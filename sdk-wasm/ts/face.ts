@@ -7,7 +7,7 @@ import type { Actions, CallOptions, CommonOptions, UsageOptions } from './option
 import type { Platform } from './platform.js';
 import { receiptOf, type Receipt } from './receipt.js';
 import { CLOSE_WITHIN, parsed, type Session } from './session.js';
-import { TokenSource } from './source.js';
+import { TABS, TokenSource } from './source.js';
 import type {
   CloseReport,
   Quota,
@@ -63,7 +63,9 @@ export abstract class Face<T extends Actions, S> {
 
   /** Keeps a pair good: the source gives out its access token, and renews it before it ends. */
   keepFresh(pair: TokenPair): TokenSource {
-    return new TokenSource(this.#session.bridge, pair);
+    const source = new TokenSource(this.#session.bridge, pair);
+    this.#session.tabs.join(source[TABS]);
+    return source;
   }
 
   /** A pair for somebody who comes by without an account. */

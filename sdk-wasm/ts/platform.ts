@@ -24,6 +24,9 @@ export interface Platform {
    */
   log(name: string, producer: string): RecordLog | undefined;
 
+  /** What this user's other programs hear, and say; `undefined` where they are no tabs of one site. */
+  channel(): Channel | undefined;
+
   /** The folder that programs keep their state in. */
   stateDir(): string | undefined;
 
@@ -103,6 +106,13 @@ export interface RecordsRead {
   readonly records: readonly string[];
   readonly refusedNumbers: Float64Array;
   readonly refused: readonly string[];
+}
+
+/** What is said to all other programs of a user that listen now. */
+export interface Channel {
+  say(word: unknown): void;
+  listen(hear: (word: unknown) => void): void;
+  close(): void;
 }
 
 /** A file that only grows. */

@@ -5,6 +5,7 @@ import { Emitter } from './events.js';
 import { camelized, type Json } from './names.js';
 import type { CallOptions } from './options.js';
 import type { Platform } from './platform.js';
+import { Tabs } from './tabs.js';
 
 /** How long `close` and a program's natural end take at most, unless told otherwise, in milliseconds. */
 export const CLOSE_WITHIN = 3_000;
@@ -35,6 +36,7 @@ export class Session<C extends Core> {
   readonly platform: Platform;
   readonly bridge: Bridge<C>;
   readonly emitter: Emitter;
+  readonly tabs: Tabs;
   /** What is to be undone when the SDK is closed. */
   readonly leave: (() => void)[];
   readonly #defaults: CallOptions;
@@ -43,6 +45,7 @@ export class Session<C extends Core> {
     this.platform = shared.platform;
     this.bridge = shared.bridge;
     this.emitter = shared.emitter;
+    this.tabs = shared.tabs;
     this.leave = shared.leave;
     this.#defaults = defaults;
   }
@@ -62,8 +65,11 @@ export class Session<C extends Core> {
       if (bridge.ask((core) => core.pending()) === 0) return;
       await bridge.call((core, call) => core.flush_before_return(call, CLOSE_WITHIN));
     };
-    const leave = [platform.whenIdle(drain, () => bridge.leave())];
-    return new Session({ platform, bridge, emitter, leave }, {});
+    const tabs = new Tabs(platform.channel());
+    // The event comes a moment before the pair is in place.
+    emitter.on('tokenRefreshed', () => setTimeout(() => tabs.tell()));
+    const leave = [platform.whenIdle(drain, () => bridge.leave()), () => tabs.leave()];
+    return new Session({ platform, bridge, emitter, tabs, leave }, {});
   }
 
   /** The same, with these options for each call unless the call has its own. */

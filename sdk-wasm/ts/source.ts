@@ -3,6 +3,7 @@ import type { Bridge } from './bridge.js';
 import { text } from './errors.js';
 import { whenForgotten } from './forgotten.js';
 import { camelized, snaked, type Json } from './names.js';
+import type { Source } from './tabs.js';
 import type { TokenPair } from './types.js';
 
 /** What the core keeps of a source ends with it. */
@@ -16,10 +17,17 @@ interface Kept {
   readonly number: number;
 }
 
+/** What other tabs have to do with a source. @internal */
+export const TABS = Symbol('tabs');
+
 /** A pair that is kept good: `MarketplaceSDK.keepFresh`. */
 export class TokenSource {
   readonly #bridge: Bridge;
   #kept: Kept;
+  /** The pair that other tabs know of. */
+  #told: string | undefined;
+  /** @internal */
+  readonly [TABS]: Source;
   /** The newest pair that is known, for another core. */
   #pair: TokenPair;
 
@@ -28,6 +36,25 @@ export class TokenSource {
     this.#bridge = bridge;
     this.#pair = pair;
     this.#kept = this.#keep();
+    this.#told = this.#newest();
+    this[TABS] = {
+      newest: () => this.#newest(),
+      news: () => {
+        const newest = this.#newest();
+        if (newest === this.#told) return undefined;
+        this.#told = newest;
+        return newest;
+      },
+      adopt: (pair) => {
+        const { number } = this.#current();
+        const adopted = this.#bridge.call((core, call) => core.adopt(call, number, pair));
+        // What is no pair is nobody's; and what was taken over, others have been told.
+        adopted.then(
+          () => (this.#told = this.#newest()),
+          () => undefined,
+        );
+      },
+    };
   }
 
   /** An access token that is good now. Waits only if the one at hand has ended. */
@@ -71,8 +98,12 @@ export class TokenSource {
     return this.#kept;
   }
 
+  #newest(): string | undefined {
+    return this.#bridge.ask((core) => core.newest_pair(this.#kept.number));
+  }
+
   #read(): void {
-    const json = this.#bridge.ask((core) => core.newest_pair(this.#kept.number));
+    const json = this.#newest();
     if (json === undefined) return;
     this.#pair = camelized(JSON.parse(json) as Json) as unknown as TokenPair;
   }

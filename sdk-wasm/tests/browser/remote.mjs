@@ -76,6 +76,7 @@ export async function open(page, options) {
       const source = await asked(page, 'source', sdk, pair);
       return {
         accessToken: () => asked(page, 'call', source, 'accessToken', []),
+        replace: (refused) => asked(page, 'call', source, 'replace', [refused]),
         get pair() {
           return asked(page, 'get', source, 'pair');
         },

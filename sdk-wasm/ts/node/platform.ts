@@ -57,6 +57,8 @@ export const node: Platform = {
 
   log: () => undefined,
 
+  channel: () => undefined,
+
   /** Apart from that of other languages, whose locks are not Node's. */
   stateDir() {
     const home = os.homedir();

@@ -17,6 +17,17 @@ export const page: Platform = {
 
   log: indexedLog,
 
+  channel() {
+    if (typeof BroadcastChannel === 'undefined' || typeof document === 'undefined')
+      return undefined;
+    const channel = new BroadcastChannel('cloudnestle-marketplace/pairs');
+    return {
+      say: (word) => channel.postMessage(word),
+      listen: (hear) => (channel.onmessage = ({ data }) => hear(data)),
+      close: () => channel.close(),
+    };
+  },
+
   /** What has begun to be sent arrives although the page goes. */
   async fetch(input, init) {
     const { body } = init ?? {};

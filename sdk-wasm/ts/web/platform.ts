@@ -17,6 +17,7 @@ export const web: Platform = {
   verify: verifyEd25519,
   files: () => undefined,
   log: () => undefined,
+  channel: () => undefined,
   stateDir: () => undefined,
   processId: () => 0,
   background: nothing,

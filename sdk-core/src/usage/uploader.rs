@@ -262,7 +262,8 @@ impl Pipeline {
         let now = uplink.clock.now();
         let losses = NotSent { missing, expired_before: self.max_age.map(|age| now - age) };
         let range = Range::after(answered, records, last, &losses);
-        (!range.is_empty()).then_some(range)
+        // Of a log that is nobody else's, what waits and can't be told is refused, and that is said.
+        (!range.is_empty() || !self.log.is_shared()).then_some(range)
     }
 
     /// Takes what became of numbers that others have sent, in a log that is shared.

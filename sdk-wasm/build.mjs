@@ -70,6 +70,7 @@ await build({
   format: 'esm',
   platform: 'neutral',
   target: 'es2022',
+  external: ['cloudflare:workers'],
   plugins: [beside],
 });
 

@@ -52,7 +52,9 @@ export abstract class Face<T extends Actions, S> {
   ): Promise<Receipt> {
     const [checked, usage] = [text(token), usageOf(action, options)];
     const track = (core: Core, call: number): void => core.track_usage(call, checked, usage);
-    return receiptOf(await this.#session.ask(track, options), this.#session.bridge);
+    const told = await this.#session.ask(track, options);
+    this.#session.delivery.noted();
+    return receiptOf(told, this.#session.bridge);
   }
 
   /** Renews a pair. However many ask with the same pair, one request is made. */

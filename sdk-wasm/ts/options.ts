@@ -50,6 +50,11 @@ export interface Options extends CommonOptions {
   readonly validation?: 'connected' | 'online' | 'local';
   /** The folder usage waits in until it is delivered (`CLOUDNESTLE_SPOOL_DIR`), or `memory`. */
   readonly spool?: { readonly dir: string } | 'memory';
+  /**
+   * Where functions are frozen once they have answered: what has the platform wait for a promise. After each event it
+   * is handed the delivery. On Vercel and on Cloudflare Workers it is found, and need not be set.
+   */
+  readonly waitUntil?: (delivery: Promise<unknown>) => void;
 }
 
 /** How the SDK of a client is set up. */

@@ -2,6 +2,9 @@
  * What differs between Node, browsers and edge runtimes, and nothing else. None of it may throw, except
  * what files do.
  */
+import type { WaitUntil } from './delivery.js';
+
+/** The primitives of a platform. */
 export interface Platform {
   /** The settings of the environment, by name. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -41,6 +44,9 @@ export interface Platform {
 
   /** How far a request came that has no answer, by what `fetch` threw. */
   stageOf(error: unknown): SendStage;
+
+  /** What a function hands work to that goes on after its answer; `undefined` where this is no function. */
+  waitUntil(): WaitUntil | undefined;
 
   /** Has `drain` called when the program has nothing else to do, and `leave` when it ends. */
   whenIdle(drain: () => Promise<void>, leave: () => void): () => void;

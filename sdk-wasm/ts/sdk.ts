@@ -89,7 +89,9 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
   ): Promise<Consumed> {
     const [checked, usage] = [text(token), usageOf(action, options)];
     const consume = (core: BackendCore, call: number): void => core.consume(call, checked, usage);
-    return consumedOf(await this.#session.ask(consume, options), this.#session.bridge);
+    const told = await this.#session.ask(consume, options);
+    this.#session.delivery.noted();
+    return consumedOf(told, this.#session.bridge);
   }
 
   /** Ends a token and everything it can be refreshed to. */
@@ -161,6 +163,7 @@ function begin(options: Options): Shared {
   const session = Session.begin<BackendCore>({
     fetch: options.fetch,
     secretKeyProvider: options.secretKeyProvider,
+    waitUntil: options.waitUntil,
     settings: settingsOf(options, environment),
   });
   return new Shared(session, new Users(session.bridge));

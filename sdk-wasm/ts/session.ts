@@ -1,6 +1,7 @@
 /** What an SDK and those that have other options share, and how each makes its calls. */
 import { Bridge } from './bridge.js';
 import type { Core } from './core.js';
+import { Delivery, type WaitUntil } from './delivery.js';
 import { Emitter } from './events.js';
 import { camelized, type Json } from './names.js';
 import type { CallOptions } from './options.js';
@@ -28,6 +29,7 @@ export function thePlatform(): Platform {
 export interface Beginning {
   readonly fetch: typeof globalThis.fetch | undefined;
   readonly secretKeyProvider?: (() => Promise<string | undefined>) | undefined;
+  readonly waitUntil?: WaitUntil | undefined;
   /** For the core, by its words; what is `undefined` is not set. */
   readonly settings: Readonly<Record<string, Json | undefined>>;
 }
@@ -37,6 +39,7 @@ export class Session<C extends Core> {
   readonly bridge: Bridge<C>;
   readonly emitter: Emitter;
   readonly tabs: Tabs;
+  readonly delivery: Delivery;
   /** What is to be undone when the SDK is closed. */
   readonly leave: (() => void)[];
   readonly #defaults: CallOptions;
@@ -46,11 +49,13 @@ export class Session<C extends Core> {
     this.bridge = shared.bridge;
     this.emitter = shared.emitter;
     this.tabs = shared.tabs;
+    this.delivery = shared.delivery;
     this.leave = shared.leave;
     this.#defaults = defaults;
   }
 
-  static begin<C extends Core>({ fetch, secretKeyProvider, settings }: Beginning): Session<C> {
+  static begin<C extends Core>(beginning: Beginning): Session<C> {
+    const { fetch, secretKeyProvider, waitUntil, settings } = beginning;
     const platform = thePlatform();
     const emitter = new Emitter();
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
@@ -69,7 +74,8 @@ export class Session<C extends Core> {
     // The event comes a moment before the pair is in place.
     emitter.on('tokenRefreshed', () => setTimeout(() => tabs.tell()));
     const leave = [platform.whenIdle(drain, () => bridge.leave()), () => tabs.leave()];
-    return new Session({ platform, bridge, emitter, tabs, leave }, {});
+    const delivery = new Delivery(bridge, () => waitUntil ?? platform.waitUntil());
+    return new Session({ platform, bridge, emitter, tabs, delivery, leave }, {});
   }
 
   /** The same, with these options for each call unless the call has its own. */

@@ -2,11 +2,15 @@
 // validates a user against a marketplace, and what it tracks is counted there.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
+import { Miniflare } from 'miniflare';
+import { createServer } from 'vite';
+import { opens, served } from './pages.mjs';
 
 const HERE = import.meta.dirname;
 const TARBALL = process.env.CLOUDNESTLE_TARBALL;
@@ -43,12 +47,29 @@ async function runs(program, folder = '.') {
 
 /** Runs a bundle where no package is installed; the WebAssembly is in it, once. */
 async function bundleRuns(program) {
-  const code = readdirSync(path.dirname(program)).map((file) =>
-    readFileSync(path.join(path.dirname(program), file), 'utf8'),
-  );
-  const times = code.join('').split(wasmOf('node.js')).length - 1;
-  assert.equal(times, 1, 'the WebAssembly is not there once');
+  hasOneWasm(path.dirname(program), 'node.js');
   await runs(program);
+}
+
+/** That of the package's entry point is in the files of a folder once, and no other is. */
+function hasOneWasm(folder, entry) {
+  const files = readdirSync(folder, { recursive: true }).map((file) => path.join(folder, file));
+  const code = files
+    .filter((file) => /\.[cm]?js$/.test(file))
+    .map((file) => readFileSync(file, 'utf8'));
+  const times = (of) => code.join('').split(wasmOf(of)).length - 1;
+  const all = { 'node.js': times('node.js'), 'client.js': times('client.js') };
+  assert.deepEqual(all, { 'node.js': 0, 'client.js': 0, [entry]: 1 });
+}
+
+/** A page of a bundle that is one file. */
+function page(out) {
+  writeFileSync(
+    path.join(out, 'index.html'),
+    '<!doctype html><title>A solution</title><script type="module" src="/program.js"></script>',
+  );
+  hasOneWasm(out, 'client.js');
+  return opens(served(out));
 }
 
 /** This process's environment, without what makes a program a part of this test. */
@@ -65,7 +86,7 @@ describe('the tarball', () => {
 });
 
 describe('projects', { concurrency: 2 }, () => {
-  test('next, in its Node runtime', () => next());
+  test('next, in its Node and its edge runtime', () => next());
   test('node, import', () => runs('node/program.mjs'));
   test('node, require', () => runs('node/program.cjs'));
 
@@ -98,7 +119,7 @@ describe('projects', { concurrency: 2 }, () => {
   }
   test('webpack', async () => {
     const out = path.join(OUT, 'webpack');
-    await promisify(execFile)(process.execPath, ['webpack/build.mjs', out], { cwd: HERE });
+    await webpack('node/program.mjs', 'node20', path.join(out, 'program.cjs'));
     await bundleRuns(path.join(out, 'program.cjs'));
   });
   test('vite, built', async () => {
@@ -107,9 +128,80 @@ describe('projects', { concurrency: 2 }, () => {
     await bundleRuns(path.join(out, 'program.mjs'));
   });
   test('vite, in development', () => runs('dev.mjs', 'vite'));
+
+  test('a page, by esbuild', async () => {
+    const out = path.join(OUT, 'page-esbuild');
+    const args = ['--bundle', '--minify', '--format=esm', `--outfile=${out}/program.js`];
+    await tool('esbuild', ['page/program.mjs', ...args]);
+    await page(out);
+  });
+  test('a page, by webpack', async () => {
+    const out = path.join(OUT, 'page-webpack');
+    await webpack('page/program.mjs', 'web', path.join(out, 'program.js'));
+    await page(out);
+  });
+  test('a page, built by vite', async () => {
+    const out = path.join(OUT, 'page-vite');
+    await tool('vite', ['build', '--outDir', out, '--emptyOutDir'], 'page');
+    hasOneWasm(out, 'client.js');
+    await opens(served(out));
+  });
+  test('a page, by vite in development', () =>
+    opens(async () => {
+      const server = await createServer({
+        root: path.join(HERE, 'page'),
+        cacheDir: path.join(OUT, 'page-vite-cache'),
+        logLevel: 'error',
+        server: { host: '127.0.0.1', port: 0 },
+      });
+      await server.listen();
+      return { url: server.resolvedUrls.local[0], close: () => server.close() };
+    }));
+
+  test('a worker of Cloudflare’s, whose usage arrives after its answer', { timeout: 60_000 }, async () => {
+    const out = path.join(OUT, 'workerd');
+    const args = ['--bundle', '--format=esm', '--conditions=workerd', '--loader:.wasm=copy'];
+    const external = '--external:cloudflare:workers';
+    await tool('esbuild', ['workerd/worker.mjs', ...args, external, `--outdir=${out}`]);
+    await worker(out);
+  });
+
   test('vitest', () => tool('vitest', ['run'], 'vitest'));
   test('jest', () => tool('jest', [], 'jest'));
 });
+
+function webpack(program, target, file) {
+  const args = ['webpack/build.mjs', program, target, file];
+  return promisify(execFile)(process.execPath, args, { cwd: HERE });
+}
+
+async function worker(out) {
+  const files = readdirSync(out);
+  const wasm = files.filter((file) => file.endsWith('.wasm'));
+  assert.equal(wasm.length, 1, `${files}`);
+  const marketplace = await startMarketplace();
+  const miniflare = new Miniflare({
+    modulesRoot: out,
+    modules: [
+      { type: 'ESModule', path: path.join(out, 'worker.js') },
+      { type: 'CompiledWasm', path: path.join(out, wasm[0]) },
+    ],
+    compatibilityDate: '2026-04-01',
+    bindings: marketplace.environment(),
+  });
+  try {
+    const { accessToken } = await marketplace.tokenPair('cus_ravi');
+    const headers = { authorization: `Bearer ${accessToken}` };
+    for (let request = 0; request < 2; request += 1) {
+      const answer = await miniflare.dispatchFetch('http://worker/', { headers });
+      assert.deepEqual(await answer.json(), { customerId: 'cus_ravi' });
+    }
+    while ((await marketplace.used('cus_ravi', 'search')) < 2) await sleep(20);
+  } finally {
+    await miniflare.dispose();
+    await marketplace.stop();
+  }
+}
 
 async function next() {
   const folder = path.join(HERE, 'next');
@@ -139,9 +231,11 @@ async function next() {
       ended.then(() => reject(new Error(`next has ended:\n${said}`)));
     });
     const headers = { authorization: `Bearer ${accessToken}` };
-    const answer = await fetch(`${url}/user`, { headers });
-    assert.deepEqual(await answer.json(), { customerId: 'cus_ravi' });
-    assert.equal(await marketplace.used('cus_ravi', 'search'), 1);
+    for (const [at, where] of ['user', 'edge'].entries()) {
+      const answer = await fetch(`${url}/${where}`, { headers });
+      assert.deepEqual(await answer.json(), { customerId: 'cus_ravi' });
+      assert.equal(await marketplace.used('cus_ravi', 'search'), at + 1);
+    }
   } finally {
     server.kill();
     await ended;

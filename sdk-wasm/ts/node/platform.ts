@@ -3,6 +3,7 @@ import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import type { KeepAlive, Platform, SendStage } from '../platform.js';
+import { waitUntilOfVercel } from '../web/vercel.js';
 import { NodeFiles } from './files.js';
 
 /** How many of the marketplace's keys are kept ready: it publishes a few at a time. */
@@ -88,6 +89,8 @@ export const node: Platform = {
     const isTls = code.startsWith('CERT_') || code.startsWith('ERR_TLS_') || code.includes('_CERT');
     return CONNECT.has(code) || isTls ? 'connect' : 'answer';
   },
+
+  waitUntil: waitUntilOfVercel,
 
   whenIdle(drain, leave) {
     const resident = { drain, leave };

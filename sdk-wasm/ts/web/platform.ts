@@ -8,7 +8,7 @@ export const WITHOUT_CACHE: RequestInit = { cache: 'no-store', credentials: 'omi
 /** A program of the web ends when its user or its host says so, whatever is open. */
 const NOBODY_WAITS: KeepAlive = { open: () => undefined, done: () => undefined };
 
-const nothing = (): void => undefined;
+const nothing = (): undefined => undefined;
 
 export const web: Platform = {
   environment: {},
@@ -24,6 +24,7 @@ export const web: Platform = {
   keepAlive: () => NOBODY_WAITS,
   // `fetch` does not say why it failed: the request may have arrived.
   stageOf: () => 'answer',
+  waitUntil: nothing,
   whenIdle: () => nothing,
   whenAsked: () => nothing,
 };

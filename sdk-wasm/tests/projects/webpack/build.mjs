@@ -1,12 +1,14 @@
-// Bundles a program for Node: `node build.mjs FOLDER`.
+// Bundles a program: `node build.mjs PROGRAM TARGET FILE`.
 import path from 'node:path';
 import webpack from 'webpack';
 
+const [entry, target, file] = process.argv.slice(2);
 const compiler = webpack({
   mode: 'production',
-  target: 'node20',
-  entry: path.resolve(import.meta.dirname, '../node/program.mjs'),
-  output: { path: process.argv[2], filename: 'program.cjs' },
+  target,
+  entry: path.resolve(entry),
+  output: { path: path.dirname(file), filename: path.basename(file) },
+  performance: { hints: false },
 });
 compiler.run((error, stats) => {
   if (error) throw error;

@@ -1,0 +1,3 @@
+export { GET } from '../user/route.js';
+export const runtime = 'edge';
+export const dynamic = 'force-dynamic';

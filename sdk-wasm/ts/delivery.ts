@@ -1,0 +1,39 @@
+/**
+ * Delivery that goes on after a function has answered. Platforms of functions freeze a program then, unless they
+ * have been handed a promise to wait for.
+ */
+import type { Bridge } from './bridge.js';
+import type { Core } from './core.js';
+
+/** Has the platform wait for a promise. */
+export type WaitUntil = (delivery: Promise<unknown>) => void;
+
+/** How long the platform waits at most, in milliseconds: as long as one upload may take. */
+const DELIVER_WITHIN = 10_000;
+
+export class Delivery {
+  readonly #bridge: Bridge<Core>;
+  readonly #find: () => WaitUntil | undefined;
+  /** That of events that are noted now; once it has begun, there is another. */
+  #next: Promise<void> | undefined;
+
+  constructor(bridge: Bridge<Core>, find: () => WaitUntil | undefined) {
+    this.#bridge = bridge;
+    this.#find = find;
+  }
+
+  /** An event was noted. Each function that is being answered has to wait by itself, for the same delivery. */
+  noted(): void {
+    this.#find()?.((this.#next ??= this.#deliver()));
+  }
+
+  async #deliver(): Promise<void> {
+    // What is noted in the same turn goes with it.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#next = undefined;
+    const flush = (core: Core, call: number): void =>
+      core.flush_before_return(call, DELIVER_WITHIN);
+    // What could not be delivered waits in the spool, and was told by `usageWaiting`.
+    await this.#bridge.call(flush).catch(() => undefined);
+  }
+}

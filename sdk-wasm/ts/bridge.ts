@@ -258,15 +258,17 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   }
 
   async #exchange(request: number, url: string, init: RequestInit): Promise<void> {
+    let isAnswered = false;
     try {
       const response = await this.#around.fetch(url, init);
+      isAnswered = true;
       const body = await bodyOf(response);
       if (!this.#requests.delete(request)) return;
       const headers = [...response.headers].flat();
       this.tell((core) => core.sent(request, response.status, headers, body));
     } catch (error) {
       if (!this.#requests.delete(request)) return;
-      const stage = this.#around.platform.stageOf(error);
+      const stage = isAnswered ? 'answer' : this.#around.platform.stageOf(error);
       this.tell((core) => core.not_sent(request, stage, wordsOf(error)));
     }
   }

@@ -42,7 +42,7 @@ export interface Platform {
   /** Keeps a program from ending for as long as calls are open. */
   keepAlive(): KeepAlive;
 
-  /** How far a request came that has no answer, by what `fetch` threw. */
+  /** How far a request came of which no answer has begun, by what `fetch` threw. */
   stageOf(error: unknown): SendStage;
 
   /** What a function hands work to that goes on after its answer; `undefined` where this is no function. */

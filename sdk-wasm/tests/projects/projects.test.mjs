@@ -158,13 +158,17 @@ describe('projects', { concurrency: 2 }, () => {
       return { url: server.resolvedUrls.local[0], close: () => server.close() };
     }));
 
-  test('a worker of Cloudflare’s, whose usage arrives after its answer', { timeout: 60_000 }, async () => {
-    const out = path.join(OUT, 'workerd');
-    const args = ['--bundle', '--format=esm', '--conditions=workerd', '--loader:.wasm=copy'];
-    const external = '--external:cloudflare:workers';
-    await tool('esbuild', ['workerd/worker.mjs', ...args, external, `--outdir=${out}`]);
-    await worker(out);
-  });
+  test(
+    'a worker of Cloudflare’s, whose usage arrives after its answer',
+    { timeout: 60_000 },
+    async () => {
+      const out = path.join(OUT, 'workerd');
+      const args = ['--bundle', '--format=esm', '--conditions=workerd', '--loader:.wasm=copy'];
+      const external = '--external:cloudflare:workers';
+      await tool('esbuild', ['workerd/worker.mjs', ...args, external, `--outdir=${out}`]);
+      await worker(out);
+    },
+  );
 
   test('vitest', () => tool('vitest', ['run'], 'vitest'));
   test('jest', () => tool('jest', [], 'jest'));

@@ -86,6 +86,7 @@ export const node: Platform = {
     const code = codeOf(error);
     if (code === undefined) return 'answer';
     if (LOOKUP.has(code)) return 'lookup';
+    if (code === 'UND_ERR_SOCKET' && wasUsedBefore(error)) return 'stale';
     const isTls = code.startsWith('CERT_') || code.startsWith('ERR_TLS_') || code.includes('_CERT');
     return CONNECT.has(code) || isTls ? 'connect' : 'answer';
   },
@@ -144,6 +145,15 @@ function keyOf(bytes: Uint8Array): KeyObject {
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
   keys.set(x, key);
   return key;
+}
+
+/** Whether a connection that was closed had brought an answer before, as Node's `fetch` tells of it. */
+function wasUsedBefore(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { socket } = at as { socket?: { bytesRead?: number } };
+    if (socket !== undefined) return (socket.bytesRead ?? 0) > 0;
+  }
+  return false;
 }
 
 function codeOf(error: unknown): string | undefined {

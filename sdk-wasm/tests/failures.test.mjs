@@ -1,5 +1,5 @@
-// What becomes of calls when the core fails. Here the platform has no randomness any more, which leaves the
-// core in the middle of what it did, as a panic does.
+// What becomes of calls when the core fails. Here the platform has no clock any more, which leaves the core in the
+// middle of what it did, as a panic does.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
@@ -13,13 +13,13 @@ after(() => marketplace.stop());
 
 /** Has the next call into the core fail in the middle. */
 async function broken(work) {
-  crypto.getRandomValues = () => {
-    throw new Error('no randomness');
+  performance.now = () => {
+    throw new Error('no clock');
   };
   try {
     return await work();
   } finally {
-    delete crypto.getRandomValues;
+    delete performance.now;
   }
 }
 

@@ -169,8 +169,14 @@ export function usageOf(action: string, options: UsageOptions): string {
   // JSON has no word for what is no number; 0 is out of bounds as well.
   const isNumber = options.quantity === undefined || Number.isFinite(options.quantity);
   const quantity = isNumber ? options.quantity : 0;
-  const usage = { quantity, idempotency_key: idempotencyKey, metadata, amends, voids };
-  return JSON.stringify({ ...usage, action: text(action) });
+  return JSON.stringify({
+    action: text(action),
+    quantity,
+    idempotency_key: idempotencyKey,
+    metadata,
+    amends,
+    voids,
+  });
 }
 
 /** What a backend's core and a client's are both set up with. @internal */

@@ -13,6 +13,9 @@ use crate::shell::{self, step, target};
 
 const SOURCES: &str = "sdk-wasm/tests/projects";
 
+/// The examples that are run with them.
+const EXAMPLES: [&str; 2] = ["node-express", "vite-page"];
+
 /// What says which tools there are.
 const TOOLS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
@@ -20,6 +23,9 @@ const TOOLS: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 pub(crate) fn test(tarballs: &Tarballs, server: &Path) -> Result<()> {
     step("the npm package, in projects of other tools");
     let folder = prepare(Path::new(SOURCES), "projects", tarballs)?;
+    for example in EXAMPLES {
+        copy(&Path::new("examples").join(example), &folder.join("examples").join(example))?;
+    }
     let out = target().join("npm").join("out");
     if out.exists() {
         fs::remove_dir_all(&out)?;

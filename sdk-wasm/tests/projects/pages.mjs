@@ -9,8 +9,23 @@ import { chromium } from 'playwright-core';
 const CHROMIUM = process.env.CLOUDNESTLE_CHROMIUM ?? '/usr/bin/chromium';
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript' };
 
+/** What a page shows that is a program alone. */
+async function isDone(page) {
+  await page.waitForFunction(() => document.title !== 'A solution');
+  assert.equal(await page.title(), 'cus_ravi');
+}
+
+/** What the example shows, whose user views something. */
+export async function isViewed(page) {
+  await page.waitForSelector('#view:enabled');
+  assert.match(await page.textContent('#user'), /^cus_ravi, /);
+  await page.click('#view');
+  await page.waitForFunction(() => document.getElementById('quotas').textContent !== '');
+  assert.match(await page.textContent('#quotas'), /search: 0 of \d+/);
+}
+
 /** Opens a page; it must validate its user, and what it tracks is counted. `site` is where it is, given the policy. */
-export async function opens(site) {
+export async function opens(site, shows = isDone) {
   const marketplace = await startMarketplace();
   const { accessToken: token } = await marketplace.tokenPair('cus_ravi');
   const browser = await chromium.launch({
@@ -23,8 +38,7 @@ export async function opens(site) {
     const page = await browser.newPage();
     const set = { url: marketplace.url, solution: marketplace.solution().id, token };
     await page.goto(`${url}?${new URLSearchParams(set)}`);
-    await page.waitForFunction(() => document.title !== 'A solution');
-    assert.equal(await page.title(), 'cus_ravi');
+    await shows(page);
     assert.equal(await marketplace.used('cus_ravi', 'view'), 1);
   } finally {
     await browser.close();

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 import { Miniflare } from 'miniflare';
 import { createServer } from 'vite';
-import { opens, served } from './pages.mjs';
+import { isViewed, opens, served } from './pages.mjs';
 
 const HERE = import.meta.dirname;
 const TARBALL = process.env.CLOUDNESTLE_TARBALL;
@@ -140,16 +140,16 @@ describe('projects', { concurrency: 2 }, () => {
     await webpack('page/program.mjs', 'web', path.join(out, 'program.js'));
     await page(out);
   });
-  test('a page, built by vite', async () => {
+  test('the example of a page, built by vite', async () => {
     const out = path.join(OUT, 'page-vite');
-    await tool('vite', ['build', '--outDir', out, '--emptyOutDir'], 'page');
+    await tool('vite', ['build', '--outDir', out, '--emptyOutDir'], 'examples/vite-page');
     hasOneWasm(out, 'client.js');
-    await opens(served(out));
+    await opens(served(out), isViewed);
   });
-  test('a page, by vite in development', () =>
+  test('the example of a page, by vite in development', () =>
     opens(async () => {
       const server = await createServer({
-        root: path.join(HERE, 'page'),
+        root: path.join(HERE, 'examples/vite-page'),
         cacheDir: path.join(OUT, 'page-vite-cache'),
         logLevel: 'error',
         server: { host: '127.0.0.1', port: 0 },
@@ -170,6 +170,8 @@ describe('projects', { concurrency: 2 }, () => {
     },
   );
 
+  test('the example with Express', () => express());
+
   test('vitest', () => tool('vitest', ['run'], 'vitest'));
   test('jest', () => tool('jest', [], 'jest'));
 });
@@ -177,6 +179,41 @@ describe('projects', { concurrency: 2 }, () => {
 function webpack(program, target, file) {
   const args = ['webpack/build.mjs', program, target, file];
   return promisify(execFile)(process.execPath, args, { cwd: HERE });
+}
+
+async function express() {
+  const marketplace = await startMarketplace();
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const set = { CLOUDNESTLE_SPOOL_DIR: path.join(OUT, 'spools/express'), PORT: '0' };
+  const server = spawn(process.execPath, ['examples/node-express/server.mjs'], {
+    cwd: HERE,
+    env: { ...plain(), ...marketplace.environment(), ...set },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  try {
+    const url = await new Promise((resolve, reject) => {
+      server.stdout.setEncoding('utf8').once('data', (line) => resolve(line.trim()));
+      ended.then(() => reject(new Error('the example has ended')));
+    });
+    const ask = async (method, what, token) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await fetch(url + what, { method, headers });
+      return [answer.status, await answer.json()];
+    };
+    const [status, found] = await ask('GET', 'search?q=faiss', accessToken);
+    assert.deepEqual([status, found.customer, found.for], [200, 'cus_ravi', 'faiss']);
+    assert.deepEqual(await ask('GET', 'search', 'nobody'), [401, { error: 'token_malformed' }]);
+    assert.equal((await ask('POST', 'export', accessToken))[0], 200);
+    // It is asked to end, and delivers first.
+    server.kill('SIGTERM');
+    await ended;
+    assert.equal(await marketplace.used('cus_ravi', 'search'), 1);
+    assert.equal(await marketplace.used('cus_ravi', 'export'), 1);
+  } finally {
+    server.kill();
+    await marketplace.stop();
+  }
 }
 
 async function worker(out) {

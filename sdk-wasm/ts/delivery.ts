@@ -31,9 +31,15 @@ export class Delivery {
     // What is noted in the same turn goes with it.
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#next = undefined;
-    const flush = (core: Core, call: number): void =>
-      core.flush_before_return(call, DELIVER_WITHIN);
-    // What could not be delivered waits in the spool, and was told by `usageWaiting`.
-    await this.#bridge.call(flush).catch(() => undefined);
+    const until = Date.now() + DELIVER_WITHIN;
+    try {
+      // What others have noted meanwhile may be on its way in this function's name, and would end with it.
+      do {
+        const left = Math.max(until - Date.now(), 0);
+        await this.#bridge.call((core, call) => core.flush_before_return(call, left));
+      } while (Date.now() < until && this.#bridge.ask((core) => core.pending()) > 0);
+    } catch {
+      // Closed, or begun anew. What could not be delivered was told by `usageWaiting`.
+    }
   }
 }

@@ -156,7 +156,7 @@ describe('projects', { concurrency: 2 }, () => {
       });
       await server.listen();
       return { url: server.resolvedUrls.local[0], close: () => server.close() };
-    }));
+    }, isViewed));
 
   test(
     'a worker of Cloudflare’s, whose usage arrives after its answer',

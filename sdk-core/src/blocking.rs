@@ -322,6 +322,11 @@ impl TokenSource {
     pub fn pair(&self) -> TokenPair {
         self.0.pair()
     }
+
+    /// As [`crate::TokenSource::adopt`].
+    pub fn adopt(&self, pair: TokenPair) -> bool {
+        wait(self.0.adopt(pair))
+    }
 }
 
 impl<T: DeserializeOwned + Send + Unpin + 'static> Pages<T> {

@@ -1,4 +1,4 @@
-//! What JavaScript hands in: the interface `Host` of `ts/host.ts`.
+//! What JavaScript hands in: `Bridge` of `ts/bridge.ts`.
 //!
 //! None of its methods may throw, except those of files: an exception does not unwind Rust's stack.
 

@@ -41,6 +41,21 @@ test('a program that comes to its natural end has delivered its usage', async ()
   assert.equal(await marketplace.used('cus_ravi', 'search'), 10);
 });
 
+test(
+  'a program that ends in an outage ends, and leaves its usage to the next',
+  { timeout: 60_000 }, // it may not end
+  async () => {
+    const spool = folder('outage');
+    const used = await marketplace.used('cus_ravi', 'search');
+    const { code } = await run('ends_in_an_outage.mjs', { customer: 'cus_ravi', spool });
+    assert.equal(code, 0);
+    const next = new MarketplaceSDK(marketplace.options({ spool: { dir: spool } }));
+    await next.flush();
+    await next.close();
+    assert.equal(await marketplace.used('cus_ravi', 'search'), used + 10);
+  },
+);
+
 test('an idle sdk keeps no program alive', async () => {
   const { code, lines } = await run('idles.mjs', { customer: 'cus_asha', spool: folder('idles') });
   assert.equal(code, 0);

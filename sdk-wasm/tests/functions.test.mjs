@@ -79,3 +79,57 @@ test('where there is no request, nobody waits', async () => {
   await sdk.close();
   assert.equal(await marketplace.used('cus_meera', 'search'), 1);
 });
+
+test('what can wait for nothing costs no event, and nobody is told to try again', async () => {
+  const waitUntil = () => {
+    throw new TypeError('Illegal invocation');
+  };
+  const sdk = new MarketplaceSDK(marketplace.options({ waitUntil }));
+  const { accessToken } = await marketplace.tokenPair('cus_asha');
+  const used = await marketplace.used('cus_asha', 'search');
+  const { delivered } = await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  await delivered;
+  assert.equal(await marketplace.used('cus_asha', 'search'), used + 1);
+  await sdk.close();
+});
+
+test(
+  'an SDK that is closed while nobody answers keeps no one from their turn',
+  { timeout: 5_000 }, // a timer, which has to have its turn
+  async () => {
+    const mine = [];
+    const fetch = (input, init) =>
+      String(input).endsWith('/api/track-usage')
+        ? Promise.reject(new TypeError('fetch failed'))
+        : globalThis.fetch(input, init);
+    const waitUntil = (delivery) => mine.push(delivery);
+    const options = marketplace.options({ spool: 'memory', waitUntil });
+    const sdk = new MarketplaceSDK({ ...options, fetch });
+    const { accessToken } = await marketplace.tokenPair('cus_asha');
+    await sdk.trackUsage(accessToken, 'search');
+    const report = await sdk.withOptions({ deadlineMs: 1 }).close(100); // it goes by its own
+    assert.equal(report.usage.pending, 1);
+    await mine[0];
+  },
+);
+
+test('who wants to be told once may change their mind', async () => {
+  const sdk = new MarketplaceSDK(marketplace.options());
+  const { accessToken } = await marketplace.tokenPair('cus_asha');
+  let told = 0;
+  const listener = () => (told += 1);
+  sdk.once('usageDelivered', listener).off('usageDelivered', listener);
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  await sdk.close();
+  assert.equal(told, 0);
+});
+
+test('a spool or a durability that is none of ours is refused, and not taken for another', () => {
+  for (const options of [{ spool: '/var/spool' }, { durability: 'Durable' }]) {
+    assert.throws(() => new MarketplaceSDK(marketplace.options(options)), {
+      code: 'config_invalid',
+    });
+  }
+});

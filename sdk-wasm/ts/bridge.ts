@@ -188,7 +188,9 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     const abort = (): void => giveUp(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     const late = (): void => giveUp(errorOf('{"code":"deadline_exceeded"}'));
-    const timer = deadlineMs === undefined ? undefined : setTimeout(late, deadlineMs);
+    // What a timer can't wait for is no deadline, `Infinity` among it.
+    const ends = deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER;
+    const timer = ends ? setTimeout(late, deadlineMs) : undefined;
     const forget = (): void => {
       signal?.removeEventListener('abort', abort);
       clearTimeout(timer);

@@ -186,6 +186,13 @@ export function text(value: string): string {
   throw new MarketplaceError({ code: 'request_invalid', message });
 }
 
+/** A setting that has one of these words, if it has one. @internal */
+export function oneOf(setting: string, value: string | undefined, words: readonly string[]): void {
+  if (value === undefined || words.includes(value)) return;
+  const message = `config_invalid: ${setting} is ${words.map((word) => `'${word}'`).join(' or ')}, if it is a word.`;
+  throw new ConfigError({ code: 'config_invalid', message });
+}
+
 function withoutNulls(details: ErrorDetails): ErrorDetails {
   const given = Object.entries(details).filter(([, value]) => value !== null);
   return Object.fromEntries(given) as unknown as ErrorDetails;

@@ -38,14 +38,21 @@ export interface EventMap {
 /** Who is told of an event. */
 export type Listener<E extends keyof EventMap> = (event: EventMap[E]) => void;
 
-type Listeners = { [E in keyof EventMap]?: Set<Listener<E>> };
+/** Each with what is called: for who wants to be told once, that is another. */
+type Listeners = { [E in keyof EventMap]?: Map<Listener<E>, Listener<E>> };
 
 export class Emitter {
   readonly #listeners: Listeners = {};
 
   on<E extends keyof EventMap>(name: E, listener: Listener<E>): void {
-    const listeners = (this.#listeners[name] ??= new Set() as never) as Set<Listener<E>>;
-    listeners.add(listener);
+    this.#of(name).set(listener, listener);
+  }
+
+  once<E extends keyof EventMap>(name: E, listener: Listener<E>): void {
+    this.#of(name).set(listener, (event) => {
+      this.off(name, listener);
+      listener(event);
+    });
   }
 
   off<E extends keyof EventMap>(name: E, listener: Listener<E>): void {
@@ -58,7 +65,11 @@ export class Emitter {
     const { type, error, ...rest } = told;
     const event = camelized(rest) as Record<string, unknown>;
     if (error !== undefined) event['error'] = errorOf(JSON.stringify(error));
-    const listeners = this.#listeners[type] as Set<(event: unknown) => void> | undefined;
-    for (const listener of [...(listeners ?? [])]) listener(event);
+    const listeners = this.#listeners[type] as Map<unknown, (event: unknown) => void> | undefined;
+    for (const listener of [...(listeners?.values() ?? [])]) listener(event);
+  }
+
+  #of<E extends keyof EventMap>(name: E): Map<Listener<E>, Listener<E>> {
+    return (this.#listeners[name] ??= new Map() as never) as Map<Listener<E>, Listener<E>>;
   }
 }

@@ -1,6 +1,6 @@
 /** What the SDK of a backend and that of a client have in common. */
 import type { Core } from './core.js';
-import { text } from './errors.js';
+import { oneOf, text } from './errors.js';
 import type { EventMap, Listener } from './events.js';
 import { snaked, type Json } from './names.js';
 import type { Actions, CallOptions, CommonOptions, UsageOptions } from './options.js';
@@ -101,7 +101,7 @@ export abstract class Face<T extends Actions, S> {
 
   /** Delivers what it can within the deadline, and goes on: for functions that are frozen on return. */
   async flushBeforeReturn(deadlineMs: number): Promise<UsageStats> {
-    return this.#session.call((core, call) => core.flush_before_return(call, deadlineMs));
+    return this.#session.within((core, call) => core.flush_before_return(call, deadlineMs));
   }
 
   /** What the marketplace has refused for good, the event and the reason. */
@@ -117,9 +117,11 @@ export abstract class Face<T extends Actions, S> {
   /** Takes no more usage, delivers what it can, and resolves by the deadline with a report. */
   async close(deadlineMs: number = CLOSE_WITHIN): Promise<CloseReport> {
     const close = (core: Core, call: number): void => core.close(call, deadlineMs);
-    const report = await this.#session.call<CloseReport>(close);
-    for (const leave of this.#session.leave.splice(0)) leave();
-    return report;
+    try {
+      return await this.#session.within<CloseReport>(close);
+    } finally {
+      for (const leave of this.#session.leave.splice(0)) leave();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -150,11 +152,8 @@ export abstract class Face<T extends Actions, S> {
   }
 
   once<E extends keyof EventMap>(name: E, listener: Listener<E>): this {
-    const first = (event: EventMap[E]): void => {
-      this.#session.emitter.off(name, first);
-      listener(event);
-    };
-    return this.on(name, first);
+    this.#session.emitter.once(name, listener);
+    return this;
   }
 
   /** Shows no secret. */
@@ -184,6 +183,9 @@ export function commonSettings(
   options: CommonOptions & { readonly spool?: { readonly dir: string } | 'memory' },
   environment: Platform['environment'],
 ): Record<string, Json | undefined> {
+  // A program without types may have passed anything: usage must not wait where nobody expects it.
+  oneOf('spool', typeof options.spool === 'string' ? options.spool : undefined, ['memory']);
+  oneOf('durability', options.durability, ['fast', 'durable']);
   const variable = (name: string): string | undefined => environment[name] || undefined;
   const dir = options.spool === undefined ? variable('CLOUDNESTLE_SPOOL_DIR') : undefined;
   const spool = options.spool ?? (dir === undefined ? undefined : { dir });

@@ -49,11 +49,17 @@ export interface Platform {
   waitUntil(): WaitUntil | undefined;
 
   /** Has `drain` called when the program has nothing else to do, and `leave` when it ends. */
-  whenIdle(drain: () => Promise<void>, leave: () => void): () => void;
+  whenIdle(drain: Drain, leave: () => void): () => void;
 
   /** Has `end` called when the program is asked to end, which it then does; where nobody can ask, never. */
   whenAsked(end: () => Promise<unknown>): () => void;
 }
+
+/**
+ * Delivers what waits, unless it is just so many events as were left by the last time. Resolves with how many still
+ * wait.
+ */
+export type Drain = (left?: number) => Promise<number>;
 
 /** Whether calls are open. Nothing is counted here: with a full stack a word may be lost, and the next puts it right. */
 export interface KeepAlive {

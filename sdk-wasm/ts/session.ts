@@ -44,7 +44,10 @@ export class Session<C extends Core> {
   readonly leave: (() => void)[];
   readonly #defaults: CallOptions;
 
-  private constructor(shared: Omit<Session<C>, 'call' | 'ask' | 'with'>, defaults: CallOptions) {
+  private constructor(
+    shared: Omit<Session<C>, 'call' | 'within' | 'ask' | 'with'>,
+    defaults: CallOptions,
+  ) {
     this.platform = shared.platform;
     this.bridge = shared.bridge;
     this.emitter = shared.emitter;
@@ -66,15 +69,19 @@ export class Session<C extends Core> {
       secretKeyProvider,
       onEvent: (json) => emitter.tell(json),
     });
-    const drain = async (): Promise<void> => {
-      if (bridge.ask((core) => core.pending()) === 0) return;
+    const pending = (): number => bridge.ask((core) => core.pending());
+    const drain = async (left = 0): Promise<number> => {
+      const waiting = pending();
+      if (waiting === 0 || waiting === left) return waiting;
       await bridge.call((core, call) => core.flush_before_return(call, CLOSE_WITHIN));
+      return pending();
     };
     const tabs = new Tabs(platform.channel());
     // The event comes a moment before the pair is in place.
     emitter.on('tokenRefreshed', () => setTimeout(() => tabs.tell()));
-    const leave = [platform.whenIdle(drain, () => bridge.leave()), () => tabs.leave()];
     const delivery = new Delivery(bridge, () => waitUntil ?? platform.waitUntil());
+    const idle = platform.whenIdle(drain, () => bridge.leave());
+    const leave = [idle, () => tabs.leave(), () => delivery.end()];
     return new Session({ platform, bridge, emitter, tabs, delivery, leave }, {});
   }
 
@@ -86,6 +93,11 @@ export class Session<C extends Core> {
   /** Makes a call whose answer is an object. */
   async call<R>(start: (core: C, call: number) => void, options?: CallOptions): Promise<R> {
     return parsed<R>(await this.ask(start, options));
+  }
+
+  /** Makes a call that has a deadline of its own, and heeds no other. */
+  async within<R>(start: (core: C, call: number) => void): Promise<R> {
+    return parsed<R>(await this.bridge.call(start));
   }
 
   /** Makes a call, and has its answer as the core gives it. */

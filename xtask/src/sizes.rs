@@ -1,5 +1,6 @@
 //! What a browser fetches of the npm package, as it is sent: `bench/budgets.toml` says what may not be exceeded.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,7 +33,7 @@ fn face(package: &Path) -> Result<PathBuf> {
     let bundle = ["ts/client.ts", "--bundle", "--minify", "--format=esm", "--platform=browser"];
     let beside =
         ["--target=es2022", "--define:import.meta.url=undefined", "--external:*/packed.js"];
-    let mut esbuild = Command::new(package.join("node_modules/.bin/esbuild"));
+    let mut esbuild = Command::new(fs::canonicalize(package.join("node_modules/.bin/esbuild"))?);
     let quiet = ["--log-level=warning", "--outfile=face.js"];
     run(esbuild.args(bundle).args(beside).args(quiet).current_dir(package))?;
     Ok(package.join("face.js"))

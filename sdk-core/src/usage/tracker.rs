@@ -133,17 +133,17 @@ impl UsageTracker {
     pub(crate) async fn replay_rejected(&self) -> Result<u64> {
         let (mut replayed, mut after) = (BTreeSet::new(), After::default());
         while let Some(mut batch) = self.pipelines.rejected(&mut after).await? {
-            let mut last = None;
+            let mut noted = Vec::with_capacity(batch.events.len());
             for RejectedUsage { mut event, .. } in std::mem::take(&mut batch.events) {
                 let key = event.idempotency_key.get_or_insert_with(|| event.id.clone());
                 replayed.insert(key.clone());
                 if planted(Bug::ReplayUnnamed) {
                     event.idempotency_key = None;
                 }
-                last = Some(self.note(event)?);
+                noted.push(self.note(event)?);
             }
-            if let Some(receipt) = last {
-                receipt.persisted().await?; // and with it those before
+            for receipt in noted {
+                receipt.persisted().await?; // a log may write them in several goes, each of which may fail
             }
             self.pipelines.forget(&after, &batch).await?;
         }

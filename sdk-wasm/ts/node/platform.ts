@@ -2,7 +2,7 @@
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
-import type { KeepAlive, Platform, SendStage } from '../platform.js';
+import type { Drain, KeepAlive, Platform, SendStage } from '../platform.js';
 import { waitUntilOfVercel } from '../web/vercel.js';
 import { NodeFiles } from './files.js';
 
@@ -23,15 +23,25 @@ const CONNECT = new Set([
 
 const keys = new Map<string, KeyObject>();
 
+interface Resident {
+  readonly drain: Drain;
+  readonly leave: () => void;
+  /** How many events could not be delivered, the last time. */
+  left: number;
+}
+
 /** The SDKs of this program, which listen to its end together. */
-const residents = new Set<{ drain(): Promise<void>; leave(): void }>();
+const residents = new Set<Resident>();
 let isDraining = false;
 
+/** Called again whenever draining has kept the program alive: what can't be delivered must not do so for ever. */
 function drainAll(): void {
   if (isDraining) return;
   isDraining = true;
-  const drained = Promise.allSettled([...residents].map((resident) => resident.drain()));
-  void drained.then(() => (isDraining = false));
+  const drained = [...residents].map(async (resident) => {
+    resident.left = await resident.drain(resident.left);
+  });
+  void Promise.allSettled(drained).then(() => (isDraining = false));
 }
 
 function leaveAll(): void {
@@ -62,8 +72,13 @@ export const node: Platform = {
 
   /** Apart from that of other languages, whose locks are not Node's. */
   stateDir() {
-    const home = os.homedir();
     const { LOCALAPPDATA, XDG_STATE_HOME } = process.env;
+    let home: string;
+    try {
+      home = os.homedir();
+    } catch {
+      return undefined; // a user without a home: the core says what to set
+    }
     const below = (dir: string): string => path.join(dir, 'cloudnestle-node');
     if (process.platform === 'win32') {
       return below(LOCALAPPDATA || path.join(home, 'AppData', 'Local'));
@@ -94,7 +109,7 @@ export const node: Platform = {
   waitUntil: waitUntilOfVercel,
 
   whenIdle(drain, leave) {
-    const resident = { drain, leave };
+    const resident = { drain, leave, left: 0 };
     residents.add(resident);
     if (residents.size === 1) process.on('beforeExit', drainAll).on('exit', leaveAll);
     return () => {
@@ -108,8 +123,10 @@ export const node: Platform = {
     const forget = (): void => signals.forEach((signal) => process.off(signal, asked));
     const asked = (signal: NodeJS.Signals): void => {
       forget();
-      // Again, as if nobody had listened: who else does, decides.
-      const again = (): void => void process.kill(process.pid, signal);
+      // Again, as if nobody had listened. Who else does was told by the first one, and decides.
+      const again = (): void => {
+        if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+      };
       end().then(again, again);
     };
     signals.forEach((signal) => process.on(signal, asked));

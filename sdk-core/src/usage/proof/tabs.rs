@@ -182,6 +182,30 @@ fn what_was_rejected_is_kept_for_all_tabs_and_replayed_by_one() {
 }
 
 #[test]
+fn what_is_replayed_stays_rejected_until_all_of_it_is_kept() {
+    const MANY: usize = 600; // more than one transaction takes
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let tab = browser.tab(&simulation);
+    browser.market.books().rejects = true;
+    simulation.run(async {
+        for _ in 0..MANY {
+            tab.track().await.unwrap();
+        }
+        tab.tracker.flush().await.unwrap();
+        browser.market.books().rejects = false;
+        browser.room.store(MANY - 500, Ordering::Relaxed); // for the second transaction alone
+        let refused = tab.tracker.replay_rejected().await.unwrap_err();
+        assert_eq!(refused.code(), Code::SpoolFull);
+        browser.room.store(usize::MAX, Ordering::Relaxed);
+        assert_eq!(tab.tracker.replay_rejected().await.unwrap(), MANY as u64);
+        tab.tracker.flush().await.unwrap();
+        assert_eq!(tab.tracker.rejected().await.unwrap(), []);
+    });
+    assert_eq!(browser.market.books().counted.len(), MANY);
+}
+
+#[test]
 fn a_browser_that_keeps_nothing_has_usage_kept_in_memory_and_that_is_said() {
     let simulation = Simulation::new(1);
     let browser = Browser::new();
@@ -224,11 +248,11 @@ fn what_there_is_no_room_for_is_refused_and_what_comes_after_it_counts() {
     let tab = browser.tab(&simulation);
     simulation.run(async {
         tab.track().await.unwrap().persisted().await.unwrap();
-        browser.full.store(true, Ordering::Relaxed);
+        browser.room.store(0, Ordering::Relaxed);
         let refused = tab.track().await.unwrap();
         assert_eq!(refused.persisted().await.unwrap_err().code(), Code::SpoolFull);
         assert_eq!(refused.delivered().await.unwrap_err().code(), Code::SpoolFull);
-        browser.full.store(false, Ordering::Relaxed);
+        browser.room.store(usize::MAX, Ordering::Relaxed);
         tab.track().await.unwrap().delivered().await.unwrap();
         let usage = tab.tracker.stats();
         assert_eq!((usage.tracked, usage.delivered, usage.pending), (2, 2, 0));

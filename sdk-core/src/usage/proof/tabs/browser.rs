@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ const WHILE: Duration = Duration::from_millis(40);
 #[derive(Clone)]
 pub(super) struct Browser {
     pub(super) log: Arc<Mutex<Option<MemoryLog>>>,
-    /// There is no room.
-    pub(super) full: Arc<AtomicBool>,
+    /// For so many records there is room in one transaction.
+    pub(super) room: Arc<AtomicUsize>,
     /// Nothing can be kept, as in a window that leaves no traces.
     pub(super) private: Arc<AtomicBool>,
     pub(super) market: Market,
@@ -38,8 +38,8 @@ pub(super) struct Browser {
 
 impl Browser {
     pub(super) fn new() -> Self {
-        let (log, full, private) = (Arc::default(), Arc::default(), Arc::default());
-        Browser { log, full, private, market: Market::default() }
+        let room = Arc::new(AtomicUsize::new(usize::MAX));
+        Browser { log: Arc::default(), room, private: Arc::default(), market: Market::default() }
     }
 
     pub(super) fn tab(&self, simulation: &Simulation) -> Tab {
@@ -152,7 +152,7 @@ struct TabLog {
 impl TabLog {
     fn transaction<T: Send + 'static>(
         &self,
-        needs_room: bool,
+        records: usize,
         work: impl FnOnce(&MemoryLog) -> BoxFuture<'static, LogResult<T>> + Send + 'static,
     ) -> BoxFuture<'static, LogResult<T>> {
         let (sim, browser) = (self.sim.clone(), self.browser.clone());
@@ -161,7 +161,7 @@ impl TabLog {
             sim.sleep(some_time(&*sim)).await;
             let refusal = match () {
                 () if browser.private.load(Ordering::Relaxed) => Some(false),
-                () if needs_room && browser.full.load(Ordering::Relaxed) => Some(true),
+                () if records > browser.room.load(Ordering::Relaxed) => Some(true),
                 () => None,
             };
             if let Some(is_full) = refusal {
@@ -192,7 +192,7 @@ fn some_time(host: &dyn Host) -> Duration {
 
 impl PlatformLog for TabLog {
     fn append(&self, records: Vec<String>, skip: u64) -> BoxFuture<'static, LogResult<u64>> {
-        self.transaction(true, move |log| log.append(records, skip))
+        self.transaction(records.len(), move |log| log.append(records, skip))
     }
     fn read(
         &self,
@@ -200,23 +200,23 @@ impl PlatformLog for TabLog {
         records: usize,
         bytes: usize,
     ) -> BoxFuture<'static, LogResult<LogPart>> {
-        self.transaction(false, move |log| log.read(after, records, bytes))
+        self.transaction(0, move |log| log.read(after, records, bytes))
     }
     fn settle(
         &self,
         through: u64,
         refused: Vec<(u64, String)>,
     ) -> BoxFuture<'static, LogResult<()>> {
-        self.transaction(false, move |log| log.settle(through, refused))
+        self.transaction(0, move |log| log.settle(through, refused))
     }
     fn reopen(&self, fence: u64) -> BoxFuture<'static, LogResult<()>> {
-        self.transaction(false, move |log| log.reopen(fence))
+        self.transaction(0, move |log| log.reopen(fence))
     }
     fn remove(&self, through: u64) -> BoxFuture<'static, LogResult<()>> {
-        self.transaction(false, move |log| log.remove(through))
+        self.transaction(0, move |log| log.remove(through))
     }
     fn forget(&self, numbers: Vec<u64>) -> BoxFuture<'static, LogResult<()>> {
-        self.transaction(false, move |log| log.forget(numbers))
+        self.transaction(0, move |log| log.forget(numbers))
     }
 }
 
@@ -231,7 +231,7 @@ pub(super) struct Books {
     /// Of so many requests, one is lost on its way, or its answer is.
     pub(super) mishap_of: Option<u8>,
     producers: BTreeMap<String, Vec<EventResult>>,
-    /// The events that count, by their ids.
+    /// The events that count, by their ids; those that were replayed, by the key they have from then on.
     pub(super) counted: BTreeSet<String>,
     pub(super) lost: u64,
 }
@@ -253,6 +253,8 @@ struct Item {
 #[derive(Deserialize)]
 struct Tracked {
     id: String,
+    /// Of events with the same one, the first counts.
+    idempotency_key: Option<String>,
 }
 
 impl Market {
@@ -318,11 +320,17 @@ impl Books {
                 let (status, code) = match &event {
                     None => (EventStatus::Lost, None),
                     Some(_) if self.rejects => (EventStatus::Rejected, Some(Code::ActionUnknown)),
+                    Some(Tracked { idempotency_key: Some(key), .. })
+                        if self.counted.contains(key) =>
+                    {
+                        (EventStatus::Duplicate, None)
+                    }
                     Some(_) => (EventStatus::Accepted, None),
                 };
                 match (status, &event) {
                     (EventStatus::Accepted, Some(event)) => {
-                        assert!(self.counted.insert(event.id.clone()), "counted twice");
+                        let name = event.idempotency_key.as_ref().unwrap_or(&event.id);
+                        assert!(self.counted.insert(name.clone()), "counted twice");
                     }
                     (EventStatus::Lost, _) => self.lost += 1,
                     _ => {}

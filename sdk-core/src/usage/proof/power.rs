@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::host::sim::{SimDisk, SimHost, Simulation, no_network};
 use crate::model::LossReason;
 use crate::usage::limits::{Overflow, SpoolLimits};
-use crate::usage::log::Most;
+use crate::usage::log::{Most, RecordLog};
 use crate::usage::range::{Losses, Range};
 use crate::usage::spool::{FileSpool, Producer};
 

@@ -1,6 +1,7 @@
 //! What the log has to do with what is spent: full, dropped, taken over, left.
 
 use super::*;
+use crate::usage::log::RecordLog;
 
 #[test]
 fn what_can_not_be_noted_is_not_spent() {

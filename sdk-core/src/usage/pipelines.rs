@@ -226,6 +226,11 @@ impl Pipelines {
         running.iter().for_each(|pipeline| pipeline.leave());
     }
 
+    /// Completes when no log is being taken over any more: whoever comes next finds each of them free.
+    pub(super) async fn has_let_go(&self) {
+        drop(self.adopting.lock().await);
+    }
+
     pub(super) fn has_left(&self) -> bool {
         self.state().left
     }

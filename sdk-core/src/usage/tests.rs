@@ -134,6 +134,24 @@ async fn what_fills_a_disk_is_taken_over_without_room_on_it() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_being_taken_over_is_free_when_the_sdk_is_closed() {
+    let disk = Disk::default();
+    let stage = Stage::set(Arc::new(disk.clone()), Durability::Fast);
+    stage.track().await.unwrap();
+    drop(stage);
+    let left = PathBuf::from("spool").join(disk.list(&PathBuf::from("spool")).unwrap().remove(0));
+    let is_free = || disk.lock(&left.join("lock")).unwrap().is_some();
+
+    disk.stuck.store(true, Ordering::Relaxed);
+    let stage = Stage::set(Arc::new(disk.clone()), Durability::Fast);
+    while is_free() {
+        tokio::task::yield_now().await;
+    }
+    stage.tracker.close(Duration::from_secs(5)).await;
+    assert!(is_free());
+}
+
+#[tokio::test]
 async fn on_a_full_disk_memory_takes_what_a_program_would_rather_drop() {
     let disk = Disk::default();
     disk.full.store(true, Ordering::Relaxed);

@@ -186,6 +186,8 @@ impl UsageTracker {
         let left = until.saturating_sub(host.monotonic());
         timeout(host, left, self.pipelines.end(until).boxed()).await;
         self.pipelines.leave();
+        let left = until.saturating_sub(host.monotonic());
+        timeout(host, left, self.pipelines.has_let_go().boxed()).await;
         CloseReport { usage: self.stats() }
     }
 

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -23,6 +26,25 @@ pub(crate) struct Disk {
     cannot_cut: Arc<AtomicBool>,
     pub(crate) cannot_sync: Arc<AtomicBool>,
     pub(crate) read_only: Arc<AtomicBool>,
+    /// Nothing that is read ever comes, and who no longer wants it is held up.
+    pub(crate) stuck: Arc<AtomicBool>,
+}
+
+/// A read that does not come to an end, and is slow to be given up.
+struct Stuck;
+
+impl Future for Stuck {
+    type Output = io::Result<Vec<u8>>;
+
+    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 struct DiskFile {
@@ -49,6 +71,9 @@ impl Files for Disk {
         Ok(Arc::new(DiskFile { file, disk: self.clone() }))
     }
     fn read_at(&self, file: &Path, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Vec<u8>>> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Stuck.boxed();
+        }
         self.files.read_at(file, offset, len)
     }
     fn truncate(&self, file: &Path, len: u64) -> io::Result<()> {

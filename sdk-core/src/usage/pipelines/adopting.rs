@@ -24,6 +24,9 @@ impl Pipelines {
     /// Begins to deliver what others have left.
     pub(super) async fn adopt_left(self: &Arc<Self>) {
         for dir in self.spool.producers() {
+            if self.has_left() {
+                return; // the rest is for whoever comes next
+            }
             match self.spool.adopt(&dir).await {
                 Ok(Some(log)) => {
                     self.state().stuck.0.remove(&dir);

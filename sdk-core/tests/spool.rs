@@ -152,6 +152,7 @@ async fn what_was_rejected_is_kept_and_counts_once_when_it_is_replayed() {
     std::fs::copy(&file, copy).unwrap();
     assert_eq!(sdk.replay_rejected().await.unwrap(), 2);
     sdk.flush().await.unwrap();
+    assert_eq!(sdk.stats().usage.tracked, 7 + 2 + 2);
     assert_eq!(stage.files(".jsonl"), Vec::<PathBuf>::new());
     assert_eq!(stage.used_of("export").await, 2);
 }

@@ -136,7 +136,9 @@ impl UsageTracker {
             let mut noted = Vec::with_capacity(batch.events.len());
             for RejectedUsage { mut event, .. } in std::mem::take(&mut batch.events) {
                 let key = event.idempotency_key.get_or_insert_with(|| event.id.clone());
-                replayed.insert(key.clone());
+                if !replayed.insert(key.clone()) {
+                    continue; // it was in two ranges
+                }
                 if planted(Bug::ReplayUnnamed) {
                     event.idempotency_key = None;
                 }

@@ -7,7 +7,8 @@ mod backend;
 mod client;
 
 use cloudnestle_marketplace::{
-    Answer, CloseReport, Error, Event, Losses, Receipt, Result, UsageStats, User, UserContext,
+    Answer, CloseReport, Error, Event, Freshness, Losses, Receipt, Result, UsageStats, User,
+    UserContext, Verified,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -79,8 +80,15 @@ pub(crate) fn of_context(answer: Answer<UserContext>) -> Value {
 }
 
 fn add_how_sure<T>(value: &mut Value, answer: &Answer<T>) {
-    value["verified"] = in_words(answer.verified());
-    value["freshness"] = in_words(answer.freshness());
+    value["verified"] = json!(match answer.verified() {
+        Verified::Online => "online",
+        _ => "local",
+    });
+    value["freshness"] = json!(match answer.freshness() {
+        Freshness::Fresh => "fresh",
+        Freshness::Stale => "stale",
+        _ => "offline",
+    });
     value["age_ms"] = json!(answer.age().as_millis() as u64);
 }
 
@@ -143,8 +151,4 @@ pub(crate) fn of_event(event: Event) -> Option<Value> {
         Event::Missed { count } => json!({ "type": "missed", "count": count }),
         _ => return None,
     })
-}
-
-fn in_words(value: impl std::fmt::Debug) -> Value {
-    json!(format!("{value:?}").to_ascii_lowercase())
 }

@@ -38,9 +38,30 @@ const PARTS: [&str; 9] = [
     "tests",
 ];
 
-/// The modules of the package, and what each is compiled with: a server's has all, a browser's takes no
-/// secret key.
-const MODULES: [(&str, &[&str]); 2] = [("backend", &[]), ("client", &["--no-default-features"])];
+/// A module of the package, and how it is made.
+struct Module {
+    name: &'static str,
+    features: &'static [&'static str],
+    /// Of the root's `Cargo.toml`.
+    profile: &'static str,
+    /// What `wasm-opt` strives for.
+    optimise: &'static str,
+}
+
+/// A server's has all, and is fast; a browser's takes no secret key, and is small.
+const MODULES: [Module; 2] = [
+    Module { name: "backend", features: &[], profile: "wasm-fast", optimise: "-O3" },
+    Module {
+        name: "client",
+        features: &["--no-default-features"],
+        profile: "wasm",
+        optimise: "-Oz",
+    },
+];
+
+/// How the bindings are made: so that the face can begin another instance.
+const BINDINGS: [&str; 3] =
+    ["--target=web", "--experimental-reset-state-function", "--out-name=core"];
 
 /// What Rust's wasm32-unknown-unknown uses: the bindings' generator drops the list that is in the file.
 const FEATURES: [&str; 7] = [
@@ -122,8 +143,8 @@ fn build() -> Result<PathBuf> {
     let toolchain = wasm::toolchain()?;
     step("the core as WebAssembly");
     let mut modules = Vec::new();
-    for (name, features) in MODULES {
-        modules.push((name, compile(&toolchain, features)?));
+    for module in &MODULES {
+        modules.push((module, compile(&toolchain, module)?));
     }
     let bindgen = wasm_bindgen()?;
 
@@ -141,60 +162,59 @@ fn build() -> Result<PathBuf> {
     let form =
         ["--no-install", "prettier", "--check", "--log-level=warn", "ts", "tests", "build.mjs"];
     shell::run(Command::new("npx").args(form).current_dir(&package))?;
-    for (name, module) in modules {
-        bind(&bindgen, name, &module, &package)?;
+    for (module, compiled) in modules {
+        bind(&bindgen, module, &compiled, &package)?;
     }
     shell::run(Command::new("node").arg("build.mjs").current_dir(&package))?;
     Ok(package)
 }
 
 /// A module, as the compiler leaves it.
-fn compile(toolchain: &wasm::Toolchain, features: &[&str]) -> Result<Vec<u8>> {
+fn compile(toolchain: &wasm::Toolchain, module: &Module) -> Result<Vec<u8>> {
     let folder = target().join("wasm");
+    let profile = format!("--profile={}", module.profile);
     let mut build = cargo_command(&[
         "build",
         "--locked",
         "--quiet",
         "--lib",
-        "--profile=wasm",
+        &profile,
         "--target=wasm32-unknown-unknown",
         "--package=cloudnestle-marketplace-wasm",
     ]);
-    toolchain.use_for(build.args(features), &folder)?;
+    toolchain.use_for(build.args(module.features), &folder)?;
     shell::run(&mut build)?;
-    // Read now: the next has the same name.
-    fs::read(folder.join("wasm32-unknown-unknown/wasm/cloudnestle_marketplace_wasm.wasm"))
-        .context("the module can't be read")
+    let built = folder.join("wasm32-unknown-unknown").join(module.profile);
+    // Read now: another may have the same name.
+    fs::read(built.join("cloudnestle_marketplace_wasm.wasm")).context("the module can't be read")
 }
 
-/// Puts the bindings and the small WebAssembly of a module into `wasm/` of the package, unless they are there
-/// already.
-fn bind(bindgen: &Path, name: &str, module: &[u8], package: &Path) -> Result<()> {
+/// Puts the bindings and the optimised WebAssembly of a module into `wasm/` of the package, unless they are there
+/// already, made of the same bytes by the same words.
+fn bind(bindgen: &Path, module: &Module, bytes: &[u8], package: &Path) -> Result<()> {
+    let name = module.name;
     let out = package.join("wasm").join(name);
     let compiled = package.join(format!("{name}.wasm"));
-    let bound = package.join(format!("{name}.bound.wasm"));
-    if fs::read(&bound).is_ok_and(|bound| bound == module) {
+    let bound = package.join(format!("{name}.bound"));
+    let optimise = [&[module.optimise, "--strip-producers"], &FEATURES[..]].concat();
+    let words = [&[WASM_BINDGEN], &BINDINGS[..], &optimise].concat().join(" ");
+    let made_of = [words.as_bytes(), bytes].concat();
+    if fs::read(&bound).is_ok_and(|bound| bound == made_of) {
         return Ok(());
     }
-    fs::write(&compiled, module)?;
-    shell::run(
-        Command::new(bindgen)
-            .args(["--target=web", "--experimental-reset-state-function", "--out-name=core"])
-            .arg("--out-dir")
-            .arg(&out)
-            .arg(&compiled),
-    )?;
+    fs::write(&compiled, bytes)?;
+    shell::run(Command::new(bindgen).args(BINDINGS).arg("--out-dir").arg(&out).arg(&compiled))?;
     let core = out.join("core_bg.wasm");
     shell::run(
         Command::new(package.join("node_modules/.bin/wasm-opt"))
-            .args(["-Oz", "--strip-producers"])
-            .args(FEATURES)
+            .args(optimise)
             .arg(&core)
             .arg("-o")
             .arg(&core),
     )?;
     println!("the {name}'s module has {} KB", fs::metadata(&core)?.len() / 1024);
-    fs::rename(compiled, bound).context("what was bound can't be noted")
+    fs::remove_file(compiled)?;
+    fs::write(bound, made_of).context("what was bound can't be noted")
 }
 
 /// The bindings' generator, built once below `target/`. Not by its lock file, which names crates that not

@@ -102,7 +102,7 @@ mod sync;
 mod usage;
 
 pub use answer::{Answer, Freshness, Verified};
-pub use auth::{HeldUser, TokenSource, User, ValidationMode};
+pub use auth::{HeldActor, HeldUser, TokenSource, User, ValidationMode};
 pub use client::{ClientSdk, ClientStats};
 #[cfg(feature = "backend")]
 pub use config::Builder;
@@ -119,8 +119,8 @@ pub use model::{
 #[cfg(feature = "backend")]
 pub use sdk::{MarketplaceSdk, Stats};
 pub use usage::{
-    CloseReport, Durability, Losses, Overflow, Receipt, RejectedUsage, SpoolLimits, Usage,
-    UsageStats,
+    CloseReport, Durability, Losses, Overflow, Receipt, ReceiptLog, RejectedUsage, SpoolLimits,
+    Usage, UsageStats,
 };
 #[cfg(feature = "backend")]
 pub use usage::{Consumed, Denial, LeaseStats};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::assembly::Parts;
-use crate::auth::{HeldUser, TokenSource, User};
+use crate::auth::{HeldActor, HeldUser, TokenSource, User};
 use crate::config::{Builder, Config};
 use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
@@ -173,6 +173,35 @@ impl MarketplaceSdk {
     pub async fn track_usage(&self, token: &str, usage: impl Into<Usage>) -> Result<Receipt> {
         let user = self.parts.auth.identify(token).await?;
         self.parts.usage.track(&user.user, usage.into()).await
+    }
+
+    /// Who does something by a token that [`track_usage`](Self::track_usage) has just taken, for programs that
+    /// keep tokens in a map of their own, as [`hold_user`](Self::hold_user) has it. `None` if there is nobody to
+    /// hold, and always with [`Durability::Durable`](crate::Durability::Durable).
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// sdk.track_usage(token, "search").await?;
+    /// let actor = sdk.hold_actor(token).expect("the token is good");
+    /// let receipt = sdk.track_at_once(&actor, "search").expect("nothing to wait for")?;
+    /// receipt.delivered().await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn hold_actor(&self, token: &str) -> Option<HeldActor> {
+        let waits = self.parts.usage.waits_for_the_disk();
+        (!waits).then(|| self.parts.auth.hold_actor(token)).flatten()
+    }
+
+    /// As [`track_usage`](Self::track_usage) of a token whose actor is held, without a future. `None` if the token
+    /// has to be looked at.
+    pub fn track_at_once(
+        &self,
+        actor: &HeldActor,
+        usage: impl Into<Usage>,
+    ) -> Option<Result<Receipt>> {
+        let user = self.parts.auth.actor(actor)?;
+        Some(self.parts.usage.track_at_once(user, usage.into()))
     }
 
     /// May they do this, and if so note that they did it: for what has a hard limit.

@@ -27,10 +27,12 @@ pub(crate) type Told = std::result::Result<String, String>;
 
 /// What came of a call.
 pub(crate) fn told<T>(result: Result<T>, of: impl FnOnce(T) -> Value) -> Told {
-    match result {
-        Ok(value) => Ok(text(&of(value))),
-        Err(error) => Err(text(&of_error(&error))),
-    }
+    told_as(result, |value| text(&of(value)))
+}
+
+/// What came of a call that is not answered in JSON.
+pub(crate) fn told_as<T>(result: Result<T>, of: impl FnOnce(T) -> String) -> Told {
+    result.map(of).map_err(|error| text(&of_error(&error)))
 }
 
 /// As it crosses.
@@ -92,9 +94,13 @@ fn add_how_sure<T>(value: &mut Value, answer: &Answer<T>) {
     value["age_ms"] = json!(answer.age().as_millis() as u64);
 }
 
-/// `receipt`: the number that the receipt is kept under.
-pub(crate) fn of_receipt(receipt: &Receipt, number: u32) -> Value {
-    json!({ "id": receipt.event_id(), "receipt": number })
+/// Not as JSON, because there are so many: the event's id, the number of its log, and its ticket there, of which an
+/// event that was dropped has none.
+pub(crate) fn of_receipt(receipt: &Receipt, log: usize) -> String {
+    match receipt.ticket() {
+        Some(ticket) => format!("{} {log} {ticket}", receipt.event_id()),
+        None => format!("{} {log} -1", receipt.event_id()),
+    }
 }
 
 pub(crate) fn of_usage(usage: &UsageStats) -> Value {

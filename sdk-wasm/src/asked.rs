@@ -11,27 +11,29 @@ use serde_json::{Map, Value};
 #[cfg(feature = "backend")]
 pub(crate) use filter::FilterJson;
 
-/// What was done.
-#[derive(Deserialize)]
-pub(crate) struct UsageJson {
-    action: String,
-    #[serde(default)]
-    quantity: Option<f64>,
-    #[serde(default)]
+/// What was done, besides how much of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Particulars {
     idempotency_key: Option<String>,
-    #[serde(default)]
     metadata: Option<Map<String, Value>>,
-    #[serde(default)]
     amends: Option<EventRef>,
-    #[serde(default)]
     voids: Option<EventRef>,
 }
 
-impl UsageJson {
-    pub(crate) fn usage(self) -> Usage {
-        // What is no whole number of things is out of bounds: the core says so of 0.
-        let whole = |quantity: f64| if quantity.fract() == 0.0 { quantity as u64 } else { 0 };
-        let mut usage = Usage::of(self.action).quantity(self.quantity.map_or(1, whole));
+/// What was done. The particulars are JSON, or empty where there are none.
+pub(crate) fn usage_of(action: String, quantity: f64, particulars: &str) -> Result<Usage> {
+    // What is no whole number of things is out of bounds: the core says so of 0.
+    let quantity = if quantity.fract() == 0.0 { quantity as u64 } else { 0 };
+    let usage = Usage::of(action).quantity(quantity);
+    if particulars.is_empty() {
+        return Ok(usage);
+    }
+    Ok(read::<Particulars>(particulars)?.add_to(usage))
+}
+
+impl Particulars {
+    fn add_to(self, mut usage: Usage) -> Usage {
         if let Some(key) = self.idempotency_key {
             usage = usage.idempotency_key(key);
         }

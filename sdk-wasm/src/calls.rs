@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cloudnestle_marketplace::host::{Response, SendError, SendStage};
-use cloudnestle_marketplace::{Code, Receipt, Secret, TokenPair};
+use cloudnestle_marketplace::{Code, Secret, TokenPair};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use wasm_bindgen::prelude::*;
@@ -19,9 +19,9 @@ use wasm_bindgen::prelude::*;
 use crate::Sdk;
 use crate::answers::{
     Told, as_on_the_wire, nothing, of_context, of_error, of_event, of_receipt, of_report, of_stats,
-    of_usage, of_user, text, told,
+    of_usage, of_user, text, told, told_as,
 };
-use crate::asked::{UsageJson, read};
+use crate::asked::{read, usage_of};
 use crate::host::WebHost;
 use crate::js::JsHost;
 use crate::kept::Kept;
@@ -123,52 +123,48 @@ impl Core {
         self.begin(call, async move { told(sdk.get_user_context(&token).await, of_context) });
     }
 
-    /// Note that they did it.
-    pub fn track_usage(&self, call: u32, token: String, usage: String) {
+    /// Note that they did it. `particulars` are JSON, or empty.
+    pub fn track_usage(
+        &self,
+        call: u32,
+        token: String,
+        action: String,
+        quantity: f64,
+        particulars: String,
+    ) {
         let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
         self.begin(call, async move {
-            let tracked = async {
-                let usage = read::<UsageJson>(&usage)?.usage();
-                sdk.track_usage(&token, usage).await
-            };
-            let of = |receipt: Receipt| {
-                let number = kept.receipts.keep(receipt.clone());
-                of_receipt(&receipt, number)
-            };
-            told(tracked.await, of)
+            let tracked =
+                async { sdk.track_usage(&token, usage_of(action, quantity, &particulars)?).await };
+            told_as(tracked.await, |receipt| of_receipt(&receipt, kept.logs.number_of(&receipt)))
         });
     }
 
     /// Completes when the event survives the loss of power.
-    pub fn persisted(&self, call: u32, receipt: u32) {
-        let kept = self.kept.clone();
+    pub fn persisted(&self, call: u32, event_id: String, log: usize, ticket: f64) {
+        let receipt = self.kept.logs.receipt(event_id, log, ticket);
         self.begin(call, async move {
-            let persisted = async { kept.receipts.get(receipt)?.persisted().await };
+            let persisted = async { receipt?.persisted().await };
             told(persisted.await, nothing)
         });
     }
 
     /// Completes when the marketplace has counted the event.
-    pub fn delivered(&self, call: u32, receipt: u32) {
-        let kept = self.kept.clone();
+    pub fn delivered(&self, call: u32, event_id: String, log: usize, ticket: f64) {
+        let receipt = self.kept.logs.receipt(event_id, log, ticket);
         self.begin(call, async move {
-            let delivered = async { kept.receipts.get(receipt)?.delivered().await };
+            let delivered = async { receipt?.delivered().await };
             told(delivered.await, nothing)
         });
     }
 
     /// What the event is called when it is to be corrected.
-    pub fn reference(&self, call: u32, receipt: u32) {
-        let kept = self.kept.clone();
+    pub fn reference(&self, call: u32, event_id: String, log: usize, ticket: f64) {
+        let receipt = self.kept.logs.receipt(event_id, log, ticket);
         self.begin(call, async move {
-            let reference = async { kept.receipts.get(receipt)?.reference().await };
+            let reference = async { receipt?.reference().await };
             told(reference.await, as_on_the_wire)
         });
-    }
-
-    /// Nobody asks about that receipt any more.
-    pub fn forget_receipt(&self, receipt: u32) {
-        self.kept.receipts.forget(receipt);
     }
 
     /// A pair for a new anonymous visitor.

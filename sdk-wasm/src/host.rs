@@ -15,6 +15,7 @@ use cloudnestle_marketplace::model::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+use crate::drawn::Drawn;
 #[cfg(feature = "backend")]
 use crate::files::WebFiles;
 use crate::js::JsHost;
@@ -29,6 +30,7 @@ type Sent = Result<Response, SendError>;
 pub(crate) struct WebHost {
     pub(crate) js: Arc<JsHost>,
     pub(crate) tasks: Arc<Tasks>,
+    drawn: Drawn,
     pub(crate) timers: Arc<Waiting<()>>,
     pub(crate) requests: Arc<Waiting<Sent>>,
     pub(crate) signatures: Arc<Waiting<bool>>,
@@ -46,6 +48,7 @@ impl WebHost {
         Arc::new(WebHost {
             tasks: Tasks::new(js.clone()),
             js,
+            drawn: Drawn::default(),
             timers: Arc::default(),
             requests: Arc::default(),
             signatures: Arc::default(),
@@ -84,7 +87,7 @@ impl Host for WebHost {
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        self.js.random(bytes);
+        self.drawn.fill(bytes, |drawn| self.js.random(drawn));
     }
 
     fn send(&self, request: Request) -> BoxFuture<'static, Sent> {

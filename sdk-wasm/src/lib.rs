@@ -18,6 +18,7 @@
 mod answers;
 mod asked;
 mod calls;
+mod drawn;
 #[cfg(feature = "backend")]
 mod files;
 mod host;

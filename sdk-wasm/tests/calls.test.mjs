@@ -95,6 +95,50 @@ test('who is denied is told of what, and until when', async () => {
   await sdk.close();
 });
 
+test('what somebody does again is noted at once, and is the same event in every other way', async () => {
+  const sdk = new MarketplaceSDK({ ...marketplace.options(), spool: 'memory' });
+  const { accessToken } = await marketplace.tokenPair('cus_meera');
+  const used = await marketplace.used('cus_meera', 'search');
+  const metadata = { job: 'n\u00e4ht\nly', pages: 3, share: 0.5, cached: true, parent: null };
+  const calls = [
+    [{}, 1],
+    [{ quantity: 3, metadata }, 3],
+    [{ idempotencyKey: 'job-17', quantity: 2 }, 2],
+    [{ idempotencyKey: 'job-17', quantity: 2 }, 0],
+  ];
+  const receipts = [];
+  // The first is noted in the long way: nobody knows the token.
+  for (const [options] of [[{ metadata }], ...calls]) {
+    receipts.push(await sdk.trackUsage(accessToken, 'search', options));
+  }
+  await Promise.all(receipts.map(({ persisted }) => persisted));
+  await Promise.all(receipts.map(({ delivered }) => delivered));
+  const sum = calls.reduce((sum, [, counts]) => sum + counts, 1);
+  assert.equal(await marketplace.used('cus_meera', 'search'), used + sum);
+  const ids = receipts.map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length);
+  const events = [];
+  for await (const event of sdk.usageEvents('cus_meera')) events.push(event);
+  for (const id of [ids[0], ids[2]]) {
+    assert.deepEqual(events.find((event) => event.id === id).metadata, metadata);
+  }
+
+  const wrong = await receipts[2].reference();
+  await sdk.trackUsage(accessToken, 'search', { voids: wrong });
+  await sdk.flush();
+  assert.equal(await marketplace.used('cus_meera', 'search'), used + sum - 3);
+  await assert.rejects(sdk.trackUsage(accessToken, ''), { code: 'request_invalid' });
+  await assert.rejects(sdk.trackUsage(accessToken, 'search', { metadata: { deep: {} } }), {
+    code: 'metadata_invalid',
+  });
+  const signal = AbortSignal.abort(new Error('changed my mind'));
+  await assert.rejects(sdk.trackUsage(accessToken, 'search', { signal }), /changed my mind/);
+  const hurried = sdk.withOptions({ signal });
+  await assert.rejects(hurried.trackUsage(accessToken, 'search'), /changed my mind/);
+  await sdk.close();
+  await assert.rejects(sdk.trackUsage(accessToken, 'search'), { code: 'closed' });
+});
+
 test('what is no quantity is out of bounds', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
   const { accessToken } = await marketplace.tokenPair('cus_ravi');

@@ -10,7 +10,6 @@ import type { CallOptions } from './options.js';
 import type { AppendFile, KeepAlive, Platform, RecordLog, SpoolFiles } from './platform.js';
 import { askedOf, type Told } from './record_log.js';
 import { wordsOf } from './words.js';
-import { fillRandom } from './random.js';
 
 /** The largest answer that is read; the marketplace's largest are far below. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -223,7 +222,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
 
   /** @internal */
   random(bytes: Uint8Array<ArrayBuffer>): void {
-    fillRandom(bytes);
+    crypto.getRandomValues(bytes);
   }
 
   /** @internal */

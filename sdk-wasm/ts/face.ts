@@ -51,7 +51,7 @@ export abstract class Face<T extends Actions, S> {
     options: UsageOptions = {},
   ): Promise<Receipt> {
     const [checked, usage] = [text(token), usageOf(action, options)];
-    const track = (core: Core, call: number): void => core.track_usage(call, checked, usage);
+    const track = (core: Core, call: number): void => core.track_usage(call, checked, ...usage);
     const told = await this.#session.ask(track, options);
     this.#session.delivery.noted();
     return receiptOf(told, this.#session.bridge);
@@ -162,20 +162,17 @@ export abstract class Face<T extends Actions, S> {
   }
 }
 
-/** With the wire's names; what is absent is left out. @internal */
-export function usageOf(action: string, options: UsageOptions): string {
-  const { idempotencyKey, metadata, amends, voids } = options;
-  // JSON has no word for what is no number; 0 is out of bounds as well.
-  const isNumber = options.quantity === undefined || Number.isFinite(options.quantity);
-  const quantity = isNumber ? options.quantity : 0;
-  return JSON.stringify({
-    action: text(action),
-    quantity,
-    idempotency_key: idempotencyKey,
-    metadata,
-    amends,
-    voids,
-  });
+/** What was done, how much of it, and the particulars as JSON with the wire's names, if there are some. @internal */
+export function usageOf(action: string, options: UsageOptions): [string, number, string] {
+  const { quantity = 1, idempotencyKey, metadata, amends, voids } = options;
+  const hasParticulars = metadata ?? idempotencyKey ?? amends ?? voids;
+  const particulars = { idempotency_key: idempotencyKey, metadata, amends, voids };
+  return [
+    text(action),
+    // What is no number is out of bounds, and so is 0.
+    Number.isFinite(quantity) ? quantity : 0,
+    hasParticulars === undefined ? '' : JSON.stringify(particulars),
+  ];
 }
 
 /** What a backend's core and a client's are both set up with. @internal */

@@ -1,8 +1,7 @@
-/** The acknowledgement of usage. */
+/** The acknowledgement of usage. It is made of numbers: the core keeps nothing of it but the log it is of. */
 import type { Bridge } from './bridge.js';
 import type { Core } from './core.js';
 import { internal } from './errors.js';
-import { whenForgotten } from './forgotten.js';
 import { camelized, type Json } from './names.js';
 import type { EventRef } from './types.js';
 
@@ -24,43 +23,39 @@ export interface Consumed extends Receipt {
   readonly overage: boolean;
 }
 
-/** What the core keeps of a receipt ends with it. */
-const forgotten = whenForgotten<Kept>(({ bridge, generation, number }) => {
-  if (bridge.generation === generation) bridge.tell((core) => core.forget_receipt(number));
-});
+type Question = (core: Core, call: number, id: string, log: number, ticket: number) => void;
 
-interface Kept {
-  readonly bridge: Bridge;
-  readonly generation: number;
-  readonly number: number;
-}
-
-class KeptReceipt implements Receipt {
+class ToldReceipt implements Receipt {
   readonly id: string;
-  readonly #kept: Kept;
+  /** The event's id, the number of its log, and its ticket there. */
+  readonly #told: string;
+  readonly #bridge: Bridge;
+  readonly #generation: number;
   #persisted: Promise<void> | undefined;
   #delivered: Promise<void> | undefined;
 
-  constructor(id: string, kept: Kept) {
-    this.id = id;
-    this.#kept = kept;
-    forgotten.register(this, kept);
+  /** A receipt as the core tells it. */
+  constructor(told: string, bridge: Bridge) {
+    this.id = told.slice(0, told.indexOf(' '));
+    this.#told = told;
+    this.#bridge = bridge;
+    this.#generation = bridge.generation;
   }
 
   get persisted(): Promise<void> {
     return (this.#persisted ??= quietly(
-      this.#ask((core, call, receipt) => core.persisted(call, receipt)).then(() => undefined),
+      this.#ask((core, call, ...event) => core.persisted(call, ...event)),
     ));
   }
 
   get delivered(): Promise<void> {
     return (this.#delivered ??= quietly(
-      this.#ask((core, call, receipt) => core.delivered(call, receipt)).then(() => undefined),
+      this.#ask((core, call, ...event) => core.delivered(call, ...event)),
     ));
   }
 
   async reference(): Promise<EventRef> {
-    const json = await this.#ask((core, call, receipt) => core.reference(call, receipt));
+    const json = await this.#ask((core, call, ...event) => core.reference(call, ...event));
     return camelized(JSON.parse(json) as Json) as unknown as EventRef;
   }
 
@@ -68,46 +63,37 @@ class KeptReceipt implements Receipt {
     return { id: this.id };
   }
 
-  #ask(question: (core: Core, call: number, receipt: number) => void): Promise<string> {
-    const { bridge, generation, number } = this.#kept;
-    if (bridge.generation !== generation) {
+  #ask(question: Question): Promise<string> {
+    if (this.#bridge.generation !== this.#generation) {
       return Promise.reject(internal(new Error('The receipt is of an instance that has failed.')));
     }
-    return bridge.call((core, call) => question(core, call, number));
+    const [id = '', log, ticket] = this.#told.split(' ');
+    return this.#bridge.call((core, call) => question(core, call, id, Number(log), Number(ticket)));
   }
 }
 
-class KeptConsumed extends KeptReceipt implements Consumed {
+class ToldConsumed extends ToldReceipt implements Consumed {
   readonly overage: boolean;
 
-  constructor(id: string, kept: Kept, overage: boolean) {
-    super(id, kept);
-    this.overage = overage;
+  constructor(told: string, bridge: Bridge) {
+    super(told, bridge);
+    this.overage = told.endsWith(' overage');
   }
-}
-
-/** What the core tells of a receipt. */
-interface Told {
-  id: string;
-  receipt: number;
-  overage?: boolean;
 }
 
 /** A receipt as the core tells it. @internal */
-export function receiptOf(json: string, bridge: Bridge): Receipt {
-  const { id, receipt } = JSON.parse(json) as Told;
-  return new KeptReceipt(id, { bridge, generation: bridge.generation, number: receipt });
+export function receiptOf(told: string, bridge: Bridge): Receipt {
+  return new ToldReceipt(told, bridge);
 }
 
 /** What was allowed, as the core tells it. @internal */
-export function consumedOf(json: string, bridge: Bridge): Consumed {
-  const { id, receipt, overage } = JSON.parse(json) as Told;
-  const kept = { bridge, generation: bridge.generation, number: receipt };
-  return new KeptConsumed(id, kept, overage === true);
+export function consumedOf(told: string, bridge: Bridge): Consumed {
+  return new ToldConsumed(told, bridge);
 }
 
 /** A failure that nobody looks at is no unhandled rejection. */
-function quietly<T>(promise: Promise<T>): Promise<T> {
+function quietly(asked: Promise<string>): Promise<void> {
+  const promise = asked.then(() => undefined);
   promise.catch(() => undefined);
   return promise;
 }

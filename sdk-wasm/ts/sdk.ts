@@ -1,4 +1,5 @@
 /** The SDK of a backend: who is this user, may they do this, and note that they did it. */
+import { Actors } from './actors.js';
 import type { BackendCore } from './core.js';
 import { text } from './errors.js';
 import { Face, commonSettings, usageOf } from './face.js';
@@ -6,7 +7,7 @@ import { AuthManager, UsageTracker } from './managers.js';
 import { snaked, type Json } from './names.js';
 import type { Actions, CallOptions, Options, UsageFilter, UsageOptions } from './options.js';
 import type { Platform } from './platform.js';
-import { consumedOf, type Consumed } from './receipt.js';
+import { consumedOf, type Consumed, type Receipt } from './receipt.js';
 import { CLOSE_WITHIN, Session, only, thePlatform } from './session.js';
 import type {
   Bucket,
@@ -23,10 +24,12 @@ import { Users } from './users.js';
 class Shared {
   readonly session: Session<BackendCore>;
   readonly users: Users;
+  readonly actors: Actors;
 
-  constructor(session: Session<BackendCore>, users: Users) {
+  constructor(session: Session<BackendCore>, users: Users, actors: Actors) {
     this.session = session;
     this.users = users;
+    this.actors = actors;
   }
 }
 
@@ -42,6 +45,7 @@ class Shared {
 export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> {
   readonly #session: Session<BackendCore>;
   readonly #users: Users;
+  readonly #actors: Actors;
 
   /** The calls about tokens, by themselves. */
   readonly auth: AuthManager;
@@ -54,17 +58,19 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
    * @throws {@link ConfigError} when a setting is missing or wrong; the message names it.
    */
   constructor(options: Options = {}) {
-    const { session, users } = options instanceof Shared ? options : begin(options);
+    const { session, users, actors } = options instanceof Shared ? options : begin(options);
     super(session);
     this.#session = session;
     this.#users = users;
+    this.#actors = actors;
     this.auth = new AuthManager(this);
     this.usage = new UsageTracker(this);
   }
 
   /** The same SDK, with these options for each of its calls unless the call has its own. */
   withOptions(defaults: CallOptions): MarketplaceSDK<T> {
-    return new MarketplaceSDK<T>(new Shared(this.#session.with(defaults), this.#users) as Options);
+    const session = this.#session.with(defaults);
+    return new MarketplaceSDK<T>(new Shared(session, this.#users, this.#actors) as Options);
   }
 
   /** Who is this user? Checked on this machine, and by the marketplace's word that is at most 5 s old. */
@@ -81,6 +87,23 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
     }
   }
 
+  /** Note that they did it. When this resolves, the event is taken, and will count once. */
+  override async trackUsage(
+    token: string,
+    action: T['actions'],
+    options: UsageOptions = {},
+  ): Promise<Receipt> {
+    const isAborted = this.#session.isAborted(options);
+    const noted = isAborted ? undefined : this.#actors.track(token, action, options);
+    if (noted !== undefined) {
+      this.#session.delivery.noted();
+      return noted;
+    }
+    const receipt = await super.trackUsage(token, action, options);
+    this.#actors.hold(token);
+    return receipt;
+  }
+
   /** May they do this, and if so note that they did it: for what has a hard limit. */
   async consume(
     token: string,
@@ -88,7 +111,8 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
     options: UsageOptions = {},
   ): Promise<Consumed> {
     const [checked, usage] = [text(token), usageOf(action, options)];
-    const consume = (core: BackendCore, call: number): void => core.consume(call, checked, usage);
+    const consume = (core: BackendCore, call: number): void =>
+      core.consume(call, checked, ...usage);
     const told = await this.#session.ask(consume, options);
     this.#session.delivery.noted();
     return consumedOf(told, this.#session.bridge);
@@ -166,7 +190,7 @@ function begin(options: Options): Shared {
     waitUntil: options.waitUntil,
     settings: settingsOf(options, environment),
   });
-  return new Shared(session, new Users(session.bridge));
+  return new Shared(session, new Users(session.bridge), new Actors(session.bridge));
 }
 
 function moment(name: string, at: string | Date | undefined): Record<string, string> {

@@ -45,7 +45,7 @@ export class Session<C extends Core> {
   readonly #defaults: CallOptions;
 
   private constructor(
-    shared: Omit<Session<C>, 'call' | 'within' | 'ask' | 'with'>,
+    shared: Omit<Session<C>, 'call' | 'within' | 'ask' | 'with' | 'isAborted'>,
     defaults: CallOptions,
   ) {
     this.platform = shared.platform;
@@ -98,6 +98,11 @@ export class Session<C extends Core> {
   /** Makes a call that has a deadline of its own, and heeds no other. */
   async within<R>(start: (core: C, call: number) => void): Promise<R> {
     return parsed<R>(await this.bridge.call(start));
+  }
+
+  /** Whether the program has given up a call before it is made. */
+  isAborted(options: CallOptions): boolean {
+    return (options.signal ?? this.#defaults.signal)?.aborted === true;
   }
 
   /** Makes a call, and has its answer as the core gives it. */

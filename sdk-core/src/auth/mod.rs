@@ -70,6 +70,10 @@ pub struct User {
 /// [`hold_user`](crate::MarketplaceSdk::hold_user).
 pub struct HeldUser(Held<User>);
 
+/// Who does something, by a token that a program holds in a map of its own: see
+/// [`hold_actor`](crate::MarketplaceSdk::hold_actor).
+pub struct HeldActor(Identity);
+
 /// Whom a validation asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -202,13 +206,28 @@ impl AuthManager {
         self.memory.still(held)?.ok()
     }
 
+    /// Who does something by a token whose signature was found good, as far as that still says so.
+    pub(crate) fn hold_actor(&self, token: &str) -> Option<HeldActor> {
+        self.seen.good.get(token).map(HeldActor)
+    }
+
+    /// The user of a held actor, as [`identify`](Self::identify) would tell them; `None` if the token has to be
+    /// looked at.
+    pub(crate) fn actor<'a>(&self, HeldActor(known): &'a HeldActor) -> Option<&'a User> {
+        self.still_counts(known).then_some(&*known.user)
+    }
+
+    /// Whether a signature that was found good needs no other look.
+    fn still_counts(&self, known: &Identity) -> bool {
+        self.clock.now() < known.user.expires_at
+            && self.feed().is_none_or(|feed| feed.counts(known.epoch))
+    }
+
     /// Who did something, for the record: without a request wherever the signature is enough, because
     /// usage is tracked offline too.
     pub(crate) async fn identify(&self, token: &str) -> Result<Identity> {
-        let counts = |epoch| self.feed().is_none_or(|feed| feed.counts(epoch));
         if let Some(known) = self.seen.good.get(token)
-            && self.clock.now() < known.user.expires_at
-            && counts(known.epoch)
+            && self.still_counts(&known)
         {
             return Ok(known);
         }

@@ -123,7 +123,7 @@ pub(crate) trait RecordLog: Send + Sync {
 
 /// Stands for a record until it has a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket(pub(super) u64);
 
 #[cfg(test)]
 impl Ticket {

@@ -47,7 +47,7 @@ pub use leases::Denial;
 #[cfg(feature = "backend")]
 pub use leases::{Consumed, LeaseStats};
 pub use limits::{Durability, Overflow, SpoolLimits};
-pub use receipt::Receipt;
+pub use receipt::{Receipt, ReceiptLog};
 pub use rejected::RejectedUsage;
 pub use stats::{CloseReport, Losses, UsageStats};
 

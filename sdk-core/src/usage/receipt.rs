@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::log::Taken;
+use super::log::{Taken, Ticket};
 use super::uploader::Pipeline;
 use crate::error::{Error, Result};
 use crate::model::{Code, EventRef};
@@ -89,6 +89,32 @@ impl Receipt {
         Ok(EventRef::Numbered { producer: self.pipeline.log().producer(), number })
     }
 
+    /// The log that the event is in. With the event's [`ticket`](Self::ticket) it stands for the receipt, in
+    /// programs that keep receipts as numbers because an object costs more: a face of the SDK in another
+    /// language. There is a log for a program, or for each customer of a client; another begins only when one
+    /// has failed.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let first = sdk.track_usage(token, "search").await?;
+    /// let (id, log, ticket) = (first.event_id(), first.log(), first.ticket());
+    ///
+    /// let second = sdk.track_usage(token, "search").await?;
+    /// assert!(second.log() == log);
+    ///
+    /// log.receipt(id, ticket).delivered().await?;
+    /// # Ok(()) });
+    /// ```
+    pub fn log(&self) -> ReceiptLog {
+        ReceiptLog(self.pipeline.clone())
+    }
+
+    /// What the event is known by in its [`log`](Self::log); `None` for one that was dropped.
+    pub fn ticket(&self) -> Option<u64> {
+        (!self.taken.lost).then_some(self.taken.ticket.0)
+    }
+
     async fn number(&self) -> Result<u64> {
         if self.taken.lost {
             return Err(Error::because(
@@ -97,6 +123,33 @@ impl Receipt {
             ));
         }
         self.pipeline.log().persisted(self.taken.ticket).await
+    }
+}
+
+/// A log that events are in: [`Receipt::log`].
+#[derive(Clone)]
+pub struct ReceiptLog(Arc<Pipeline>);
+
+impl ReceiptLog {
+    /// The receipt of the event that has this id, and this [`ticket`](Receipt::ticket) in this log.
+    pub fn receipt(&self, event_id: impl Into<String>, ticket: Option<u64>) -> Receipt {
+        let lost = ticket.is_none();
+        let taken = Taken { ticket: Ticket(ticket.unwrap_or_default()), lost, dropped: 0 };
+        Receipt { event_id: event_id.into(), pipeline: self.0.clone(), taken }
+    }
+}
+
+impl PartialEq for ReceiptLog {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ReceiptLog {}
+
+impl std::fmt::Debug for ReceiptLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ReceiptLog").field(&self.0.log().producer()).finish()
     }
 }
 

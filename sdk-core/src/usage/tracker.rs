@@ -65,6 +65,16 @@ impl UsageTracker {
         Ok(receipt)
     }
 
+    /// As [`track`](Self::track), unless that [waits for the disk](Self::waits_for_the_disk).
+    pub(crate) fn track_at_once(&self, user: &User, usage: Usage) -> Result<Receipt> {
+        self.note(self.event(user, usage)?)
+    }
+
+    /// Whether an event is not acknowledged before it survives the loss of power.
+    pub(crate) fn waits_for_the_disk(&self) -> bool {
+        self.durability == Durability::Durable
+    }
+
     pub(super) fn event(&self, user: &User, usage: Usage) -> Result<UsageEvent> {
         let uplink = &self.pipelines.uplink;
         let now = uplink.clock.now();
@@ -92,7 +102,7 @@ impl UsageTracker {
     }
 
     pub(super) async fn as_durable_as_asked(&self, receipt: &Receipt) -> Result<()> {
-        let is_durable = self.durability == Durability::Durable && !planted(Bug::UnsyncedDurable);
+        let is_durable = self.waits_for_the_disk() && !planted(Bug::UnsyncedDurable);
         if is_durable && !receipt.taken.lost {
             receipt.persisted().await?;
         }

@@ -23,10 +23,10 @@ fn of_denial(denial: &Denial) -> Value {
     })
 }
 
-pub(crate) fn of_consumed(consumed: &Consumed, number: u32) -> Value {
-    let mut value = of_receipt(consumed.receipt(), number);
-    value["overage"] = json!(consumed.is_overage());
-    value
+/// As a receipt, and whether nobody knows if the limit had room for it.
+pub(crate) fn of_consumed(consumed: &Consumed, log: usize) -> String {
+    let overage = if consumed.is_overage() { " overage" } else { "" };
+    of_receipt(consumed.receipt(), log) + overage
 }
 
 pub(crate) fn of_stats(stats: &Stats) -> Value {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use cloudnestle_marketplace::Consumed;
 use wasm_bindgen::prelude::*;
 
 use super::Core;
-use crate::answers::{as_on_the_wire, nothing, of_consumed, of_diagnosis, text, told};
-use crate::asked::{FilterJson, UsageJson, read};
+use crate::answers::{
+    as_on_the_wire, nothing, of_consumed, of_diagnosis, of_receipt, text, told, told_as,
+};
+use crate::asked::{FilterJson, read, usage_of};
 use crate::files::error_of;
 
 #[wasm_bindgen]
@@ -41,19 +42,51 @@ impl Core {
         self.kept.users.forget(user);
     }
 
-    /// May they do this, and if so note that they did it.
-    pub fn consume(&self, call: u32, token: String, usage: String) {
+    /// A number for who does something by a token that [`track_usage`](Self::track_usage) has just taken, by
+    /// which [`track_at_once`](Self::track_at_once) knows them; 0 if there is nobody.
+    pub fn hold_actor(&self, token: &str) -> u32 {
+        self.sdk.hold_actor(token).map_or(0, |actor| self.kept.actors.keep(Arc::new(actor)))
+    }
+
+    /// Note that they did it, without the token and without a call that is open: the receipt. Empty if nothing
+    /// was noted: [`track_usage`](Self::track_usage) waits where that is needed, and says what is wrong.
+    pub fn track_at_once(
+        &self,
+        actor: u32,
+        action: String,
+        quantity: f64,
+        particulars: &str,
+    ) -> String {
+        let receipt = self.kept.actors.get(actor).ok().and_then(|actor| {
+            let usage = usage_of(action, quantity, particulars).ok()?;
+            self.sdk.track_at_once(&actor, usage)?.ok()
+        });
+        receipt.map_or_else(String::new, |receipt| {
+            of_receipt(&receipt, self.kept.logs.number_of(&receipt))
+        })
+    }
+
+    /// Nobody asks about that actor any more.
+    pub fn forget_actor(&self, actor: u32) {
+        self.kept.actors.forget(actor);
+    }
+
+    /// May they do this, and if so note that they did it. `particulars` are JSON, or empty.
+    pub fn consume(
+        &self,
+        call: u32,
+        token: String,
+        action: String,
+        quantity: f64,
+        particulars: String,
+    ) {
         let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
         self.begin(call, async move {
-            let consumed = async {
-                let usage = read::<UsageJson>(&usage)?.usage();
-                sdk.consume(&token, usage).await
-            };
-            let of = |consumed: Consumed| {
-                let number = kept.receipts.keep(consumed.receipt().clone());
-                of_consumed(&consumed, number)
-            };
-            told(consumed.await, of)
+            let consumed =
+                async { sdk.consume(&token, usage_of(action, quantity, &particulars)?).await };
+            told_as(consumed.await, |consumed| {
+                of_consumed(&consumed, kept.logs.number_of(consumed.receipt()))
+            })
         });
     }
 

@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use crate::Sdk;
 use crate::answers::{
     Told, as_on_the_wire, nothing, of_context, of_error, of_event, of_receipt, of_report, of_stats,
-    of_usage, of_user, text, told, told_as,
+    of_usage, text, told, told_as,
 };
 use crate::asked::{read, usage_of};
 use crate::host::WebHost;
@@ -109,12 +109,6 @@ impl Core {
         if let Some(task) = task {
             task.cancel();
         }
-    }
-
-    /// Who is this user?
-    pub fn validate_user(&self, call: u32, token: String) {
-        let sdk = self.sdk.clone();
-        self.begin(call, async move { told(sdk.validate_user(&token).await, of_user) });
     }
 
     /// May they do this?

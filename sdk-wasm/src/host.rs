@@ -80,10 +80,15 @@ impl Host for WebHost {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let js = self.js.clone();
-        let timer = self.timers.ask(move |timer| js.stop_timer(timer));
-        self.js.sleep(timer.number, duration.as_secs_f64() * 1000.0);
-        timer.map(drop).boxed()
+        let (js, timers) = (self.js.clone(), self.timers.clone());
+        // Most are there in case that something takes too long, and are never looked at.
+        async move {
+            let host = js.clone();
+            let timer = timers.ask(move |timer| host.stop_timer(timer));
+            js.sleep(timer.number, duration.as_secs_f64() * 1000.0);
+            timer.await;
+        }
+        .boxed()
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -30,7 +30,7 @@ export class Actors {
   hold(token: string): void {
     try {
       const number = this.#bridge.ask((core) => core.hold_actor(token));
-      this.#held.set(token, { number });
+      this.#held.set(token, { number }, this.#bridge.generation);
     } catch {
       // What they did is noted: its caller must not try again because the SDK has gone meanwhile.
     }

@@ -24,8 +24,9 @@ export class Held<V extends { readonly number: number }> {
     return this.#generation === this.#bridge.generation ? this.#held.get(token) : undefined;
   }
 
-  /** Holds what the core has just given a number; 0 is none. */
-  set(token: string, value: V): void {
+  /** Holds what the core of that generation has given a number; 0 is none. */
+  set(token: string, value: V, generation: number): void {
+    if (generation !== this.#bridge.generation) return;
     if (this.#generation !== this.#bridge.generation) {
       this.#held.clear(); // its numbers were another core's
       this.#generation = this.#bridge.generation;

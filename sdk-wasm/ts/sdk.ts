@@ -77,10 +77,15 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
   override async validateUser(token: string, options?: CallOptions): Promise<User> {
     const known = this.#users.get(token);
     if (known !== undefined) return known;
+    const checked = text(token);
+    const { bridge } = this.#session;
+    let generation = 0;
+    const validate = (core: BackendCore, call: number): void => {
+      generation = bridge.generation;
+      core.validate_user(call, checked);
+    };
     try {
-      const user = await super.validateUser(token, options);
-      this.#users.hold(token, user);
-      return user;
+      return this.#users.told(token, await this.#session.ask(validate, options), generation);
     } catch (error) {
       this.#users.forget(token);
       throw error;

@@ -2,6 +2,7 @@
 import type { Bridge } from './bridge.js';
 import type { BackendCore } from './core.js';
 import { Held } from './held.js';
+import { parsed } from './session.js';
 import type { User } from './types.js';
 
 export class Users {
@@ -21,10 +22,12 @@ export class Users {
     return ageMs < 0 ? undefined : { ...held.user, freshness: 'fresh', ageMs };
   }
 
-  /** Holds a user who was just found good. */
-  hold(token: string, user: User): void {
-    const number = this.#bridge.ask((core) => core.hold_user(token));
-    this.#held.set(token, { number, user });
+  /** The user whom the core has just found good, as it tells them: they are held. */
+  told(token: string, told: string, generation: number): User {
+    const space = told.indexOf(' ');
+    const user = parsed<User>(told.slice(space));
+    this.#held.set(token, { number: Number(told.slice(0, space)), user }, generation);
+    return user;
   }
 
   forget(token: string): void {

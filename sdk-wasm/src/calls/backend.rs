@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::Core;
 use crate::answers::{
-    as_on_the_wire, nothing, of_consumed, of_diagnosis, of_receipt, text, told, told_as,
+    as_on_the_wire, nothing, of_consumed, of_diagnosis, of_receipt, of_user, text, told, told_as,
 };
 use crate::asked::{FilterJson, read, usage_of};
 use crate::files::error_of;
@@ -24,10 +24,17 @@ impl Core {
         self.host.keys.answer(question, key);
     }
 
-    /// A number for the user of a token that was just validated, by which [`still_good`](Self::still_good)
-    /// knows them; 0 if there is none.
-    pub fn hold_user(&self, token: &str) -> u32 {
-        self.sdk.hold_user(token).map_or(0, |user| self.kept.users.keep(Arc::new(user)))
+    /// Who is this user? Before the answer's JSON, a number by which [`still_good`](Self::still_good) knows them;
+    /// 0 if there is none.
+    pub fn validate_user(&self, call: u32, token: String) {
+        let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
+        self.begin(call, async move {
+            told_as(sdk.validate_user(&token).await, |user| {
+                let held = sdk.hold_user(&token);
+                let number = held.map_or(0, |held| kept.users.keep(Arc::new(held)));
+                format!("{number} {}", text(&of_user(user)))
+            })
+        });
     }
 
     /// How old what is known of a held user is, in milliseconds; below 0 if the token has to be looked at.

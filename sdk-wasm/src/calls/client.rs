@@ -4,7 +4,7 @@ use cloudnestle_marketplace::host::{LogError, LogPart};
 use wasm_bindgen::prelude::*;
 
 use super::Core;
-use crate::answers::{as_on_the_wire, told};
+use crate::answers::{as_on_the_wire, of_user, told};
 use crate::log::{LogAnswer, Logged, numbered};
 
 #[wasm_bindgen]
@@ -36,6 +36,12 @@ impl Core {
     /// A log has not done what it was asked for, and says why.
     pub fn log_refused(&self, question: u32, is_full: bool, words: String) {
         self.tell_of_log(question, Err(LogError { is_full, words }));
+    }
+
+    /// Who is this user?
+    pub fn validate_user(&self, call: u32, token: String) {
+        let sdk = self.sdk.clone();
+        self.begin(call, async move { told(sdk.validate_user(&token).await, of_user) });
     }
 
     /// The token pair for a launch code; `verifier` is what its `code_challenge` was made of.

@@ -66,8 +66,8 @@ impl Host for Stage {
         _: &'a [u8],
         _: &'a [u8],
         _: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
-        std::future::ready(true).boxed()
+    ) -> BoxFuture<'a, Option<bool>> {
+        std::future::ready(Some(true)).boxed()
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {

@@ -98,8 +98,8 @@ impl Core {
         self.host.requests.answer(request, Err(SendError::new(stage, words)));
     }
 
-    /// Whether a signature is good.
-    pub fn verified(&self, question: u32, is_good: bool) {
+    /// Whether a signature is good; absent where the platform can't tell.
+    pub fn verified(&self, question: u32, is_good: Option<bool>) {
         self.host.signatures.answer(question, is_good);
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct WebHost {
     drawn: Drawn,
     pub(crate) timers: Arc<Waiting<()>>,
     pub(crate) requests: Arc<Waiting<Sent>>,
-    pub(crate) signatures: Arc<Waiting<bool>>,
+    pub(crate) signatures: Arc<Waiting<Option<bool>>>,
     #[cfg(feature = "backend")]
     pub(crate) syncs: Arc<Waiting<std::io::Result<()>>>,
     #[cfg(feature = "backend")]
@@ -116,14 +116,14 @@ impl Host for WebHost {
         key: &'a [u8],
         data: &'a [u8],
         signature: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
+    ) -> BoxFuture<'a, Option<bool>> {
         if algorithm != Algorithm::Ed25519 {
-            return ready(false).boxed();
+            return ready(None).boxed();
         }
         let question = self.signatures.ask(|_| ());
         match self.js.verify(question.number, key, data, signature) {
-            Some(is_good) => ready(is_good).boxed(),
-            None => question.map(|is_good| is_good == Some(true)).boxed(),
+            Some(is_good) => ready(Some(is_good)).boxed(),
+            None => question.map(Option::flatten).boxed(),
         }
     }
 

@@ -292,8 +292,8 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     const verdict = this.#around.platform.verify(key, data, signature);
     if (typeof verdict === 'boolean') return verdict;
     const tellIt = this.#whoAsks();
-    const tell = (good: boolean): void => tellIt((core) => core.verified(question, good));
-    verdict.then(tell, () => tell(false));
+    const tell = (good?: boolean): void => tellIt((core) => core.verified(question, good));
+    verdict.then(tell, () => tell());
     return undefined;
   }
 

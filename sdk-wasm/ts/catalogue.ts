@@ -350,6 +350,12 @@ export const CATALOGUE = {
     retryable: false,
     refusesUser: false,
   },
+  signature_unverifiable: {
+    reason: "The platform can't check the token's signature, so nobody knows who the user is.",
+    advice: "Don't refuse the user: have the backend validate the token. Pages need Ed25519 in WebCrypto, and `https:`.",
+    retryable: false,
+    refusesUser: false,
+  },
   forked: {
     reason: "This process was forked from the one the SDK was built in.",
     advice: "Build an SDK in the child process; the parent's events are the parent's to send.",

@@ -9,7 +9,7 @@ export interface Platform {
   /** The settings of the environment, by name. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 
-  /** Whether an Ed25519 signature is good; a promise where the platform has no other way. */
+  /** Whether an Ed25519 signature is good. A promise where the platform has no other way; it rejects where it can't tell. */
   verify(key: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 
   /** What requests are sent with, unless the program has another. */

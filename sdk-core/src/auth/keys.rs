@@ -201,8 +201,8 @@ mod tests {
             _: &'a [u8],
             _: &'a [u8],
             _: &'a [u8],
-        ) -> BoxFuture<'a, bool> {
-            ready(true).boxed()
+        ) -> BoxFuture<'a, Option<bool>> {
+            ready(Some(true)).boxed()
         }
 
         fn files(&self) -> Option<Arc<dyn Files>> {

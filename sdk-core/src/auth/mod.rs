@@ -270,7 +270,7 @@ impl AuthManager {
         let key = self.keys.get(unverified.kid()).await?;
         let (signed, signature) = (unverified.signed(), unverified.signature());
         let good = self.host.verify(Algorithm::Ed25519, &key, signed, signature).await;
-        let claims: Claims = unverified.claims(good)?;
+        let claims: Claims = unverified.claims(good.ok_or(Code::SignatureUnverifiable)?)?;
         let Expected { issuer, solution_id } = &self.expected;
         match claims.check(issuer, Some(solution_id), self.clock.now()) {
             Ok(()) => Ok(claims),

@@ -83,8 +83,8 @@ pub(crate) fn native(_url: &str) -> crate::Result<Arc<dyn Host>> {
 ///         _key: &'a [u8],
 ///         _data: &'a [u8],
 ///         _signature: &'a [u8],
-///     ) -> BoxFuture<'a, bool> {
-///         ready(false).boxed() // a real one asks its cryptography
+///     ) -> BoxFuture<'a, Option<bool>> {
+///         ready(Some(false)).boxed() // a real one asks its cryptography
 ///     }
 ///     fn files(&self) -> Option<Arc<dyn Files>> {
 ///         None // usage is kept in memory
@@ -120,14 +120,15 @@ pub trait Host: Send + Sync + 'static {
         request: Request,
     ) -> BoxFuture<'static, std::result::Result<Response, SendError>>;
 
-    /// Whether `signature` over `data` was made with the private half of `key`.
+    /// Whether `signature` over `data` was made with the private half of `key`; `None` where the platform can't
+    /// tell, which says nothing about the token.
     fn verify<'a>(
         &'a self,
         algorithm: Algorithm,
         key: &'a [u8],
         data: &'a [u8],
         signature: &'a [u8],
-    ) -> BoxFuture<'a, bool>;
+    ) -> BoxFuture<'a, Option<bool>>;
 
     /// Where the usage spool is kept; `None` where nothing outlives the process.
     fn files(&self) -> Option<Arc<dyn Files>>;

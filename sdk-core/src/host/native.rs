@@ -149,8 +149,8 @@ impl Host for NativeHost {
         key: &'a [u8],
         data: &'a [u8],
         signature: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
-        ready(is_signed(algorithm, key, data, signature)).boxed()
+    ) -> BoxFuture<'a, Option<bool>> {
+        ready(Some(is_signed(algorithm, key, data, signature))).boxed()
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {

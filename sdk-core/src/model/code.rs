@@ -158,6 +158,7 @@ catalogue! {
     DeadlineExceeded = "deadline_exceeded", 0, retry, "The call did not finish within its time.", "Try again, or allow more time.";
     AnswerInvalid = "answer_invalid", 0, retry, "The answer is not one the marketplace gives.", "Check that the URL is the marketplace's, and what lies between.";
     ConfigInvalid = "config_invalid", 0, final, "The SDK is set up wrongly.", "Correct the setting that the message names.";
+    SignatureUnverifiable = "signature_unverifiable", 0, final, "The platform can't check the token's signature, so nobody knows who the user is.", "Don't refuse the user: have the backend validate the token. Pages need Ed25519 in WebCrypto, and `https:`.";
     Forked = "forked", 0, final, "This process was forked from the one the SDK was built in.", "Build an SDK in the child process; the parent's events are the parent's to send.";
     Closed = "closed", 0, final, "The SDK was closed.", "Make calls before `close`, or build another one.";
     Unknown = "unknown", 0, final, "Something this release has no name for.", "Read the detail; a newer release of the SDK may know it.";

@@ -43,7 +43,7 @@ impl Host for Forking {
         key: &'a [u8],
         data: &'a [u8],
         signature: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
+    ) -> BoxFuture<'a, Option<bool>> {
         self.native.verify(algorithm, key, data, signature)
     }
     fn files(&self) -> Option<Arc<dyn Files>> {

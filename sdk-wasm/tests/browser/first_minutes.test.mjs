@@ -58,6 +58,22 @@ test('a forged token is refused by the browser’s own cryptography', async () =
   assert.equal(code, 'token_signature_invalid');
 });
 
+test('a browser that has no Ed25519 refuses nobody: it says that it can’t tell', async () => {
+  const page = await pages.open(await pages.context());
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const told = await page.evaluate(
+    async ([options, token]) => {
+      SubtleCrypto.prototype.importKey = () =>
+        Promise.reject(new DOMException('Unrecognized name.', 'NotSupportedError'));
+      const { ErrorHandler, MarketplaceSDK } = globalThis.marketplace;
+      const error = await new MarketplaceSDK(options).validateUser(token).catch((error) => error);
+      return { code: error.code, refuses: ErrorHandler.refusesUser(error) };
+    },
+    [setUp(), accessToken],
+  );
+  assert.deepEqual(told, { code: 'signature_unverifiable', refuses: false });
+});
+
 test('a page knows the marketplace’s clock, which its own is far from', async () => {
   const page = await pages.open(await pages.context());
   await marketplace.advanceClock(86_400_000);

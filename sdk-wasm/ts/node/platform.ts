@@ -59,8 +59,8 @@ export const node: Platform = {
   verify(key, data, signature) {
     try {
       return verify(null, data, keyOf(key), signature);
-    } catch {
-      return false;
+    } catch (error) {
+      return Promise.reject(error); // FIPS has no Ed25519, for one
     }
   },
 

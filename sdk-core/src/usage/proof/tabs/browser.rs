@@ -120,7 +120,7 @@ impl Host for TabHost {
         key: &'a [u8],
         data: &'a [u8],
         signature: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
+    ) -> BoxFuture<'a, Option<bool>> {
         self.sim.verify(algorithm, key, data, signature)
     }
     fn files(&self) -> Option<Arc<dyn Files>> {

@@ -185,8 +185,8 @@ impl Host for Process {
         _: &'a [u8],
         _: &'a [u8],
         _: &'a [u8],
-    ) -> BoxFuture<'a, bool> {
-        ready(false).boxed()
+    ) -> BoxFuture<'a, Option<bool>> {
+        ready(Some(false)).boxed()
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {

@@ -42,6 +42,10 @@ extern "C" {
     #[wasm_bindgen(method, structural)]
     fn changed(this: &JsLog, question: u32);
 
+    /// Nobody waits for a change any more.
+    #[wasm_bindgen(method, structural)]
+    fn ignore(this: &JsLog);
+
     /// Nobody asks any more.
     #[wasm_bindgen(method, structural)]
     fn close(this: &JsLog);
@@ -135,7 +139,10 @@ impl PlatformLog for WebLog {
     }
 
     fn changed(&self) -> BoxFuture<'static, ()> {
-        self.have(|js, question| js.changed(question)).map(drop).boxed()
+        let js = self.js.clone();
+        let question = self.answers.ask(move |_| js.ignore());
+        self.js.changed(question.number);
+        question.map(drop).boxed()
     }
 }
 

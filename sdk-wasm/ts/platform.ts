@@ -101,10 +101,12 @@ export interface RecordLog {
   reopen(fence: number): Promise<void>;
   /** Removes records up to a number. */
   remove(through: number): Promise<void>;
-  /** Removes what was refused under these numbers. */
+  /** Removes what was refused under these numbers, and marks that it is not all there any more. */
   forget(numbers: Float64Array): Promise<void>;
-  /** Resolves when somebody else has changed something. */
+  /** Resolves when somebody else has changed something. One waits at a time. */
   changed(): Promise<void>;
+  /** Nobody waits for that any more. */
+  ignore(): void;
   /** Nobody asks any more. */
   close(): void;
 }
@@ -114,6 +116,8 @@ export interface RecordsRead {
   readonly producer: string;
   readonly answered: number;
   readonly last: number;
+  /** Up to which number something that was refused may not be there any more. */
+  readonly forgotten: number;
   readonly numbers: Float64Array;
   readonly records: readonly string[];
   readonly refusedNumbers: Float64Array;

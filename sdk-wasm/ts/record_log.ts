@@ -41,7 +41,7 @@ export function askedOf(
       logged(question, log.append(records, skip)),
     read: (question: number, after: number, records: number, bytes: number) =>
       answered(question, log.read(after, records, bytes), (core, read) => {
-        const marks = Float64Array.of(read.answered, read.last);
+        const marks = Float64Array.of(read.answered, read.last, read.forgotten);
         const { producer, numbers, refusedNumbers } = read;
         const [texts, refused] = [[...read.records], [...read.refused]];
         core.log_read(question, producer, marks, numbers, texts, refusedNumbers, refused);
@@ -52,6 +52,7 @@ export function askedOf(
     remove: (question: number, through: number) => logged(question, log.remove(through)),
     forget: (question: number, numbers: Float64Array) => logged(question, log.forget(numbers)),
     changed: (question: number) => logged(question, log.changed()),
+    ignore: () => log.ignore(),
     close,
   };
 }

@@ -11,7 +11,8 @@ use futures_util::future::{BoxFuture, pending};
 /// Each operation is one transaction: it is done whole, for all programs, or not at all. What two of them begin
 /// at the same time is done one after the other. A log that was never used has no records, `answered` and `last`
 /// are 0, and whoever uses it first names its producer. One that was there, and is gone, is not begun again by who
-/// had it: what is asked of it then is refused, because its numbers would be given out twice.
+/// had it, and one that another has begun in its place is not touched: what is asked then is refused, because numbers
+/// would be given out twice, or in another's name.
 pub trait PlatformLog: Send + Sync + 'static {
     /// Passes over `skip` numbers and gives the next ones to the records, in order. Completes with the first of
     /// those, when the records survive the loss of power. No number is given out twice.
@@ -40,10 +41,11 @@ pub trait PlatformLog: Send + Sync + 'static {
     /// Removes the records up to the number `through`, whose numbers are not answered for.
     fn remove(&self, through: u64) -> BoxFuture<'static, LogResult<()>>;
 
-    /// Removes the notes about these numbers.
+    /// Removes the notes about these numbers, and notes that some up to the highest of them are gone.
     fn forget(&self, numbers: Vec<u64>) -> BoxFuture<'static, LogResult<()>>;
 
-    /// Completes when another program has changed the log, where the platform can tell.
+    /// Completes when another program has changed the log since it was read or this was asked last, where the platform
+    /// can tell. One waits at a time.
     fn changed(&self) -> BoxFuture<'static, ()> {
         pending().boxed()
     }
@@ -61,6 +63,8 @@ pub struct LogPart {
     pub answered: u64,
     /// The last number that was given out.
     pub last: u64,
+    /// Up to which number notes about what was refused may be gone.
+    pub forgotten: u64,
     /// Records and their numbers.
     pub records: Vec<(u64, String)>,
     /// Notes about numbers that were refused.

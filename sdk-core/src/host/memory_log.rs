@@ -97,7 +97,8 @@ impl PlatformLog for MemoryLog {
                 }
             }
             let too_many = kept.refused.len().saturating_sub(MAX_REFUSED);
-            kept.refused.drain(..too_many);
+            let gone = kept.refused.drain(..too_many).next_back();
+            kept.forgotten = kept.forgotten.max(gone.map_or(0, |(number, _)| number));
         })
     }
 
@@ -110,7 +111,10 @@ impl PlatformLog for MemoryLog {
     }
 
     fn forget(&self, numbers: Vec<u64>) -> BoxFuture<'static, LogResult<()>> {
-        self.change(|kept| kept.refused.retain(|(number, _)| !numbers.contains(number)))
+        self.change(|kept| {
+            kept.refused.retain(|(number, _)| !numbers.contains(number));
+            kept.forgotten = numbers.into_iter().fold(kept.forgotten, u64::max);
+        })
     }
 
     fn changed(&self) -> BoxFuture<'static, ()> {

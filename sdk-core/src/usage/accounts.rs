@@ -20,6 +20,8 @@ pub(super) struct Accounts {
     delivered: u64,
     rejected: u64,
     lost: Losses,
+    /// How many are on others' books alone, who were told what became of them.
+    unknown: u64,
     /// What is not answered for is on another process's books.
     pub(super) given_away: bool,
     pub(super) failure: Option<Failure>,
@@ -61,6 +63,7 @@ impl Accounts {
                 Outcome::Counted => delivered += count,
                 Outcome::Rejected(_) => self.rejected += count,
                 Outcome::Lost(reason) => self.lost = self.lost + Losses::many(count, reason),
+                Outcome::Forgotten => self.unknown += count,
             }
             if outcome != Outcome::Counted {
                 self.refused.push_back((numbers, outcome));
@@ -74,6 +77,12 @@ impl Accounts {
         }
         self.failure = None;
         delivered
+    }
+
+    /// From now on another has the books, but for what is known to be lost.
+    pub(super) fn give_away(&mut self, lost: Losses) {
+        self.given_away = true;
+        self.lost = self.lost + lost;
     }
 
     /// What was answered for after `fence` is open again, as what it was answered with. None of it is delivered.
@@ -91,6 +100,7 @@ impl Accounts {
                 Outcome::Lost(reason) => {
                     self.lost = self.lost.without(Losses::many(count, reason));
                 }
+                Outcome::Forgotten => self.unknown = self.unknown.saturating_sub(count),
             }
             if first <= ours {
                 self.refused.push_back((first..=ours.min(*numbers.end()), outcome));
@@ -123,6 +133,11 @@ impl Accounts {
         let refused = self.refused_before(*numbers.end());
         let refused = refused.map_or(self.forgotten, |(refused, _)| *refused.end());
         refused.max(self.forgotten) < *numbers.start()
+    }
+
+    /// How many of the numbers up to `last` are on our books.
+    pub(super) fn tracked(&self, last: u64) -> u64 {
+        last.saturating_sub(self.opened_after + self.unknown)
     }
 
     /// The books without what is neither answered for nor known to be lost.

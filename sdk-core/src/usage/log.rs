@@ -152,6 +152,8 @@ pub(crate) struct Found {
     pub(crate) answered: u64,
     /// What became of the numbers in between, where they were not counted.
     pub(crate) refused: Vec<Told>,
+    /// Up to which number that may be forgotten.
+    pub(crate) forgotten: u64,
     /// In order. Of the numbers that are missing in between, [`RecordLog::losses`] has the reasons.
     pub(crate) records: Vec<Record>,
     /// The number of the last record that was taken before these were read.

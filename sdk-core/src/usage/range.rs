@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     Counted,
     Rejected(Code),
     Lost(LossReason),
+    /// Others were told, and it is not noted any more.
+    Forgotten,
 }
 
 impl Outcome {
@@ -42,28 +44,40 @@ impl Outcome {
             Outcome::Counted => Ok(()),
             Outcome::Rejected(code) => Err(Error::new(code)),
             Outcome::Lost(_) => Err(Error::new(Code::UsageLost)),
+            Outcome::Forgotten => Err(Error::new(Code::Unknown)),
         }
     }
 }
 
 /// What became of the numbers behind `answered` up to `through`, of which all were counted that are not
-/// `refused`.
-pub(super) fn with_counted(answered: u64, through: u64, refused: Vec<Told>) -> Vec<Told> {
+/// `refused`, as far as that is not `forgotten`.
+pub(super) fn with_counted(
+    answered: u64,
+    through: u64,
+    refused: Vec<Told>,
+    forgotten: u64,
+) -> Vec<Told> {
     let (mut told, mut next) = (Vec::new(), answered + 1);
+    let silent = |told: &mut Vec<Told>, first: u64, last: u64| {
+        let known = first.max(forgotten + 1);
+        for (numbers, outcome) in
+            [(first..=last.min(known - 1), Outcome::Forgotten), (known..=last, Outcome::Counted)]
+        {
+            if !numbers.is_empty() {
+                told.push((numbers, outcome));
+            }
+        }
+    };
     for (numbers, outcome) in refused {
         let (first, last) = (next.max(*numbers.start()), through.min(*numbers.end()));
         if first > last {
             continue;
         }
-        if next < first {
-            told.push((next..=first - 1, Outcome::Counted));
-        }
+        silent(&mut told, next, first - 1);
         told.push((first..=last, outcome));
         next = last + 1;
     }
-    if next <= through {
-        told.push((next..=through, Outcome::Counted));
-    }
+    silent(&mut told, next, through);
     told
 }
 

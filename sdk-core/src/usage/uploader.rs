@@ -207,7 +207,7 @@ impl Pipeline {
         for reason in [LossReason::Overflow, LossReason::Unacknowledged] {
             lost = lost + Losses::many(log.lost_after(self.answered(), reason), reason);
         }
-        let tracked = log.last().saturating_sub(accounts.opened_after) + log.unnumbered();
+        let tracked = accounts.tracked(log.last()) + log.unnumbered();
         let pending = tracked.saturating_sub(delivered + rejected + lost.total());
         let in_memory = if log.is_in_memory() { pending } else { 0 };
         UsageStats { tracked, delivered, pending, in_memory, rejected, lost }
@@ -251,9 +251,9 @@ impl Pipeline {
     /// What is to be sent of what was found, if there is something, once it is on the books what others have
     /// sent.
     fn next_range(&self, uplink: &Uplink, found: Found) -> Option<Range> {
-        let Found { answered, refused, records, last } = found;
+        let Found { answered, refused, forgotten, records, last } = found;
         if self.log.is_shared() {
-            self.learn(uplink, answered, refused);
+            self.learn(uplink, answered, refused, forgotten);
         }
         if records.is_empty() && last <= answered {
             return None;
@@ -267,7 +267,7 @@ impl Pipeline {
     }
 
     /// Takes what became of numbers that others have sent, in a log that is shared.
-    fn learn(&self, uplink: &Uplink, through: u64, refused: Vec<Told>) {
+    fn learn(&self, uplink: &Uplink, through: u64, refused: Vec<Told>, forgotten: u64) {
         let mut accounts = self.accounts();
         let answered = match accounts.is_open() {
             true => self.answered(),
@@ -277,7 +277,9 @@ impl Pipeline {
             cmp::Ordering::Less => accounts.reopen(through, answered),
             // What is in the way of our own range still is.
             cmp::Ordering::Equal => 0,
-            cmp::Ordering::Greater => accounts.note(with_counted(answered, through, refused)),
+            cmp::Ordering::Greater => {
+                accounts.note(with_counted(answered, through, refused, forgotten))
+            }
         };
         self.answered.store(through, Ordering::Release);
         drop(accounts);
@@ -388,14 +390,15 @@ impl Pipeline {
     pub(super) fn make_way(&self, uplink: &Uplink, error: Error) {
         uplink.announcer.announce(Event::UsageWaiting { error });
         self.log.abandon();
-        self.accounts().given_away = true;
+        self.accounts().give_away(Losses::default());
         self.left.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
     }
 
     /// The log takes no more: what is in it is sent by others who have it, or when it is opened anew.
     pub(super) fn give_up(&self) {
-        self.accounts().given_away = true;
+        let unkept = self.log.lost_after(u64::MAX, LossReason::Overflow);
+        self.accounts().give_away(Losses::many(unkept, LossReason::Overflow));
         self.left.store(true, Ordering::Release);
         self.hurry.notify(usize::MAX);
         self.progress.notify(usize::MAX);

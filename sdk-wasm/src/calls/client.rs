@@ -14,7 +14,8 @@ impl Core {
         self.tell_of_log(question, Ok(Logged::Done(first as u64)));
     }
 
-    /// What was read of a log. `marks` are up to which number everything is answered for, and the last number.
+    /// What was read of a log. `marks` are up to which number everything is answered for, the last number, and up to
+    /// which one notes may be gone.
     #[expect(clippy::too_many_arguments, reason = "values that cross one by one need no parser")]
     pub fn log_read(
         &self,
@@ -27,9 +28,9 @@ impl Core {
         refused: Vec<String>,
     ) {
         let mark = |place: usize| marks.get(place).map_or(0, |mark| *mark as u64);
-        let (answered, last) = (mark(0), mark(1));
+        let (answered, last, forgotten) = (mark(0), mark(1), mark(2));
         let (records, refused) = (numbered(numbers, records), numbered(refused_numbers, refused));
-        let part = LogPart { producer, answered, last, records, refused };
+        let part = LogPart { producer, answered, last, forgotten, records, refused };
         self.tell_of_log(question, Ok(Logged::Read(part)));
     }
 

@@ -109,8 +109,8 @@ test('what was refused stays until it is forgotten, and the answered mark can go
   assert.equal((await read(page)).answered, 2);
   await page.evaluate(() => globalThis.log.forget(Float64Array.of(1)));
   await page.evaluate(() => globalThis.log.reopen(1));
-  const { answered, refused, records } = await read(page);
-  assert.deepEqual([answered, refused, records], [1, ['two'], ['c']]);
+  const { answered, forgotten, refused, records } = await read(page);
+  assert.deepEqual([answered, forgotten, refused, records], [1, 1, ['two'], ['c']]);
   await page.evaluate(() => globalThis.log.remove(3));
   assert.deepEqual(
     await read(page).then(({ answered, last, records }) => [answered, last, records]),
@@ -123,8 +123,9 @@ test('of what was refused the newest thousand are kept', async () => {
   const numbers = Array.from({ length: 1_005 }, (_, index) => index + 1);
   await append(page, numbers.map(String));
   await settle(page, 1_005, numbers, numbers.map(String));
-  const { refused } = await read(page);
+  const { refused, forgotten } = await read(page);
   assert.deepEqual([refused.length, refused[0], refused.at(-1)], [1_000, '6', '1005']);
+  assert.equal(forgotten, 5);
 });
 
 test('a tab is told when another has changed something, and not of its own', async () => {
@@ -133,14 +134,32 @@ test('a tab is told when another has changed something, and not of its own', asy
   await mine.evaluate(() => {
     globalThis.told = 0;
     globalThis.news = globalThis.log.changed().then(() => (globalThis.told += 1));
+    const ear = new BroadcastChannel('cloudnestle-marketplace/usage');
+    globalThis.heard = new Promise((resolve) => (ear.onmessage = resolve)).then(() => ear.close());
   });
   await append(mine, ['a']);
+  await mine.evaluate(() => globalThis.heard); // whoever else has an ear in this page has heard it by now
   assert.equal(await mine.evaluate(() => globalThis.told), 0);
   await append(other, ['b']);
   await mine.evaluate(() => globalThis.news);
   // What nobody waited for is told to whoever waits next.
   await settle(other, 1);
   await mine.evaluate(() => globalThis.log.changed());
+});
+
+test('who waits no more is not told, and what happened is news to whoever waits next', async () => {
+  const context = await pages.context();
+  const [mine, other] = [await tab(context), await tab(context)];
+  await mine.evaluate(() => {
+    globalThis.told = 0;
+    for (let wait = 0; wait < 1_000; wait += 1) {
+      globalThis.log.changed().then(() => (globalThis.told += 1));
+      globalThis.log.ignore();
+    }
+  });
+  await append(other, ['a']);
+  await mine.evaluate(() => globalThis.log.changed());
+  assert.equal(await mine.evaluate(() => globalThis.told), 0);
 });
 
 test('a log that was cleared under a page is not begun again by it', async () => {
@@ -160,6 +179,9 @@ test('a log that was cleared under a page is not begun again by it', async () =>
   const later = await tab(context, 'prd_later');
   assert.equal(await append(later, ['c']), 1);
   assert.equal((await read(later)).producer, 'prd_later');
+  // Not even now: what is appended would have the other's name.
+  await assert.rejects(append(page, ['d']), /cleared/);
+  assert.deepEqual((await read(later)).records, ['c']);
 });
 
 test('what a page has acknowledged outlives it, however it ends', async () => {

@@ -140,6 +140,40 @@ test('where nothing may be stored usage waits in memory, and the page is told', 
   assert.equal(await counted(), 1);
 });
 
+test('where the database does not open usage waits in memory, and is sent', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  // As it is when a tab that sleeps has it open while it is deleted.
+  await page.evaluate(() => (IDBFactory.prototype.open = () => new EventTarget()));
+  const sdk = await open(page, setUp());
+  await (
+    await sdk.trackUsage(pair.accessToken, 'view')
+  ).delivered;
+  assert.equal(await counted(), 1);
+});
+
+test('what the browser gives up once counts all the same', async () => {
+  const pair = await marketplace.tokenPair('cus_ravi');
+  const page = await pages.open(context);
+  const sdk = await open(page, setUp());
+  await (
+    await sdk.trackUsage(pair.accessToken, 'view')
+  ).delivered;
+  await page.evaluate(() => {
+    const { transaction } = IDBDatabase.prototype;
+    let left = 2; // the second is over the connection that is opened anew
+    IDBDatabase.prototype.transaction = function (stores, mode, options) {
+      if (options.durability === 'strict' && left-- > 0) throw new DOMException('', 'AbortError');
+      return transaction.call(this, stores, mode, options);
+    };
+  });
+  const receipt = await sdk.trackUsage(pair.accessToken, 'view');
+  await assert.rejects(receipt.persisted, { code: 'spool_failed' });
+  await sdk.flush();
+  assert.equal(await counted(), 2);
+  assert.equal((await sdk.stats()).usage.pending, 0);
+});
+
 test('a page that asks for memory stores nothing', async () => {
   const pair = await marketplace.tokenPair('cus_ravi');
   const page = await pages.open(context);

@@ -29,6 +29,8 @@ interface Head {
   readonly answered: number;
   /** The last number that was given: never given again, though its record may be gone. */
   readonly last: number;
+  /** Up to here something that was refused may have been removed; absent if nothing was. */
+  readonly forgotten?: number;
 }
 
 /** The log of that name; `undefined` where there is no IndexedDB. */
@@ -45,11 +47,11 @@ class IndexedLog implements RecordLog {
   readonly #name: string;
   readonly #producer: string;
   readonly #tabs: BroadcastChannel;
-  readonly #waiting: (() => void)[] = [];
+  #waiting: (() => void) | undefined;
   /** Another tab has changed something, and nobody has been told. */
   #isNews = false;
-  /** It was there: if it is not any more, somebody has cleared it, and its numbers must not be given anew. */
-  #hasBegun = false;
+  /** Whose it was: if it is not any more, somebody has cleared it, and its numbers must not be given anew. */
+  #begun: string | undefined;
   #isClosed = false;
 
   constructor(name: string, producer: string) {
@@ -61,8 +63,7 @@ class IndexedLog implements RecordLog {
 
   append(records: readonly string[], skip: number): Promise<number> {
     // Who has waited for this is told that it is kept.
-    return this.#change('strict', async (stores) => {
-      const head = await this.#head(stores);
+    return this.#change('strict', async (stores, head) => {
       const next = head.last + skip + 1;
       records.forEach((record, index) => stores(RECORDS).add(record, [this.#name, next + index]));
       const last = head.last + skip + records.length;
@@ -72,8 +73,7 @@ class IndexedLog implements RecordLog {
   }
 
   read(after: number, records: number, bytes: number): Promise<RecordsRead> {
-    return this.#transact('relaxed', async (stores) => {
-      const head = await this.#head(stores);
+    return this.#transact('relaxed', async (stores, head) => {
       const all = this.#upTo(Infinity);
       const [numbers, texts, refusedNumbers, refused] = await Promise.all([
         done(stores(RECORDS).getAllKeys(all, records)),
@@ -86,6 +86,7 @@ class IndexedLog implements RecordLog {
         producer: head.producer,
         answered: head.answered,
         last: head.last,
+        forgotten: head.forgotten ?? 0,
         numbers: numbersOf(numbers).subarray(0, some),
         records: (texts as string[]).slice(0, some),
         refusedNumbers: numbersOf(refusedNumbers),
@@ -95,10 +96,10 @@ class IndexedLog implements RecordLog {
   }
 
   async settle(through: number, numbers: Float64Array, refused: readonly string[]): Promise<void> {
-    await this.#change('relaxed', async (stores) => {
-      const head = await this.#head(stores);
+    await this.#change('relaxed', async (stores, head) => {
       const answered = Math.max(head.answered, through);
-      stores(LOGS).put({ ...head, answered } satisfies Head, this.#name);
+      const marked = { ...head, answered } satisfies Head;
+      stores(LOGS).put(marked, this.#name);
       stores(RECORDS).delete(this.#upTo(through));
       numbers.forEach((number, index) => stores(REFUSED).put(refused[index], [this.#name, number]));
       if (refused.length === 0) return;
@@ -106,14 +107,12 @@ class IndexedLog implements RecordLog {
       if (kept <= MAX_REFUSED) return;
       const oldest = this.#upTo(Infinity);
       const keys = await done(stores(REFUSED).getAllKeys(oldest, kept - MAX_REFUSED));
-      const last = numbersOf(keys).at(-1);
-      if (last !== undefined) stores(REFUSED).delete(this.#upTo(last));
+      this.#forget(stores, marked, numbersOf(keys));
     });
   }
 
   async reopen(fence: number): Promise<void> {
-    await this.#change('relaxed', async (stores) => {
-      const head = await this.#head(stores);
+    await this.#change('relaxed', async (stores, head) => {
       const answered = Math.min(head.answered, fence);
       stores(LOGS).put({ ...head, answered } satisfies Head, this.#name);
     });
@@ -121,55 +120,69 @@ class IndexedLog implements RecordLog {
 
   async remove(through: number): Promise<void> {
     await this.#transact('relaxed', async (stores) => {
-      await this.#head(stores);
       stores(RECORDS).delete(this.#upTo(through));
     });
   }
 
   async forget(numbers: Float64Array): Promise<void> {
-    await this.#transact('relaxed', async (stores) => {
-      await this.#head(stores);
-      numbers.forEach((number) => stores(REFUSED).delete([this.#name, number]));
-    });
+    await this.#transact('relaxed', async (stores, head) => this.#forget(stores, head, numbers));
+  }
+
+  /** Others that have not read it yet must not take what is gone for counted. */
+  #forget(stores: Stores, head: Head, numbers: Float64Array): void {
+    numbers.forEach((number) => stores(REFUSED).delete([this.#name, number]));
+    const forgotten = Math.max(head.forgotten ?? 0, ...numbers);
+    stores(LOGS).put({ ...head, forgotten } satisfies Head, this.#name);
   }
 
   changed(): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      this.#waiting = resolve;
       if (this.#isNews) this.#tell();
     });
+  }
+
+  ignore(): void {
+    this.#waiting = undefined;
   }
 
   close(): void {
     this.#isClosed = true;
     this.#tabs.close();
-    this.#waiting.length = 0;
+    this.ignore();
   }
 
   #tell(): void {
-    this.#isNews = this.#waiting.length === 0;
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#isNews = this.#waiting === undefined;
+    this.#waiting?.();
+    this.ignore();
   }
 
   /** As it is; it begins with whoever comes first. */
   async #head(stores: Stores): Promise<Head> {
     const known = (await done(stores(LOGS).get(this.#name))) as Head | undefined;
-    if (known === undefined && this.#hasBegun) throw new Error('what was kept here was cleared');
+    // By another log's numbers an event would go by another's name.
+    if (this.#begun !== undefined && known?.producer !== this.#begun) {
+      throw new Error('what was kept here was cleared');
+    }
     const head = known ?? { producer: this.#producer, answered: 0, last: 0 };
     if (known === undefined) stores(LOGS).put(head, this.#name);
     return head;
   }
 
   /** Does something that other tabs are to know of. */
-  async #change<T>(durability: IDBTransactionDurability, work: Work<T>): Promise<T> {
+  async #change<T>(durability: IDBTransactionDurability, work: WorkOn<T>): Promise<T> {
     const result = await this.#transact(durability, work);
     if (!this.#isClosed) this.#tabs.postMessage(null);
     return result;
   }
 
-  async #transact<T>(durability: IDBTransactionDurability, work: Work<T>): Promise<T> {
-    const result = await transact(durability, work);
-    this.#hasBegun = true;
+  async #transact<T>(durability: IDBTransactionDurability, work: WorkOn<T>): Promise<T> {
+    const [producer, result] = await transact(durability, async (stores) => {
+      const head = await this.#head(stores);
+      return [head.producer, await work(stores, head)] as const;
+    });
+    this.#begun = producer;
     return result;
   }
 
@@ -184,6 +197,8 @@ class IndexedLog implements RecordLog {
 
 type Stores = (name: string) => IDBObjectStore;
 type Work<T> = (stores: Stores) => Promise<T>;
+/** On a log that is as it was found. */
+type WorkOn<T> = (stores: Stores, head: Head) => Promise<T>;
 
 /** All of the work, or none of it: resolves when it is committed. */
 async function transact<T>(durability: IDBTransactionDurability, work: Work<T>): Promise<T> {

@@ -19,7 +19,7 @@ use super::numbers::Numbers;
 use super::{Found, Gap, Most, Record, RecordLog, Settled, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
-use crate::host::{Host, LogError, LogPart, MemoryLog, PlatformLog};
+use crate::host::{Host, LogError, LogPart, MemoryLog, PlatformLog, timeout};
 use crate::model::{Code, LossReason, UsageEvent};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Signal};
 use crate::usage::limits::{Overflow, SpoolLimits};
@@ -28,6 +28,9 @@ use crate::usage::rejected::RejectedUsage;
 
 /// How often a program looks for what others have left that are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a platform may take to open its log: a browser's waits for as long as another tab has it open that sleeps.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many records are written at once, at most: as many as are sent.
 const MAX_APPENDED: usize = Most::A_BATCH.records;
@@ -68,6 +71,10 @@ struct State {
     writing: usize,
     /// How many records were dropped, whose numbers are passed over with the next one.
     skip: u64,
+    /// Records that the platform has refused, for the next log: nobody has an acknowledgement, and they were taken.
+    refused: VecDeque<String>,
+    /// How many records were taken that there was no room for after all.
+    unkept: u64,
     numbers: Numbers,
     /// A task writes what is in the queue.
     is_written: bool,
@@ -96,8 +103,9 @@ impl SharedLog {
         store: Arc<dyn PlatformLog>,
         in_memory: bool,
         instead: Option<MemoryLog>,
+        refused: VecDeque<String>,
     ) -> Arc<Self> {
-        let state = State {
+        let mut state = State {
             store,
             in_memory,
             producer: String::new(),
@@ -109,11 +117,16 @@ impl SharedLog {
             queue: VecDeque::new(),
             writing: 0,
             skip: 0,
+            refused: VecDeque::new(),
+            unkept: 0,
             numbers: Numbers::default(),
             is_written: false,
             appended: (0, 0),
         };
-        Arc::new(SharedLog {
+        state.is_written = !refused.is_empty();
+        let begins = state.is_written;
+        refused.into_iter().for_each(|record| state.take(record));
+        let log = Arc::new(SharedLog {
             host,
             announcer,
             limits,
@@ -122,7 +135,16 @@ impl SharedLog {
             opening: futures_util::lock::Mutex::new(()),
             closed: AtomicBool::new(false),
             news: Signal::new(),
-        })
+        });
+        if begins {
+            log.host.spawn(log.clone().write().boxed());
+        }
+        log
+    }
+
+    /// What the platform has refused, for the log that comes after this one.
+    pub(in crate::usage) fn take_refused(&self) -> VecDeque<String> {
+        std::mem::take(&mut self.state().refused)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,7 +164,9 @@ impl SharedLog {
             }
             state.store.clone()
         };
-        let (store, part) = match (store.read(0, 1, 1).await, &self.instead) {
+        let read = timeout(&*self.host, OPEN_WITHIN, store.read(0, 1, 1)).await;
+        let late = || LogError { is_full: false, words: "the log does not open".to_owned() };
+        let (store, part) = match (read.unwrap_or_else(|| Err(late())), &self.instead) {
             (Ok(part), _) => (store, part),
             (Err(error), None) => return Err(failed(error)),
             (Err(error), Some(memory)) => {
@@ -174,22 +198,31 @@ impl SharedLog {
                 if many == 0 {
                     return;
                 }
-                (state.queue.drain(..many).collect(), state.skip, state.removed)
+                (state.queue.drain(..many).collect::<Vec<_>>(), state.skip, state.removed)
             };
+            // Where events must survive the program, who tracks one waits, and is told.
+            let kept = self.instead.is_some().then(|| records.clone());
             let written = match store {
                 Ok(store) => self.write_to(&*store, records, skip, removed).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = &written
-                && error.code() != Code::SpoolFull
-            {
-                self.closed.store(true, Ordering::Release);
-            }
             let mut state = self.state();
             let many = std::mem::take(&mut state.writing);
-            if let Ok(first) = written {
-                state.skip -= skip;
-                state.last = state.last.max(first + many as u64 - 1);
+            match &written {
+                Ok(first) => {
+                    state.skip -= skip;
+                    state.last = state.last.max(first + many as u64 - 1);
+                }
+                Err(error) if error.code() != Code::SpoolFull => {
+                    self.closed.store(true, Ordering::Release);
+                    state.refused.extend(kept.into_iter().flatten());
+                }
+                Err(_) if kept.is_some() => {
+                    state.unkept += many as u64;
+                    let (count, reason) = (many as u64, LossReason::Overflow);
+                    self.announcer.announce(Event::UsageDropped { count, reason });
+                }
+                Err(_) => {}
             }
             state.numbers.add(many as u64, written);
             drop(state);
@@ -207,13 +240,7 @@ impl SharedLog {
         if removed > 0 {
             store.remove(removed).await.map_err(failed)?;
         }
-        let last = self.last();
-        let first = store.append(records, skip).await.map_err(failed)?;
-        // Numbers that were there before are another log's: somebody has removed ours.
-        match first > last {
-            true => Ok(first),
-            false => Err(gone()),
-        }
+        store.append(records, skip).await.map_err(failed)
     }
 
     /// What is in the log, and how far it has come.
@@ -221,10 +248,6 @@ impl SharedLog {
         let part =
             self.open().await?.read(after, most.records, most.bytes).await.map_err(failed)?;
         let mut state = self.state();
-        if part.producer != state.producer {
-            self.closed.store(true, Ordering::Release);
-            return Err(gone());
-        }
         state.set_answered(part.answered);
         state.last = state.last.max(part.last);
         Ok(part)
@@ -253,6 +276,14 @@ impl SharedLog {
 }
 
 impl State {
+    /// Puts a record to those that are to be written.
+    fn take(&mut self, record: String) {
+        self.appended.0 += 1;
+        self.appended.1 += record.len() as u64;
+        self.queue.push_back(record);
+        self.numbers.ticket();
+    }
+
     fn set_answered(&mut self, answered: u64) {
         if answered < self.answered {
             self.reopened = self.reopened.max(self.answered);
@@ -292,11 +323,11 @@ impl State {
 
 impl RecordLog for Arc<SharedLog> {
     fn append(&self, record: &[u8]) -> Result<Taken> {
+        let record = String::from_utf8_lossy(record).into_owned(); // JSON is UTF-8
+        let mut state = self.state();
         if self.takes_no_more() {
             return Err(Error::new(Code::Closed));
         }
-        let record = String::from_utf8_lossy(record).into_owned(); // JSON is UTF-8
-        let mut state = self.state();
         let mut dropped = 0;
         if state.is_full(self.limits, &record) {
             match self.limits.overflow {
@@ -309,10 +340,8 @@ impl RecordLog for Arc<SharedLog> {
                 return Ok(Taken { ticket: state.numbers.last(), lost: true, dropped: 1 });
             }
         }
-        state.appended.0 += 1;
-        state.appended.1 += record.len() as u64;
-        state.queue.push_back(record);
-        let ticket = state.numbers.ticket();
+        state.take(record);
+        let ticket = state.numbers.last();
         let begins = !std::mem::replace(&mut state.is_written, true);
         drop(state);
         if begins {
@@ -360,13 +389,15 @@ impl RecordLog for Arc<SharedLog> {
 
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Found>> {
         let found = async move {
-            let LogPart { answered, last, records, refused, .. } = self.read(after, most).await?;
+            let part = self.read(after, most).await?;
+            let LogPart { answered, last, forgotten, records, refused, .. } = part;
             let records = records
                 .into_iter()
                 .filter(|(number, _)| *number > answered)
                 .map(|(number, text)| Record { number, bytes: text.into_bytes() });
             let refused = refused.iter().filter_map(|(number, note)| Refused::told(*number, note));
-            Ok(Found { answered, refused: refused.collect(), records: records.collect(), last })
+            let (refused, records) = (refused.collect(), records.collect());
+            Ok(Found { answered, refused, forgotten, records, last })
         };
         found.boxed()
     }
@@ -417,7 +448,7 @@ impl RecordLog for Arc<SharedLog> {
 
     fn unnumbered(&self) -> u64 {
         let state = self.state();
-        state.unwritten() + state.skip
+        state.unwritten() + state.skip + state.refused.len() as u64 + state.unkept
     }
 
     fn has_given_out(&self, number: u64) -> BoxFuture<'_, bool> {
@@ -444,7 +475,9 @@ impl RecordLog for Arc<SharedLog> {
     fn lost_after(&self, number: u64, reason: LossReason) -> u64 {
         let state = self.state();
         match reason {
-            LossReason::Overflow => state.skip + state.removed.saturating_sub(number),
+            LossReason::Overflow => {
+                state.skip + state.unkept + state.removed.saturating_sub(number)
+            }
             _ => 0,
         }
     }
@@ -528,8 +561,4 @@ impl Refused {
 fn failed(error: LogError) -> Error {
     let code = if error.is_full { Code::SpoolFull } else { Code::SpoolFailed };
     Error::new(code).caused_by(error)
-}
-
-fn gone() -> Error {
-    Error::because(Code::SpoolFailed, "The usage log was removed while the program ran.")
 }

@@ -12,9 +12,10 @@ use futures_util::FutureExt;
 use futures_util::future::join;
 
 use super::each_seed;
-use crate::events::Event;
+use crate::events::{Event, Events};
+use crate::host::Host;
 use crate::host::sim::Simulation;
-use crate::model::Code;
+use crate::model::{Code, LossReason};
 use crate::usage::limits::{Durability, Overflow, SpoolLimits};
 use browser::{Browser, Tab};
 
@@ -255,9 +256,107 @@ fn what_there_is_no_room_for_is_refused_and_what_comes_after_it_counts() {
         browser.room.store(usize::MAX, Ordering::Relaxed);
         tab.track().await.unwrap().delivered().await.unwrap();
         let usage = tab.tracker.stats();
+        assert_eq!((usage.tracked, usage.delivered, usage.pending), (3, 2, 0));
+        assert_eq!(usage.lost.overflow, 1, "it was taken before there was no room");
+        let dropped = async |mut events: Events| {
+            while let Some(event) = events.next().await {
+                if let Event::UsageDropped { count, reason } = event {
+                    return (count, reason);
+                }
+            }
+            panic!("nothing was said")
+        };
+        assert_eq!(dropped(tab.events).await, (1, LossReason::Overflow));
+    });
+    assert_eq!(browser.market.books().counted.len(), 2);
+}
+
+#[test]
+fn what_the_browser_gives_up_once_is_kept_by_the_next_log_and_counts() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let tab = browser.tab(&simulation);
+    simulation.run(async {
+        tab.track().await.unwrap().delivered().await.unwrap();
+        browser.aborts.store(1, Ordering::Relaxed);
+        let given_up = tab.track().await.unwrap();
+        assert_eq!(given_up.persisted().await.unwrap_err().code(), Code::SpoolFailed);
+        assert_eq!(tab.tracker.stats().pending, 1, "it was taken");
+        tab.tracker.flush().await.unwrap();
+        let usage = tab.tracker.stats();
         assert_eq!((usage.tracked, usage.delivered, usage.pending), (2, 2, 0));
     });
     assert_eq!(browser.market.books().counted.len(), 2);
+}
+
+#[test]
+fn a_log_that_does_not_open_is_replaced_and_nobody_else_has_the_numbers_of_what_replaces_it() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let tab = browser.tab(&simulation);
+    simulation.run(async {
+        browser.delay.store(60_000, Ordering::Relaxed);
+        tab.track().await.unwrap().delivered().await.unwrap();
+        assert!(tab.sim.monotonic() < Duration::from_secs(20));
+        tab.wait(120_000).await;
+        browser.delay.store(0, Ordering::Relaxed);
+        let other = browser.tab(&simulation);
+        other.track().await.unwrap().delivered().await.unwrap();
+    });
+    assert_eq!(browser.market.books().counted.len(), 2);
+}
+
+#[test]
+fn a_log_that_does_not_open_holds_nobody_up_whose_usage_must_survive_the_tab() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    browser.delay.store(600_000, Ordering::Relaxed);
+    let tab = browser.tab_with(&simulation, SpoolLimits::default(), Durability::Durable);
+    let told = simulation.run(async { tab.track().await.unwrap_err() });
+    assert_eq!(told.code(), Code::SpoolFailed);
+}
+
+#[test]
+fn a_log_that_another_has_begun_in_its_place_is_not_written_under_the_old_name() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let one = browser.tab(&simulation);
+    simulation.run(async {
+        one.track().await.unwrap().delivered().await.unwrap();
+        *browser.log.lock().unwrap() = None; // "clear site data"
+        let two = browser.tab(&simulation);
+        for _ in 0..3 {
+            two.track().await.unwrap().persisted().await.unwrap();
+        }
+        let mine = one.track().await.unwrap();
+        assert_eq!(mine.reference().await.unwrap_err().code(), Code::SpoolFailed);
+        one.tracker.flush().await.unwrap();
+        two.tracker.flush().await.unwrap();
+        assert_eq!(browser.market.books().counted.len(), 5);
+    });
+}
+
+#[test]
+fn who_learns_too_late_what_became_of_an_event_is_not_told_that_it_was_delivered() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    let (there, here) = (browser.tab(&simulation), browser.tab(&simulation));
+    there.go_offline();
+    simulation.run(async {
+        there.track().await.unwrap().persisted().await.unwrap();
+        let rejected = there.track().await.unwrap();
+        rejected.persisted().await.unwrap();
+        browser.market.books().rejects = true;
+        here.tracker.flush().await.unwrap();
+        browser.market.books().rejects = false;
+        assert_eq!(here.tracker.replay_rejected().await.unwrap(), 2);
+        here.tracker.flush().await.unwrap();
+        let told = rejected.delivered().await.unwrap_err();
+        assert_eq!(told.code(), Code::Unknown);
+        let usage = there.tracker.stats();
+        assert_eq!((usage.delivered, usage.rejected, usage.pending), (2, 0, 0), "{usage:?}");
+        assert_eq!(usage.tracked, 2, "{usage:?}");
+    });
 }
 
 #[test]
@@ -351,7 +450,7 @@ fn a_log_that_is_cleared_while_the_tab_is_open_is_begun_anew() {
     });
     let usage = tab.tracker.stats();
     assert_eq!(usage.pending, 0);
-    assert_eq!(browser.market.books().counted.len(), 4);
+    assert_eq!(browser.market.books().counted.len(), 5, "what was refused is in the next log");
 }
 
 #[test]

@@ -52,10 +52,13 @@ impl SharedSpool {
 
 impl Spool for SharedSpool {
     fn open(&self, uplink: &Uplink) -> Result<Arc<dyn RecordLog>> {
-        let mut random = [0; 10];
-        self.host.random(&mut random);
-        let producer = new_id("prd", uplink.clock.now(), random);
-        let memory = MemoryLog::new(producer.clone());
+        let producer = || {
+            let mut random = [0; 10];
+            self.host.random(&mut random);
+            new_id("prd", uplink.clock.now(), random)
+        };
+        // A log that opens too late is begun all the same: what is in memory must not have its numbers.
+        let (producer, memory) = (producer(), MemoryLog::new(producer()));
         let on_platform = match self.keeps {
             Keeps::InMemory => None,
             Keeps::OnPlatform | Keeps::Somewhere => self.host.log(&self.name, &producer),
@@ -64,7 +67,8 @@ impl Spool for SharedSpool {
         let store = on_platform.unwrap_or_else(|| Arc::new(memory.clone()));
         let instead = (self.keeps == Keeps::Somewhere).then_some(memory);
         let (host, announcer) = (self.host.clone(), uplink.announcer.clone());
-        let log = SharedLog::over(host, announcer, self.limits, store, in_memory, instead);
+        let refused = self.log().map(|last| last.take_refused()).unwrap_or_default();
+        let log = SharedLog::over(host, announcer, self.limits, store, in_memory, instead, refused);
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log.clone());
         Ok(Arc::new(log))
     }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -26,11 +27,15 @@ use crate::usage::{Receipt, UsageTracker, alone};
 const WHILE: Duration = Duration::from_millis(40);
 
 /// What outlives the tabs.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Browser {
     pub(super) log: Arc<Mutex<Option<MemoryLog>>>,
     /// For so many records there is room in one transaction.
     pub(super) room: Arc<AtomicUsize>,
+    /// So many of the next transactions that write are given up, as a browser does that has closed the connection.
+    pub(super) aborts: Arc<AtomicUsize>,
+    /// How much longer than usual a transaction takes to begin, in milliseconds.
+    pub(super) delay: Arc<AtomicU64>,
     /// Nothing can be kept, as in a window that leaves no traces.
     pub(super) private: Arc<AtomicBool>,
     pub(super) market: Market,
@@ -39,7 +44,7 @@ pub(super) struct Browser {
 impl Browser {
     pub(super) fn new() -> Self {
         let room = Arc::new(AtomicUsize::new(usize::MAX));
-        Browser { log: Arc::default(), room, private: Arc::default(), market: Market::default() }
+        Browser { room, ..Browser::default() }
     }
 
     pub(super) fn tab(&self, simulation: &Simulation) -> Tab {
@@ -145,8 +150,8 @@ struct TabLog {
     sim: Arc<SimHost>,
     browser: Browser,
     producer: String,
-    /// The log was there, so that it is not begun.
-    found: Arc<AtomicBool>,
+    /// Whose log was there, so that it is not begun.
+    found: Arc<Mutex<Option<String>>>,
 }
 
 impl TabLog {
@@ -158,8 +163,13 @@ impl TabLog {
         let (sim, browser) = (self.sim.clone(), self.browser.clone());
         let (producer, found) = (self.producer.clone(), self.found.clone());
         let transaction = async move {
-            sim.sleep(some_time(&*sim)).await;
+            let delay = Duration::from_millis(browser.delay.load(Ordering::Relaxed));
+            sim.sleep(some_time(&*sim) + delay).await;
+            let mut aborts = browser.aborts.load(Ordering::Relaxed);
+            aborts = aborts.saturating_sub(usize::from(records > 0));
+            let is_aborted = browser.aborts.swap(aborts, Ordering::Relaxed) > aborts;
             let refusal = match () {
+                () if is_aborted => Some(false),
                 () if browser.private.load(Ordering::Relaxed) => Some(false),
                 () if records > browser.room.load(Ordering::Relaxed) => Some(true),
                 () => None,
@@ -168,19 +178,28 @@ impl TabLog {
                 return Err(LogError { is_full, words: "refused".to_owned() });
             }
             let log = {
-                let mut log = browser.log.lock().unwrap();
-                if found.swap(true, Ordering::Relaxed) && log.is_none() {
+                let (mut log, mut found) = (browser.log.lock().unwrap(), found.lock().unwrap());
+                let there = log.as_ref().map(producer_of);
+                if found.is_some() && *found != there {
                     let words = "the log was removed".to_owned();
                     return Err(LogError { is_full: false, words });
                 }
+                *found = there.or(Some(producer.clone()));
                 log.get_or_insert_with(|| MemoryLog::new(producer)).clone()
             };
             let done = work(&log).now_or_never().expect("memory is quick");
             sim.sleep(some_time(&*sim)).await;
             done
         };
-        transaction.boxed()
+        // Whoever waits no more: it is the browser's affair then, unless the tab goes.
+        let (answer, answered) = oneshot::channel();
+        self.sim.spawn(transaction.map(|done| drop(answer.send(done))).boxed());
+        answered.map(|done| done.expect("the tab is there")).boxed()
     }
+}
+
+fn producer_of(log: &MemoryLog) -> String {
+    log.read(0, 1, 1).now_or_never().unwrap().unwrap().producer
 }
 
 fn some_time(host: &dyn Host) -> Duration {

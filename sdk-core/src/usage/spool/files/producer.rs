@@ -244,7 +244,7 @@ impl RecordLog for Producer {
         let last = self.log.last();
         let found = async move {
             let records = self.log.scan(after, most).await?;
-            Ok(Found { answered: after, refused: Vec::new(), records, last })
+            Ok(Found { answered: after, refused: Vec::new(), forgotten: 0, records, last })
         };
         found.boxed()
     }

@@ -9,10 +9,13 @@ mod report;
 use std::pin::pin;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::auth::AuthManager;
 use crate::error::{Error, Result};
 use crate::host::{Host, Response, SendStage, timeout};
 use crate::http::{Call, Clock, HttpClient, NoAnswer, SecretKey};
+use crate::json;
 use crate::model::{API_VERSION, Code, Secret, TokenValidation, ValidateToken};
 use crate::usage::{SpoolHealth, UsageTracker};
 
@@ -29,6 +32,20 @@ pub(crate) struct Diagnosing<'a> {
     pub(crate) secret_key: &'a SecretKey,
     pub(crate) usage: &'a UsageTracker,
     pub(crate) deadline: Duration,
+}
+
+/// What the marketplace publishes of its keys, as far as it can be read.
+#[derive(Default, Deserialize)]
+struct Published {
+    #[serde(default, deserialize_with = "json::readable")]
+    keys: Vec<Named>,
+    #[serde(default)]
+    issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    kid: String,
 }
 
 impl Diagnosing<'_> {
@@ -93,28 +110,26 @@ impl Diagnosing<'_> {
     }
 
     fn keys_and_issuer(&self, response: &Response) -> Vec<Finding> {
-        let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        let ids = json["keys"].as_array().into_iter().flatten();
-        let ids: Vec<String> =
-            ids.take(8).filter_map(|key| key["kid"].as_str()).map(quoted).collect();
+        let Published { keys, issuer } = json::read(&response.body).unwrap_or_default();
+        let ids: Vec<String> = keys.iter().take(8).map(|key| quoted(&key.kid)).collect();
         if ids.is_empty() {
             let words = "The marketplace publishes no key to check tokens by.";
             return vec![Finding::bad(Check::Keys, Code::AnswerInvalid, words)];
         }
         let keys = format!("Tokens are checked by the keys {}.", ids.join(", "));
         let expected = &self.auth.expected.issuer;
-        let issuer = match json["issuer"].as_str() {
+        let named = quoted(expected);
+        let issuer = match issuer.as_deref() {
             Some(issuer) if issuer == expected => {
                 Finding::good(Check::Issuer, format!("Tokens are issued by {}.", quoted(issuer)))
             }
             Some(issuer) => {
                 let issuer = quoted(issuer);
-                let words = format!("Tokens are issued by {issuer}, but expected of {expected:?}.");
+                let words = format!("Tokens are issued by {issuer}, but expected of {named}.");
                 Finding::bad(Check::Issuer, Code::TokenWrongIssuer, words)
             }
             None => {
-                let words =
-                    format!("Tokens of {expected:?} are expected; it does not say its own.");
+                let words = format!("Tokens of {named} are expected; it does not say its own.");
                 Finding::warning(Check::Issuer, words)
             }
         };
@@ -152,7 +167,7 @@ impl Diagnosing<'_> {
 
     async fn ask_about_nothing(&self) -> Result<TokenValidation> {
         let question = ValidateToken { token: Secret::new("diagnose") };
-        let call = Call::post("/api/validate-token", &question)?.with_key(self.secret_key);
+        let call = Call::post("/api/validate-token", &question).with_key(self.secret_key);
         self.http.attempt(&call.without_effect(), self.deadline).await
     }
 }
@@ -235,5 +250,6 @@ fn spool(health: SpoolHealth) -> Finding {
 
 /// What an answer says, made harmless.
 fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().take(MOST_CHARS).collect::<String>())
+    let text: String = text.chars().take(MOST_CHARS).collect();
+    format!("\"{}\"", text.escape_debug())
 }

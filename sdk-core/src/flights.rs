@@ -1,34 +1,45 @@
 //! One request for many who ask the same.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use futures_util::{FutureExt, TryFutureExt};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::model::Code;
 use crate::planted::{Bug, planted};
 
-type Flight<T> = Shared<BoxFuture<'static, Result<T>>>;
+/// What has landed, whatever its type: the machine around it is large, and there once for all types.
+type Landed = Arc<dyn Any + Send + Sync>;
+
+type Flight = Shared<BoxFuture<'static, Result<Landed>>>;
 
 /// A flight as those see it who do not wait for it. It may hold whoever has asked for it, and must not be
 /// held by them: what nobody runs any more is gone.
-type Sighted<T> = WeakShared<BoxFuture<'static, Result<T>>>;
+type Sighted = WeakShared<BoxFuture<'static, Result<Landed>>>;
 
 /// Begins a flight.
-type TakeOff<'a, T> = Box<dyn FnOnce() -> BoxFuture<'static, Result<T>> + 'a>;
+type TakeOff<'a> = Box<dyn FnOnce() -> BoxFuture<'static, Result<Landed>> + 'a>;
 
 /// Everybody who asks while a flight is in the air shares its result. A flight is the host's task,
 /// not a caller's: one who gives up does not take the result from the others.
-pub(crate) struct Flights<T: Clone> {
+pub(crate) struct Flights<T> {
+    sky: Sky,
+    of: PhantomData<fn() -> T>,
+}
+
+struct Sky {
     host: Arc<dyn Host>,
-    in_the_air: Arc<Mutex<HashMap<String, Sighted<T>>>>,
+    in_the_air: Arc<Mutex<HashMap<String, Sighted>>>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
     pub(crate) fn new(host: Arc<dyn Host>) -> Self {
-        Flights { host, in_the_air: Arc::default() }
+        Flights { sky: Sky { host, in_the_air: Arc::default() }, of: PhantomData }
     }
 
     /// The result of the flight for `key`; the one that `take_off` begins if none is in the air.
@@ -36,7 +47,9 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.depart(key, Box::new(|| take_off().boxed())).await
+        let landed = self.sky.depart(key, Self::landing(take_off)).await?;
+        // All that lands here is a `T`.
+        landed.downcast_ref().cloned().ok_or_else(|| Error::new(Code::Internal))
     }
 
     /// Has the flight for `key` begun, if none is in the air, and waits for nobody.
@@ -44,10 +57,19 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        drop(self.depart(key, Box::new(|| take_off().boxed())));
+        drop(self.sky.depart(key, Self::landing(take_off)));
     }
 
-    fn depart(&self, key: &str, take_off: TakeOff<'_, T>) -> Flight<T> {
+    fn landing<'a, F>(take_off: impl FnOnce() -> F + 'a) -> TakeOff<'a>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        Box::new(|| take_off().map_ok(|landed| Arc::new(landed) as Landed).boxed())
+    }
+}
+
+impl Sky {
+    fn depart(&self, key: &str, take_off: TakeOff<'_>) -> Flight {
         let (flight, is_new) = self.board(key, take_off);
         if is_new && !planted(Bug::FlightDroppedWithCaller) {
             // Not under the lock: a host may run the task at once, and landing takes it.
@@ -56,7 +78,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         flight
     }
 
-    fn board(&self, key: &str, take_off: TakeOff<'_, T>) -> (Flight<T>, bool) {
+    fn board(&self, key: &str, take_off: TakeOff<'_>) -> (Flight, bool) {
         let mut in_the_air = lock(&self.in_the_air);
         if let Some(flight) = in_the_air.get(key).and_then(Sighted::upgrade) {
             return (flight, false);
@@ -73,9 +95,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 }
 
-fn lock<T: Clone>(
-    flights: &Mutex<HashMap<String, Sighted<T>>>,
-) -> MutexGuard<'_, HashMap<String, Sighted<T>>> {
+fn lock(flights: &Mutex<HashMap<String, Sighted>>) -> MutexGuard<'_, HashMap<String, Sighted>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -104,7 +124,7 @@ mod tests {
         let together = join_all((0..64).map(|_| flights.join("key", ask))).await;
         assert!(together.into_iter().all(|result| result.unwrap() == 0));
         assert_eq!(flights.join("key", ask).await.unwrap(), 1);
-        assert!(lock(&flights.in_the_air).is_empty());
+        assert!(lock(&flights.sky.in_the_air).is_empty());
     }
 
     #[tokio::test]

@@ -54,6 +54,8 @@
 //! `prose` (part of `native`) is what the error catalogue says in words. A program that has its own words for
 //! each [`Code`] does without.
 //!
+//! `small` reads JSON in less code, and slower: for a module that browsers fetch.
+//!
 //! `sim` adds `host::sim`: a host for tests in which time passes at once, the disk forgets, and a seed
 //! tells the whole story.
 
@@ -88,6 +90,7 @@ pub mod fuzz;
 mod history;
 pub mod host;
 mod http;
+pub mod json;
 mod memory;
 pub mod model;
 #[cfg(feature = "planted")]

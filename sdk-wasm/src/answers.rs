@@ -6,12 +6,12 @@ mod backend;
 #[cfg(not(feature = "backend"))]
 mod client;
 
+use cloudnestle_marketplace::json::{self, Object};
 use cloudnestle_marketplace::{
     Answer, CloseReport, Error, Event, Freshness, Losses, Receipt, Result, UsageStats, User,
     UserContext, Verified,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
 
 #[cfg(feature = "backend")]
 use backend::denial_of;
@@ -26,72 +26,63 @@ pub(crate) use client::of_stats;
 pub(crate) type Told = std::result::Result<String, String>;
 
 /// What came of a call.
-pub(crate) fn told<T>(result: Result<T>, of: impl FnOnce(T) -> Value) -> Told {
-    told_as(result, |value| text(&of(value)))
-}
-
-/// What came of a call that is not answered in JSON.
-pub(crate) fn told_as<T>(result: Result<T>, of: impl FnOnce(T) -> String) -> Told {
-    result.map(of).map_err(|error| text(&of_error(&error)))
-}
-
-/// As it crosses.
-pub(crate) fn text(value: &Value) -> String {
-    serde_json::to_string(value).unwrap_or_default() // a value has a form in JSON
+pub(crate) fn told<T>(result: Result<T>, of: impl FnOnce(T) -> String) -> Told {
+    result.map(of).map_err(|error| of_error(&error))
 }
 
 /// What has a form on the wire crosses in it.
-pub(crate) fn as_on_the_wire<T: Serialize>(value: T) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
+pub(crate) fn as_on_the_wire<T: Serialize>(value: T) -> String {
+    json::write(&value)
 }
 
-pub(crate) fn nothing((): ()) -> Value {
-    Value::Null
+pub(crate) fn nothing((): ()) -> String {
+    "null".to_owned()
 }
 
 /// An error, without the catalogue's prose: the face has that.
-pub(crate) fn of_error(error: &Error) -> Value {
-    json!({
-        "code": error.code(),
-        "message": error.to_string(),
-        "retryable": error.is_retryable(),
-        "retry_after_ms": error.retry_after().map(|wait| wait.as_millis() as u64),
-        "request_id": error.request_id(),
-        "docs_url": error.docs_url(),
-        "field": error.field(),
-        "denial": denial_of(error),
-    })
+pub(crate) fn of_error(error: &Error) -> String {
+    let wait = error.retry_after().map(|wait| (wait.as_millis() as u64).to_string());
+    Object::new()
+        .text("code", error.code().as_str())
+        .text("message", &error.to_string())
+        .truth("retryable", error.is_retryable())
+        .value("retry_after_ms", wait.as_deref().unwrap_or("null"))
+        .perhaps("request_id", error.request_id())
+        .text("docs_url", error.docs_url())
+        .perhaps("field", error.field())
+        .value("denial", &denial_of(error))
+        .written()
 }
 
-pub(crate) fn of_user(answer: Answer<User>) -> Value {
-    let mut value = json!({
-        "customer_id": answer.customer_id,
-        "tier": answer.tier,
-        "solution_id": answer.solution_id,
-        "token_id": answer.token_id,
-        "expires_at": answer.expires_at,
-    });
-    add_how_sure(&mut value, &answer);
-    value
+pub(crate) fn of_user(answer: Answer<User>) -> String {
+    let user = Object::new()
+        .text("customer_id", &answer.customer_id)
+        .value("tier", &json::write(&answer.tier))
+        .text("solution_id", &answer.solution_id)
+        .text("token_id", &answer.token_id)
+        .value("expires_at", &json::write(&answer.expires_at));
+    and_how_sure(user, &answer)
 }
 
-pub(crate) fn of_context(answer: Answer<UserContext>) -> Value {
-    let mut value = as_on_the_wire(&*answer);
-    add_how_sure(&mut value, &answer);
-    value
+pub(crate) fn of_context(answer: Answer<UserContext>) -> String {
+    and_how_sure(Object::of(json::write(&*answer)), &answer)
 }
 
-fn add_how_sure<T>(value: &mut Value, answer: &Answer<T>) {
-    value["verified"] = json!(match answer.verified() {
+fn and_how_sure<T>(object: Object, answer: &Answer<T>) -> String {
+    let verified = match answer.verified() {
         Verified::Online => "online",
         _ => "local",
-    });
-    value["freshness"] = json!(match answer.freshness() {
+    };
+    let freshness = match answer.freshness() {
         Freshness::Fresh => "fresh",
         Freshness::Stale => "stale",
         _ => "offline",
-    });
-    value["age_ms"] = json!(answer.age().as_millis() as u64);
+    };
+    object
+        .text("verified", verified)
+        .text("freshness", freshness)
+        .number("age_ms", answer.age().as_millis() as u64)
+        .written()
 }
 
 /// Not as JSON, because there are so many: the event's id, the number of its log, and its ticket there, of which an
@@ -103,58 +94,56 @@ pub(crate) fn of_receipt(receipt: &Receipt, log: usize) -> String {
     }
 }
 
-pub(crate) fn of_usage(usage: &UsageStats) -> Value {
+pub(crate) fn of_usage(usage: &UsageStats) -> String {
     let Losses { damaged, overflow, expired, unacknowledged, .. } = usage.lost;
-    json!({
-        "tracked": usage.tracked,
-        "delivered": usage.delivered,
-        "pending": usage.pending,
-        "in_memory": usage.in_memory,
-        "rejected": usage.rejected,
-        "lost": {
-            "total": usage.lost.total(),
-            "damaged": damaged,
-            "overflow": overflow,
-            "expired": expired,
-            "unacknowledged": unacknowledged,
-        },
-    })
+    let lost = Object::new()
+        .number("total", usage.lost.total())
+        .number("damaged", damaged)
+        .number("overflow", overflow)
+        .number("expired", expired)
+        .number("unacknowledged", unacknowledged);
+    Object::new()
+        .number("tracked", usage.tracked)
+        .number("delivered", usage.delivered)
+        .number("pending", usage.pending)
+        .number("in_memory", usage.in_memory)
+        .number("rejected", usage.rejected)
+        .value("lost", &lost.written())
+        .written()
 }
 
-pub(crate) fn of_report(report: CloseReport) -> Value {
-    json!({ "usage": of_usage(&report.usage) })
+pub(crate) fn of_report(report: CloseReport) -> String {
+    Object::new().value("usage", &of_usage(&report.usage)).written()
 }
 
 /// Something the SDK did by itself; `None` for what this face has no name for.
-pub(crate) fn of_event(event: Event) -> Option<Value> {
-    Some(match event {
-        Event::Offline => json!({ "type": "offline" }),
-        Event::Online => json!({ "type": "online" }),
+pub(crate) fn of_event(event: Event) -> Option<String> {
+    let of_type = |name| Object::new().text("type", name);
+    let event = match event {
+        Event::Offline => of_type("offline"),
+        Event::Online => of_type("online"),
         Event::RateLimited { wait } => {
-            json!({ "type": "rateLimited", "wait_ms": wait.as_millis() as u64 })
+            of_type("rateLimited").number("wait_ms", wait.as_millis() as u64)
         }
-        Event::TokenRefreshed => json!({ "type": "tokenRefreshed" }),
-        Event::UsageDelivered { count } => json!({ "type": "usageDelivered", "count": count }),
-        Event::UsageRejected { event, code } => {
-            json!({ "type": "usageRejected", "event": event, "code": code })
-        }
-        Event::UsageWaiting { error } => {
-            json!({ "type": "usageWaiting", "error": of_error(&error) })
-        }
+        Event::TokenRefreshed => of_type("tokenRefreshed"),
+        Event::UsageDelivered { count } => of_type("usageDelivered").number("count", count),
+        Event::UsageRejected { event, code } => of_type("usageRejected")
+            .value("event", &json::write(&event))
+            .text("code", code.as_str()),
+        Event::UsageWaiting { error } => of_type("usageWaiting").value("error", &of_error(&error)),
         Event::UsageDropped { count, reason } => {
-            json!({ "type": "usageDropped", "count": count, "reason": reason })
+            of_type("usageDropped").number("count", count).value("reason", &json::write(&reason))
         }
         Event::SpoolInMemory { error } => {
-            json!({ "type": "spoolInMemory", "error": of_error(&error) })
+            of_type("spoolInMemory").value("error", &of_error(&error))
         }
-        Event::QuotaWarning { customer_id, action, used, limit } => json!({
-            "type": "quotaWarning",
-            "customer_id": customer_id,
-            "action": action,
-            "used": used,
-            "limit": limit,
-        }),
-        Event::Missed { count } => json!({ "type": "missed", "count": count }),
+        Event::QuotaWarning { customer_id, action, used, limit } => of_type("quotaWarning")
+            .text("customer_id", &customer_id)
+            .text("action", &action)
+            .number("used", used)
+            .number("limit", limit),
+        Event::Missed { count } => of_type("missed").number("count", count),
         _ => return None,
-    })
+    };
+    Some(event.written())
 }

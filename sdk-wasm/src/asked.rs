@@ -3,7 +3,7 @@
 #[cfg(feature = "backend")]
 mod filter;
 
-use cloudnestle_marketplace::{Code, EventRef, Result, Usage};
+use cloudnestle_marketplace::{Code, EventRef, Result, Usage, json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ pub(crate) use filter::FilterJson;
 #[serde(default)]
 struct Particulars {
     idempotency_key: Option<String>,
+    #[serde(deserialize_with = "json::facts")]
     metadata: Option<Map<String, Value>>,
     amends: Option<EventRef>,
     voids: Option<EventRef>,
@@ -52,6 +53,6 @@ impl Particulars {
 
 /// What the face has written. It has checked the types, so that this is no error but in a program that
 /// goes around it.
-pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
-    serde_json::from_slice(json.as_bytes()).map_err(|_| Code::RequestInvalid.into())
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
+    json::read(text.as_bytes()).map_err(|_| Code::RequestInvalid.into())
 }

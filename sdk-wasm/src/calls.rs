@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cloudnestle_marketplace::host::{Response, SendError, SendStage};
-use cloudnestle_marketplace::{Code, Secret, TokenPair};
+use cloudnestle_marketplace::{Code, Secret, TokenPair, json};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use wasm_bindgen::prelude::*;
@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use crate::Sdk;
 use crate::answers::{
     Told, as_on_the_wire, nothing, of_context, of_error, of_event, of_receipt, of_report, of_stats,
-    of_usage, text, told, told_as,
+    of_usage, told,
 };
 use crate::asked::{read, usage_of};
 use crate::host::WebHost;
@@ -51,15 +51,15 @@ impl Core {
     #[wasm_bindgen(constructor)]
     pub fn new(host: JsHost, settings: &str) -> Result<Core, String> {
         let host = WebHost::new(host);
-        let settings = serde_json::from_slice::<Settings>(settings.as_bytes());
-        let settings = settings.map_err(|_| Code::ConfigInvalid.into());
+        let settings =
+            json::read::<Settings>(settings.as_bytes()).map_err(|_| Code::ConfigInvalid.into());
         let sdk = settings.and_then(|settings| settings.build(host.clone()));
-        let sdk = sdk.map_err(|error| text(&of_error(&error)))?;
+        let sdk = sdk.map_err(|error| of_error(&error))?;
         let (mut events, js) = (sdk.events(), host.js.clone());
         let telling = async move {
             while let Some(event) = events.next().await {
                 if let Some(event) = of_event(event) {
-                    js.event(&text(&event));
+                    js.event(&event);
                 }
             }
         };
@@ -130,7 +130,7 @@ impl Core {
         self.begin(call, async move {
             let tracked =
                 async { sdk.track_usage(&token, usage_of(action, quantity, &particulars)?).await };
-            told_as(tracked.await, |receipt| of_receipt(&receipt, kept.logs.number_of(&receipt)))
+            told(tracked.await, |receipt| of_receipt(&receipt, kept.logs.number_of(&receipt)))
         });
     }
 
@@ -181,7 +181,7 @@ impl Core {
     /// # Errors
     /// As JSON: that it is no pair.
     pub fn keep_fresh(&self, pair: &str) -> Result<u32, String> {
-        let pair = read(pair).map_err(|error| text(&of_error(&error)))?;
+        let pair = read(pair).map_err(|error| of_error(&error))?;
         Ok(self.kept.sources.keep(self.sdk.keep_fresh(pair)))
     }
 
@@ -207,7 +207,7 @@ impl Core {
     /// The newest pair of a source, as JSON; `None` if there is no such source.
     pub fn newest_pair(&self, source: u32) -> Option<String> {
         let source = self.kept.sources.get(source).ok()?;
-        Some(text(&as_on_the_wire(source.pair())))
+        Some(as_on_the_wire(source.pair()))
     }
 
     /// Takes over a pair that another program of the same user has renewed; whether it is kept.
@@ -242,9 +242,10 @@ impl Core {
     /// Delivers what it can within so many milliseconds.
     pub fn flush_before_return(&self, call: u32, millis: f64) {
         let sdk = self.sdk.clone();
-        self.begin(call, async move {
-            Ok(text(&of_usage(&sdk.flush_before_return(duration(millis)).await)))
-        });
+        self.begin(
+            call,
+            async move { Ok(of_usage(&sdk.flush_before_return(duration(millis)).await)) },
+        );
     }
 
     /// What the marketplace has refused for good.
@@ -262,12 +263,12 @@ impl Core {
     /// Takes no more usage, and delivers what it can within so many milliseconds.
     pub fn close(&self, call: u32, millis: f64) {
         let sdk = self.sdk.clone();
-        self.begin(call, async move { Ok(text(&of_report(sdk.close(duration(millis)).await))) });
+        self.begin(call, async move { Ok(of_report(sdk.close(duration(millis)).await)) });
     }
 
     /// What the SDK has done since it was built, as JSON.
     pub fn stats(&self) -> String {
-        text(&of_stats(&self.sdk.stats()))
+        of_stats(&self.sdk.stats())
     }
 
     /// How many events wait to be delivered.

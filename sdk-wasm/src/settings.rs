@@ -13,7 +13,7 @@ use crate::host::WebHost;
 
 /// Forms are the face's to check: it has types, and this its words.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct Settings {
     #[cfg(feature = "backend")]
     secret_key: Option<String>,

@@ -53,7 +53,7 @@ const MODULES: [Module; 2] = [
     Module { name: "backend", features: &[], profile: "wasm-fast", optimise: "-O3" },
     Module {
         name: "client",
-        features: &["--no-default-features"],
+        features: &["--no-default-features", "--features=small"],
         profile: "wasm",
         optimise: "-Oz",
     },

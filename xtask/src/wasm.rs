@@ -19,11 +19,13 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
 /// What the cache's folder is called; another when it is made in another way.
-const FOLDER: &str = "cloudnestle/wasm-toolchain-2";
+const FOLDER: &str = "cloudnestle/wasm-toolchain-3";
 
 /// A panic is a trap and nothing else: nobody sees its words or its place, and the face knows that there was
-/// one. With them, a module is a tenth larger.
-const QUIET_PANICS: &str = "-Zlocation-detail=none -Zunstable-options -Cpanic=immediate-abort";
+/// one. With them, a module is a tenth larger. Nor does `{:?}` write anything in a module: what somebody is to read is said in
+/// another way.
+const QUIET: &str =
+    "-Zlocation-detail=none -Zfmt-debug=none -Zunstable-options -Cpanic=immediate-abort";
 
 /// Says that a toolchain is complete, and which it is.
 const READY: &str = "ready";
@@ -44,7 +46,7 @@ impl Toolchain {
         let Toolchain::Made(prefix) = self else { return Ok(()) };
         cargo.env("RUSTC", prefix.join("bin/rustc"));
         // A stable compiler has to be asked for that twice.
-        cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", QUIET_PANICS);
+        cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", QUIET);
         // Cargo knows a compiler by its version, and would go on with what an earlier one of that version
         // has built over another standard library.
         let (made, used) = (fs::read(prefix.join(READY))?, folder.join(READY));
@@ -206,7 +208,7 @@ fn build_library(prefix: &Path) -> Result<()> {
             .env("RUSTC", prefix.join("bin/rustc"))
             // So that a stable cargo builds the library, which is of the compiler's own version.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", format!("-Cembed-bitcode=yes {QUIET_PANICS}"))
+            .env("RUSTFLAGS", format!("-Cembed-bitcode=yes {QUIET}"))
             .env("CARGO_TARGET_DIR", &built)
             .current_dir(empty.path()),
     )?;

@@ -1,6 +1,5 @@
 //! The marketplace's public keys.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::flights::Flights;
 use crate::host::Host;
 use crate::http::{Call, HttpClient};
+use crate::json;
 use crate::model::{Code, Jwk};
 
 /// A key that is not published is asked for again at most this often: anybody can invent a `kid`.
@@ -37,7 +37,8 @@ pub(crate) struct Keys {
 
 #[derive(Default)]
 struct Published {
-    keys: HashMap<String, [u8; 32]>,
+    /// By name: the marketplace has two or three.
+    keys: Vec<(String, [u8; 32])>,
     /// When they were last asked for, with success.
     asked: Option<Duration>,
     /// When the marketplace was last asked in vain, and what came of it.
@@ -56,7 +57,7 @@ impl Keys {
             let now = self.host.monotonic();
             let (key, due) = {
                 let published = self.read();
-                (published.keys.get(kid).copied(), published.due(kid, now))
+                (published.key(kid), published.due(kid, now))
             };
             match (key, due) {
                 (Some(key), Ok(false) | Err(_)) => return Ok(key),
@@ -106,6 +107,10 @@ impl Keys {
 }
 
 impl Published {
+    fn key(&self, kid: &str) -> Option<[u8; 32]> {
+        self.keys.iter().find(|(known, _)| known == kid).map(|(_, key)| *key)
+    }
+
     /// Whether to ask the marketplace, because of a token that names this key; or why not to.
     fn due(&self, kid: &str, now: Duration) -> Result<bool> {
         let since = |moment: Duration| now.saturating_sub(moment);
@@ -115,26 +120,26 @@ impl Published {
             return Err(error.clone());
         }
         let Some(asked) = self.asked else { return Ok(true) };
-        let limit = if self.keys.contains_key(kid) { MAX_AGE } else { UNKNOWN_KEY_RECHECK };
+        let limit = if self.key(kid).is_some() { MAX_AGE } else { UNKNOWN_KEY_RECHECK };
         Ok(since(asked) >= limit)
     }
 }
 
-/// `model::Jwks`, each key still to be read: one of a kind we don't know must not spoil the others.
+/// `model::Jwks`, without what is no key: one of a kind we don't know must not spoil the others.
 #[derive(Deserialize)]
 struct AnyJwks {
-    keys: Vec<serde_json::Value>,
+    #[serde(deserialize_with = "json::readable")]
+    keys: Vec<Jwk>,
 }
 
 /// The keys we can use. A set without any is no answer: it must not take good keys away.
-fn usable(jwks: AnyJwks) -> Result<HashMap<String, [u8; 32]>> {
+fn usable(jwks: AnyJwks) -> Result<Vec<(String, [u8; 32])>> {
     let keys = jwks.keys.into_iter().filter_map(|jwk| {
-        let jwk: Jwk = serde_json::from_value(jwk).ok()?;
         let ours = jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519");
         let bytes = URL_SAFE_NO_PAD.decode(jwk.x?).ok()?;
         Some((jwk.kid?, <[u8; 32]>::try_from(bytes).ok()?)).filter(|_| ours)
     });
-    let keys: HashMap<_, _> = keys.collect();
+    let keys: Vec<_> = keys.collect();
     match keys.is_empty() {
         true => Err(Error::because(Code::AnswerInvalid, "The marketplace published no key.")),
         false => Ok(keys),
@@ -289,7 +294,7 @@ mod tests {
     }
 
     fn published(asked: Duration) -> Published {
-        let keys = HashMap::from([("known".to_owned(), [0; 32])]);
+        let keys = vec![("known".to_owned(), [0; 32])];
         Published { keys, asked: Some(asked), failed: None }
     }
 
@@ -311,12 +316,15 @@ mod tests {
 
     #[test]
     fn keys_of_other_kinds_are_passed_over() {
+        let published = |keys| {
+            json::read(json!({ "keys": keys }).to_string().as_bytes()).expect("a set of keys")
+        };
         let good = json!({"kty": "OKP", "crv": "Ed25519", "kid": "good", "x": "A".repeat(43)});
         let odd = json!({"kty": "OKP", "crv": "Ed25519", "kid": 7, "x": null});
         let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB"});
-        let keys = usable(AnyJwks { keys: vec![odd.clone(), rsa.clone(), json!(null), good] });
-        assert_eq!(keys.unwrap().into_keys().collect::<Vec<_>>(), ["good"]);
-        let none = usable(AnyJwks { keys: vec![odd, rsa] });
+        let keys = usable(published(json!([odd, rsa, null, good])));
+        assert_eq!(keys.unwrap(), [("good".to_owned(), [0; 32])]);
+        let none = usable(published(json!([odd, rsa])));
         assert_eq!(none.unwrap_err().code(), Code::AnswerInvalid);
     }
 }

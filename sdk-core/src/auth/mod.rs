@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::host::cache::{TOKENS, TokenCache};
 use crate::host::{Algorithm, Host, timeout};
 use crate::http::{Call, Clock, HttpClient, SecretKey};
+use crate::json;
 use crate::memory::{Held, Memory, Remembered};
 use crate::model::{
     Claims, Code, RevokeToken, Secret, Tier, Timestamp, TokenValidation, UnverifiedToken,
@@ -259,7 +260,7 @@ impl AuthManager {
     /// Ends a token and everything it can be refreshed to.
     pub(crate) async fn revoke(&self, token: &str, secret_key: &SecretKey) -> Result<()> {
         let request = RevokeToken { token: Secret::new(token) };
-        let call = Call::delete("/api/revoke-token", &request)?.hiding([&request.token]);
+        let call = Call::delete("/api/revoke-token", &request).hiding([&request.token]);
         self.http.call::<()>(call.with_key(secret_key), self.deadline).await?;
         self.memory.refuse(token, Code::TokenRevoked);
         Ok(())
@@ -276,8 +277,8 @@ impl AuthManager {
             Ok(()) => Ok(claims),
             // By name: `localhost` for `127.0.0.1` is easily overlooked.
             Err(Code::TokenWrongIssuer) => {
-                let iss = claims.iss;
-                let words = format!("The token was issued by {iss:?}; expected is {issuer:?}.");
+                let [issued, expected] = [&claims.iss, issuer].map(json::write);
+                let words = format!("The token was issued by {issued}; expected is {expected}.");
                 Err(Error::because(Code::TokenWrongIssuer, words))
             }
             Err(code @ (Code::TokenExpired | Code::TokenNotYetValid)) => {
@@ -307,7 +308,7 @@ impl AuthManager {
         let (http, secret_key) = (self.http.clone(), secret_key.clone());
         let (request, deadline) = (ValidateToken { token: Secret::new(token) }, self.left(started));
         async move {
-            let call = Call::post("/api/validate-token", &request)?.hiding([&request.token]);
+            let call = Call::post("/api/validate-token", &request).hiding([&request.token]);
             let call = call.with_key(&secret_key).without_effect();
             match http.call(call, deadline).await? {
                 TokenValidation { valid: true, user: Some(user), .. } => Ok(user_in(user)),

@@ -37,14 +37,14 @@ impl Opening {
     pub(crate) async fn exchange(&self, code: &str, verifier: Option<&str>) -> Result<TokenPair> {
         let code_verifier = verifier.map(Secret::new);
         let request = ExchangeCode { code: Secret::new(code), code_verifier };
-        let call = Call::post("/api/exchange-code", &request)?.by(self.opener.credential());
+        let call = Call::post("/api/exchange-code", &request).by(self.opener.credential());
         let call = call.hiding([&request.code]).hiding(&request.code_verifier);
         self.http.call(call, self.deadline).await
     }
 
     pub(crate) async fn welcome(&self) -> Result<TokenPair> {
         let request = GenerateToken { solution_id: self.solution.clone() };
-        let call = Call::post("/api/generate-token", &request)?.by(self.opener.credential());
+        let call = Call::post("/api/generate-token", &request).by(self.opener.credential());
         self.http.call(call, self.deadline).await
     }
 }

@@ -50,7 +50,7 @@ impl Refresher {
         let on_renewed = self.on_renewed.clone();
         let renew = || async move {
             let request = RefreshToken { refresh_token };
-            let call = Call::post("/api/refresh-token", &request)?.hiding([&request.refresh_token]);
+            let call = Call::post("/api/refresh-token", &request).hiding([&request.refresh_token]);
             let renewed = http.call(call, deadline).await?;
             if let Some(on_renewed) = on_renewed {
                 on_renewed(&renewed).await;

@@ -8,21 +8,22 @@ use super::clock::http_date;
 use super::redaction::redacted;
 use crate::error::{Error, Result};
 use crate::host::Response;
+use crate::json::{self, Unreadable};
 use crate::model::{Code, Problem, Secret, Timestamp};
 use crate::planted::{Bug, planted};
 
 /// What whoever calls wants to have answered, without its type.
 pub(super) trait AnyAnswer: Send {
     /// Takes the body of an answer, if it is one.
-    fn take(&mut self, body: &[u8]) -> serde_json::Result<()>;
+    fn take(&mut self, body: &[u8]) -> std::result::Result<(), Unreadable>;
 }
 
 /// An answer of this type, once it is there.
 pub(super) struct Awaited<T>(pub(super) Option<T>);
 
 impl<T: DeserializeOwned + Send> AnyAnswer for Awaited<T> {
-    fn take(&mut self, body: &[u8]) -> serde_json::Result<()> {
-        self.0 = Some(serde_json::from_slice(body)?);
+    fn take(&mut self, body: &[u8]) -> std::result::Result<(), Unreadable> {
+        self.0 = Some(json::read(body)?);
         Ok(())
     }
 }
@@ -46,13 +47,10 @@ pub(super) fn read(
         // An answer without a body is read as the value that says nothing.
         let body = if response.body.is_empty() { b"null".as_slice() } else { &response.body };
         return awaited.take(body).map_err(|error| {
-            // serde's own words may quote the answer, which may hold a token.
-            let (line, column) = (error.line(), error.column());
-            let words = format!("The answer is not understood at line {line}, column {column}.");
-            Error::because(Code::AnswerInvalid, words)
+            Error::because(Code::AnswerInvalid, format!("The answer is {error}."))
         });
     }
-    let error = match serde_json::from_slice::<Problem>(&response.body) {
+    let error = match json::read::<Problem>(&response.body) {
         Ok(problem) => worded(redacted(problem, secrets), response.status),
         Err(_) => unworded(response.status),
     };

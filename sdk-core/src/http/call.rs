@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::secret_key::SecretKey;
-use crate::error::{Error, Result};
 use crate::host::Request;
-use crate::model::{API_VERSION, Code, Secret};
+use crate::json;
+use crate::model::{API_VERSION, Secret};
 
 const USER_AGENT: &str = concat!("cloudnestle-marketplace-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -48,14 +48,17 @@ impl<'a> Call<'a> {
     }
 
     /// A call that has an effect, unless it is said that it has [none](Self::without_effect).
-    pub(crate) fn post(path: &'a str, body: &impl Serialize) -> Result<Self> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))?;
-        Ok(Call { method: "POST", body, has_effect: true, ..Call::get(path) })
+    pub(crate) fn post(path: &'a str, body: &impl Serialize) -> Self {
+        Call::post_json(path, json::write(body))
     }
 
-    pub(crate) fn delete(path: &'a str, body: &impl Serialize) -> Result<Self> {
-        Ok(Call { method: "DELETE", ..Call::post(path, body)? })
+    /// As [`post`](Self::post), of what is written already.
+    pub(crate) fn post_json(path: &'a str, body: String) -> Self {
+        Call { method: "POST", body: body.into_bytes(), has_effect: true, ..Call::get(path) }
+    }
+
+    pub(crate) fn delete(path: &'a str, body: &impl Serialize) -> Self {
+        Call { method: "DELETE", ..Call::post(path, body) }
     }
 
     /// A call that says all in its path. Made twice, it has its effect once.
@@ -99,8 +102,8 @@ impl<'a> Call<'a> {
     /// What calls have in common that are of one kind: `GET /api/quotas`, without ids and questions.
     pub(super) fn operation(&self) -> String {
         let path = self.path.split('?').next().unwrap_or_default();
-        let named = path.split('/').take(3).collect::<Vec<_>>().join("/");
-        format!("{} {named}", self.method)
+        let end = path.match_indices('/').nth(2).map_or(path.len(), |(third, _)| third);
+        format!("{} {}", self.method, &path[..end])
     }
 
     /// What it is made with, as it is now.

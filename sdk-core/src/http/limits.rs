@@ -32,7 +32,7 @@ pub(super) struct RateLimits {
 #[derive(Default)]
 struct State {
     /// The limits a kind of call counts against, by name.
-    of: HashMap<String, Vec<String>>,
+    of: Vec<(String, Vec<String>)>,
     used_up: HashMap<(Caller, String), UsedUp>,
 }
 
@@ -77,7 +77,9 @@ impl RateLimits {
         if used_up.is_empty() {
             return None;
         }
-        let (names, caller) = (of.get(&call.operation())?, caller(call));
+        let operation = call.operation();
+        let (_, names) = of.iter().find(|(known, _)| *known == operation)?;
+        let caller = caller(call);
         let key = names
             .iter()
             .map(|name| (caller, name.clone()))
@@ -99,7 +101,9 @@ impl RateLimits {
         let (now, caller) = (self.host.monotonic(), caller(call));
         let mut state = self.state();
         let names = limits.iter().map(|limit| limit.name.clone()).collect();
-        state.of.insert(call.operation(), names);
+        let operation = call.operation();
+        state.of.retain(|(known, _)| *known != operation);
+        state.of.push((operation, names));
         for Left { name, remaining, seconds } in limits {
             let key = (caller, name);
             match seconds {

@@ -254,7 +254,7 @@ fn no_answer(base_url: &str, error: &str) -> String {
         false => "",
     };
     // What rustls says of an answer in the clear.
-    let scheme = match error.contains("InvalidContentType") {
+    let scheme = match cfg!(feature = "native") && error.contains("InvalidContentType") {
         true => " What answers there does not speak TLS: its URL may begin with http://.",
         false => "",
     };

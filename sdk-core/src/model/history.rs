@@ -96,7 +96,11 @@ pub struct CountedEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// What the solution noted with it; told to the solution alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::json::facts"
+    )]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
 }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 
 use super::{Claims, Code, Timestamp, TokenHeader};
+use crate::json;
 
 /// A token taken apart, and not believed yet.
 ///
@@ -129,8 +130,8 @@ impl Claims {
 }
 
 /// A JSON object, each of whose fields has one value. serde would take a list of the values, too.
-fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    json.starts_with(b"{").then(|| serde_json::from_slice(json).ok()).flatten()
+fn object<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    text.starts_with(b"{").then(|| json::read(text).ok()).flatten()
 }
 
 /// Base64url without padding and without stray bits: one token has one spelling.

@@ -44,8 +44,8 @@ pub use quota::{Consume, Consumption, ResetQuota};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use token::{
-    Claims, GenerateToken, Jwk, Jwks, RefreshToken, RevokeToken, RevokeUser, TokenHeader,
-    TokenPair, TokenValidation, ValidateToken,
+    Claims, Extensions, GenerateToken, Jwk, Jwks, RefreshToken, RevokeToken, RevokeUser,
+    TokenHeader, TokenPair, TokenValidation, ValidateToken,
 };
 pub use usage::{
     CustomerQuota, Entry, EventRef, EventResult, EventStatus, LossReason, TrackUsage,

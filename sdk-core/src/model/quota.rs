@@ -28,7 +28,11 @@ pub struct Consume {
     #[cfg_attr(feature = "openapi", schema(examples(1)))]
     pub quantity: u64,
     /// A few bounded facts about it; no free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::json::facts"
+    )]
     pub metadata: Option<Map<String, Value>>,
 }
 

@@ -1,5 +1,6 @@
 //! Tokens and what is asked about them.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Code, Secret, Timestamp, UserContext};
@@ -27,7 +28,17 @@ pub struct TokenHeader {
     pub kid: String,
     /// Extensions that must be understood; there are none, so a token that has any is refused.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
-    pub crit: Option<serde_json::Value>,
+    pub crit: Option<Extensions>,
+}
+
+/// Extensions of a token: whichever they are, they are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Extensions;
+
+impl<'de> Deserialize<'de> for Extensions {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(value).map(|_| Extensions)
+    }
 }
 
 /// What a token says. Times are seconds since 1970, as integers: a string `exp` is an error, never

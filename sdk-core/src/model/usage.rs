@@ -40,7 +40,11 @@ pub struct UsageEvent {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub idempotency_key: Option<String>,
     /// A few bounded facts about it; no free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::json::facts"
+    )]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::openapi::metadata))]
     pub metadata: Option<Map<String, Value>>,
     /// An earlier event of this customer and action, whose quantity was wrong: this event's is the

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
 
 use super::event::Usage;
 use super::limits::Durability;
@@ -18,6 +18,7 @@ use super::rejected::RejectedUsage;
 use super::sender::{CustomerToken, Sender};
 use super::spool::Spool;
 use super::stats::{CloseReport, UsageStats};
+use super::together;
 use super::tracker::UsageTracker;
 use super::uploader::Uplink;
 use crate::auth::User;
@@ -101,21 +102,28 @@ impl Customers {
     /// Completes when everything of these customers is answered for.
     pub(crate) async fn flush(&self) -> Result<()> {
         let all = self.all();
-        let flushed = join_all(all.iter().map(|customer| customer.usage.flush())).await;
-        flushed.into_iter().collect()
+        together::all(all.iter().map(|customer| customer.usage.flush().boxed())).await
     }
 
     pub(crate) async fn flush_within(&self, deadline: Duration) -> UsageStats {
         let all = self.all();
-        let flushed = all.iter().map(|customer| customer.usage.flush_within(deadline));
-        sum(join_all(flushed).await)
+        let flushed = all.iter().map(|customer| {
+            let flushed = customer.usage.flush_within(deadline);
+            flushed.map(|_| Ok(())).boxed()
+        });
+        let _none_fails = together::all(flushed).await;
+        self.stats()
     }
 
     pub(crate) async fn close(&self, deadline: Duration) -> CloseReport {
         self.seen.closed.store(true, Ordering::Relaxed);
         let all = self.all();
-        let closed = join_all(all.iter().map(|customer| customer.usage.close(deadline))).await;
-        CloseReport { usage: sum(closed.into_iter().map(|report| report.usage)) }
+        let closed = all.iter().map(|customer| {
+            let closed = customer.usage.close(deadline);
+            closed.map(|_| Ok(())).boxed()
+        });
+        let _none_fails = together::all(closed).await;
+        CloseReport { usage: self.stats() }
     }
 
     pub(crate) fn stats(&self) -> UsageStats {

@@ -64,7 +64,7 @@ async fn send(log: &Arc<SegmentLog>, found: &[Record]) {
         let missing = |first, last| log.losses(first, last);
         let losses = Losses { missing, expired_before: None };
         let range = Range::after(answered, records, log.last(), &losses);
-        let wire = serde_json::to_value(range.wire("prd_x", 1)).expect("it has a form in JSON");
+        let wire: Value = serde_json::from_str(&range.wire("prd_x", 1)).expect("JSON");
         for item in wire["items"].as_array().expect("a list") {
             let number = item["number"].as_u64().expect("a number");
             assert_eq!(number, answered + 1, "a gap, or one number twice");

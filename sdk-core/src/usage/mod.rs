@@ -39,6 +39,7 @@ mod spool;
 mod stats;
 #[cfg(all(test, feature = "native"))]
 mod tests;
+mod together;
 mod tracker;
 mod uploader;
 

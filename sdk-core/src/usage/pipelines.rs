@@ -7,16 +7,18 @@ mod adopting;
 mod adopting;
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, join_all, select};
+use futures_util::future::{BoxFuture, Either, select};
 
 use super::limits::Overflow;
 use super::log::RecordLog;
 use super::spool::{Batch, Condition, Spool};
 use super::stats::{SpoolHealth, UsageStats};
+use super::together;
 use super::uploader::{Pipeline, Uplink};
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -179,9 +181,10 @@ impl Pipelines {
             state.running.clone()
         };
         // All of them, whatever becomes of one: `close` gives each its chance.
-        let delivered = join_all(running.iter().map(|pipeline| pipeline.delivered()));
+        let delivered = running.iter().map(|pipeline| pipeline.delivered().boxed());
+        let delivered = pin!(together::all(delivered));
         match select(delivered, leaving).await {
-            Either::Left((results, _)) if !self.has_left() => results.into_iter().collect(),
+            Either::Left((delivered, _)) if !self.has_left() => delivered,
             _ => Err(Error::new(Code::Closed)),
         }
     }
@@ -206,9 +209,11 @@ impl Pipelines {
     pub(super) async fn end(&self, until: Duration) {
         if self.is_at_home() {
             let running = self.state().running.clone();
-            let ends =
-                running.iter().map(|pipeline| pipeline.end_if_delivered(&self.uplink, until));
-            join_all(ends).await;
+            let ends = running.iter().map(|pipeline| {
+                let end = pipeline.end_if_delivered(&self.uplink, until);
+                end.map(|_| Ok(())).boxed()
+            });
+            let _none_fails = together::all(ends).await;
         }
     }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::log::{Gap, Record};
 use super::rejected::RejectedUsage;
 use crate::error::{Error, Result};
+use crate::json::{self, Object};
 use crate::model::{Code, EventResult, EventStatus, LossReason, Timestamp, UsageEvent, UsageRange};
 use crate::planted::{Bug, planted};
 
@@ -21,7 +22,8 @@ pub(super) struct Range {
 struct Entry {
     number: u64,
     through: u64,
-    event: std::result::Result<Box<RawValue>, LossReason>,
+    /// JSON of whatever kind.
+    event: std::result::Result<String, LossReason>,
 }
 
 /// What became of numbers from the first to the last, by the marketplace's answer.
@@ -87,25 +89,6 @@ pub(super) struct Losses<F> {
     pub(super) missing: F,
     /// Events from before this are too old.
     pub(super) expired_before: Option<Timestamp>,
-}
-
-/// A range as it goes over the wire.
-#[derive(Serialize)]
-pub(super) struct Wire<'a> {
-    producer: &'a str,
-    epoch: u64,
-    items: Vec<Item<'a>>,
-}
-
-#[derive(Serialize)]
-struct Item<'a> {
-    number: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    through: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lost: Option<LossReason>,
 }
 
 impl Range {
@@ -174,14 +157,21 @@ impl Range {
         self.entries.iter().position(too_many).unwrap_or(self.entries.len())
     }
 
-    pub(super) fn wire<'a>(&'a self, producer: &'a str, epoch: u64) -> Wire<'a> {
-        let item = |entry: &'a Entry| Item {
-            number: entry.number,
-            through: Some(entry.through).filter(|through| *through > entry.number),
-            event: entry.event.as_deref().ok(),
-            lost: entry.event.as_ref().err().copied(),
-        };
-        Wire { producer, epoch, items: self.entries.iter().map(item).collect() }
+    /// As it goes over the wire.
+    pub(super) fn wire(&self, producer: &str, epoch: u64) -> String {
+        let mut items = String::from("[");
+        for entry in &self.entries {
+            if items.len() > 1 {
+                items.push(',');
+            }
+            items.push_str(&entry.wire());
+        }
+        items.push(']');
+        Object::new()
+            .text("producer", producer)
+            .number("epoch", epoch)
+            .value("items", &items)
+            .written()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -235,8 +225,7 @@ impl Range {
     pub(super) fn gives_up_what_is_no_event(&mut self) -> bool {
         let mut any = false;
         for entry in &mut self.entries {
-            let event =
-                entry.event.as_ref().map(|event| serde_json::from_slice(event.get().as_bytes()));
+            let event = entry.event.as_ref().map(|event| json::read(event.as_bytes()));
             if matches!(event, Ok(Err::<UsageEvent, _>(_))) {
                 tracing::warn!(number = entry.number, "a record of the usage spool is no event");
                 entry.event = Err(LossReason::Damaged);
@@ -257,8 +246,7 @@ impl Range {
             let Outcome::Rejected(code) = *outcome else { continue };
             let entries = self.entries.iter().filter(|entry| numbers.contains(&entry.number));
             rejected.extend(entries.filter_map(|entry| {
-                let event = entry.event.as_ref().ok()?.get().as_bytes();
-                let event = serde_json::from_slice(event).ok()?;
+                let event = json::read(entry.event.as_ref().ok()?.as_bytes()).ok()?;
                 Some((entry.number, RejectedUsage { code, event }))
             }));
         }
@@ -281,10 +269,10 @@ impl Entry {
         struct Dated {
             occurred_at: Timestamp,
         }
-        let event = serde_json::from_slice(&bytes).map_err(|_| LossReason::Damaged);
-        let event = event.and_then(|event: Box<RawValue>| {
-            let dated = expired_before
-                .and_then(|_| serde_json::from_slice::<Dated>(event.get().as_bytes()).ok());
+        let event = String::from_utf8(bytes).ok();
+        let event = event.filter(|event| json::read::<IgnoredAny>(event.as_bytes()).is_ok());
+        let event = event.ok_or(LossReason::Damaged).and_then(|event| {
+            let dated = expired_before.and_then(|_| json::read::<Dated>(event.as_bytes()).ok());
             match dated {
                 Some(dated) if Some(dated.occurred_at) < expired_before => Err(LossReason::Expired),
                 _ => Ok(event),
@@ -293,13 +281,25 @@ impl Entry {
         Entry { number, through: number, event }
     }
 
+    fn wire(&self) -> String {
+        let mut wire = Object::new().number("number", self.number);
+        if self.through > self.number {
+            wire = wire.number("through", self.through);
+        }
+        match &self.event {
+            Ok(event) => wire.value("event", event),
+            Err(lost) => wire.value("lost", &json::write(lost)),
+        }
+        .written()
+    }
+
     fn idempotency_key(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Keyed {
             idempotency_key: Option<String>,
         }
-        let event = self.event.as_ref().ok()?.get().as_bytes();
-        let keyed: Keyed = serde_json::from_slice(event).ok()?;
+        let event = self.event.as_ref().ok()?.as_bytes();
+        let keyed: Keyed = json::read(event).ok()?;
         keyed.idempotency_key
     }
 }
@@ -348,7 +348,7 @@ mod tests {
     fn a_hole_of_any_length_is_one_entry() {
         let range = after(0, vec![record(3_000_001), record(3_000_002)], 3_000_002);
         assert_eq!((range.len(), range.last()), (3, 3_000_002));
-        let wire = serde_json::to_value(range.wire("prd_x", 0)).unwrap();
+        let wire: serde_json::Value = serde_json::from_str(&range.wire("prd_x", 0)).unwrap();
         let hole = serde_json::json!({ "number": 1, "through": 3_000_000, "lost": "damaged" });
         assert_eq!(wire["items"][0], hole);
     }

@@ -20,6 +20,7 @@ use crate::auth::User;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::host::timeout;
+use crate::json;
 use crate::model::{Code, LossReason, UsageEvent, new_id};
 use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, RwLock};
@@ -84,7 +85,7 @@ impl UsageTracker {
     }
 
     fn note(&self, event: UsageEvent) -> Result<Receipt> {
-        let record = record(&event)?;
+        let record = record(&event);
         let holder = self.own()?;
         if planted(Bug::AcknowledgedBeforeWrite) {
             return Ok(self.acknowledged_before_write(event, &holder, record));
@@ -244,6 +245,6 @@ impl Drop for UsageTracker {
 }
 
 /// An event as it is written.
-pub(super) fn record(event: &UsageEvent) -> Result<Vec<u8>> {
-    serde_json::to_vec(event).map_err(|error| Error::new(Code::RequestInvalid).caused_by(error))
+pub(super) fn record(event: &UsageEvent) -> Vec<u8> {
+    json::write(event).into_bytes()
 }

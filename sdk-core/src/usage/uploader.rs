@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::Host;
 use crate::http::{Call, Clock, Credential, HttpClient};
+use crate::json;
 use crate::model::{Code, EventResult, LossReason, Timestamp, UsageEvent};
 use crate::planted::{Bug, planted};
 use crate::reach::Reach;
@@ -193,7 +194,7 @@ impl Pipeline {
     pub(super) async fn waiting_since(&self) -> Option<Timestamp> {
         let first = Most { records: 1, ..Most::A_BATCH };
         let found = self.log.scan(self.answered(), first).await.ok()?;
-        let event: UsageEvent = serde_json::from_slice(&found.records.first()?.bytes).ok()?;
+        let event: UsageEvent = json::read(&found.records.first()?.bytes).ok()?;
         Some(event.occurred_at)
     }
 
@@ -344,7 +345,7 @@ impl Pipeline {
     async fn send(&self, uplink: &Uplink, range: &Range) -> Result<Vec<Told>> {
         let producer = self.log.producer();
         let wire = range.wire(&producer, self.log.epoch());
-        let call = Call::post("/api/track-usage", &wire)?.by(uplink.credential()?);
+        let call = Call::post_json("/api/track-usage", wire).by(uplink.credential()?);
         let call = call.without_effect(); // the fence counts it once
         let result: Result<Answered> = uplink.http.attempt(&call, UPLOAD_WITHIN).await;
         let result = result.inspect_err(|error| uplink.sender.learn(&call, error))?;

@@ -1,26 +1,26 @@
 //! What only a backend is told.
 
+use cloudnestle_marketplace::json::{self, Object};
 use cloudnestle_marketplace::{Consumed, Denial, Diagnosis, Error, Stats};
-use serde_json::{Value, json};
 
 use super::{of_receipt, of_usage};
 
 /// Why a hard limit denies, in particulars.
-pub(super) fn denial_of(error: &Error) -> Option<Value> {
-    error.denial().map(of_denial)
+pub(super) fn denial_of(error: &Error) -> String {
+    error.denial().map_or_else(|| "null".to_owned(), of_denial)
 }
 
-fn of_denial(denial: &Denial) -> Value {
-    json!({
-        "action": denial.action,
-        "limit": denial.limit,
-        "used": denial.used,
-        "leased": denial.leased,
-        "remaining": denial.remaining,
-        "window": denial.window,
-        "resets_at": denial.resets_at,
-        "upgrade_url": denial.upgrade_url,
-    })
+fn of_denial(denial: &Denial) -> String {
+    Object::new()
+        .text("action", &denial.action)
+        .number("limit", denial.limit)
+        .number("used", denial.used)
+        .number("leased", denial.leased)
+        .number("remaining", denial.remaining)
+        .value("window", &json::write(&denial.window))
+        .value("resets_at", &json::write(&denial.resets_at))
+        .value("upgrade_url", &json::write(&denial.upgrade_url))
+        .written()
 }
 
 /// As a receipt, and whether nobody knows if the limit had room for it.
@@ -29,35 +29,36 @@ pub(crate) fn of_consumed(consumed: &Consumed, log: usize) -> String {
     of_receipt(consumed.receipt(), log) + overage
 }
 
-pub(crate) fn of_stats(stats: &Stats) -> Value {
-    json!({
-        "requests": stats.requests,
-        "clock_offset_ms": stats.clock_offset_ms,
-        "usage": of_usage(&stats.usage),
-        "leases": {
-            "taken": stats.leases.taken,
-            "held": stats.leases.held,
-            "returned": stats.leases.returned,
-            "given_up": stats.leases.given_up,
-        },
-    })
+pub(crate) fn of_stats(stats: &Stats) -> String {
+    let leases = Object::new()
+        .number("taken", stats.leases.taken)
+        .number("held", stats.leases.held)
+        .number("returned", stats.leases.returned)
+        .number("given_up", stats.leases.given_up);
+    Object::new()
+        .number("requests", stats.requests)
+        .value("clock_offset_ms", &stats.clock_offset_ms.to_string())
+        .value("usage", &of_usage(&stats.usage))
+        .value("leases", &leases.written())
+        .written()
 }
 
-pub(crate) fn of_diagnosis(diagnosis: Diagnosis) -> Value {
+pub(crate) fn of_diagnosis(diagnosis: Diagnosis) -> String {
     let findings = diagnosis.findings.iter().map(|finding| {
-        json!({
-            "check": finding.check.to_string(),
-            "severity": finding.severity.to_string(),
-            "code": finding.code,
-            "message": finding.message,
-            "advice": finding.advice,
-        })
+        Object::new()
+            .text("check", &finding.check.to_string())
+            .text("severity", &finding.severity.to_string())
+            .value("code", &json::write(&finding.code))
+            .text("message", &finding.message)
+            .perhaps("advice", finding.advice)
+            .written()
     });
-    json!({
-        "url": diagnosis.url,
-        "solution_id": diagnosis.solution_id,
-        "severity": diagnosis.severity().to_string(),
-        "findings": findings.collect::<Vec<_>>(),
-        "text": diagnosis.to_string(),
-    })
+    let findings = findings.collect::<Vec<_>>().join(",");
+    Object::new()
+        .text("url", &diagnosis.url)
+        .value("solution_id", &json::write(&diagnosis.solution_id))
+        .text("severity", &diagnosis.severity().to_string())
+        .value("findings", &format!("[{findings}]"))
+        .text("text", &diagnosis.to_string())
+        .written()
 }

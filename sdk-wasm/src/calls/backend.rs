@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::Core;
 use crate::answers::{
-    as_on_the_wire, nothing, of_consumed, of_diagnosis, of_receipt, of_user, text, told, told_as,
+    as_on_the_wire, nothing, of_consumed, of_diagnosis, of_receipt, of_user, told,
 };
 use crate::asked::{FilterJson, read, usage_of};
 use crate::files::error_of;
@@ -29,10 +29,10 @@ impl Core {
     pub fn validate_user(&self, call: u32, token: String) {
         let (sdk, kept) = (self.sdk.clone(), self.kept.clone());
         self.begin(call, async move {
-            told_as(sdk.validate_user(&token).await, |user| {
+            told(sdk.validate_user(&token).await, |user| {
                 let held = sdk.hold_user(&token);
                 let number = held.map_or(0, |held| kept.users.keep(Arc::new(held)));
-                format!("{number} {}", text(&of_user(user)))
+                format!("{number} {}", of_user(user))
             })
         });
     }
@@ -91,7 +91,7 @@ impl Core {
         self.begin(call, async move {
             let consumed =
                 async { sdk.consume(&token, usage_of(action, quantity, &particulars)?).await };
-            told_as(consumed.await, |consumed| {
+            told(consumed.await, |consumed| {
                 of_consumed(&consumed, kept.logs.number_of(consumed.receipt()))
             })
         });
@@ -140,6 +140,6 @@ impl Core {
     /// What stands between this program and the marketplace.
     pub fn diagnose(&self, call: u32) {
         let sdk = self.sdk.clone();
-        self.begin(call, async move { Ok(text(&of_diagnosis(sdk.diagnose().await))) });
+        self.begin(call, async move { Ok(of_diagnosis(sdk.diagnose().await)) });
     }
 }

@@ -85,7 +85,7 @@ impl Pipeline {
     ) -> Result<EndedProducer> {
         let (epoch, through) = (lessee.epoch, self.log().last());
         let path = format!("/api/producers/{}/end", lessee.id);
-        let call = Call::post(&path, &EndProducer { epoch, through })?;
+        let call = Call::post(&path, &EndProducer { epoch, through });
         let call = call.by(uplink.credential()?).without_effect(); // it ends once
         let ended: EndedProducer = uplink.reach.note(uplink.http.attempt(&call, limit).await)?;
         if ended.open == 0 {

@@ -97,7 +97,7 @@ impl Holder {
             return Ok(Spent::Nothing);
         };
         event.lease = Some(payer.lease_id().to_owned());
-        let taken = self.pipeline.append(&record(event)?)?;
+        let taken = self.pipeline.append(&record(event))?;
         let is_named = event.idempotency_key.is_some();
         let renew = payer.draw(quantity, taken.ticket, is_named, now);
         if books.book.returns.has_new() {

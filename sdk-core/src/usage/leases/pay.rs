@@ -58,7 +58,7 @@ impl Leases {
                 Ok(Reply::Unreachable(_)) if self.allows_unasked(&event.action) => {
                     event.overage = true;
                     let holder = own()?;
-                    let taken = holder.pipeline.append(&record(&event)?)?;
+                    let taken = holder.pipeline.append(&record(&event))?;
                     return Ok(Paid { holder, taken, overage: true });
                 }
                 Ok(Reply::Unreachable(error)) => return Err(error),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::frame::MAX_NUMBER;
 use super::{Gap, Record};
+use crate::json;
 use crate::model::LossReason;
 
 /// The number of a frame that has a note in place of a record.
@@ -18,7 +19,7 @@ impl Gap {
     pub(super) fn noted(record: &Record) -> Option<Gap> {
         let note = (record.number == NOTE).then_some(&record.bytes)?;
         // What a later release writes, and this one can't read, is no gap that it knows of.
-        let gap: Option<Gap> = serde_json::from_slice(note).ok();
+        let gap: Option<Gap> = json::read(note).ok();
         Some(gap.filter(|gap| gap.last <= MAX_NUMBER).unwrap_or(Gap::NOTHING))
     }
 

@@ -7,6 +7,7 @@
 //! it has answered is noted in the log, where the others find it.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::{Found, Gap, Most, Record, RecordLog, Settled, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::{Host, LogError, LogPart, MemoryLog, PlatformLog, timeout};
+use crate::json;
 use crate::model::{Code, LossReason, UsageEvent};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Signal};
 use crate::usage::limits::{Overflow, SpoolLimits};
@@ -198,7 +200,9 @@ impl SharedLog {
                 if many == 0 {
                     return;
                 }
-                (state.queue.drain(..many).collect::<Vec<_>>(), state.skip, state.removed)
+                let later = state.queue.split_off(many);
+                let now = mem::replace(&mut state.queue, later);
+                (Vec::from(now), state.skip, state.removed)
             };
             // Where events must survive the program, who tracks one waits, and is told.
             let kept = self.instead.is_some().then(|| records.clone());
@@ -323,7 +327,7 @@ impl State {
 
 impl RecordLog for Arc<SharedLog> {
     fn append(&self, record: &[u8]) -> Result<Taken> {
-        let record = String::from_utf8_lossy(record).into_owned(); // JSON is UTF-8
+        let record = str::from_utf8(record).unwrap_or_default().to_owned(); // JSON is UTF-8
         let mut state = self.state();
         if self.takes_no_more() {
             return Err(Error::new(Code::Closed));
@@ -540,19 +544,17 @@ impl Refused {
             (*number, Refused { code, event, through: None, lost: None })
         });
         let notes = lost.chain(rejected);
-        notes
-            .filter_map(|(number, note)| Some((number, serde_json::to_string(&note).ok()?)))
-            .collect()
+        notes.map(|(number, note)| (number, json::write(&note))).collect()
     }
 
     /// The event that was rejected, if that is what a note is about.
     fn event(note: &str) -> Option<RejectedUsage> {
-        let Refused { code, event, .. } = serde_json::from_slice(note.as_bytes()).ok()?;
+        let Refused { code, event, .. } = json::read(note.as_bytes()).ok()?;
         Some(RejectedUsage { code: code?, event: event? })
     }
 
     fn told(number: u64, note: &str) -> Option<Told> {
-        let Refused { through, code, lost, .. } = serde_json::from_slice(note.as_bytes()).ok()?;
+        let Refused { through, code, lost, .. } = json::read(note.as_bytes()).ok()?;
         let outcome = lost.map(Outcome::Lost).or(code.map(Outcome::Rejected))?;
         Some((number..=through.unwrap_or(number), outcome))
     }

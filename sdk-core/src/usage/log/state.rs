@@ -14,6 +14,7 @@ use super::segments::SegmentLog;
 use super::{Gap, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::host::{AppendFile, Files};
+use crate::json;
 use crate::model::{Code, LossReason};
 use crate::usage::limits::{Overflow, SpoolLimits};
 
@@ -136,9 +137,7 @@ impl State {
         }
         self.buffer.clear();
         for gap in &self.unnoted {
-            let note = serde_json::to_vec(gap)
-                .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
-            frame::encode(NOTE, &note, &mut self.buffer);
+            frame::encode(NOTE, json::write(gap).as_bytes(), &mut self.buffer);
         }
         frame::encode(self.next, record, &mut self.buffer);
         if record.len() > MAX_RECORD_BYTES || self.is_full(log.limits) {

@@ -327,7 +327,7 @@ impl Life {
             expired_before: None,
         };
         let range = Range::after(answered, records, last, &losses);
-        let wire = serde_json::to_vec(&range.wire(&producer.id, producer.epoch)).unwrap();
+        let wire = range.wire(&producer.id, producer.epoch).into_bytes();
         if self.disk.is_dead() {
             return false;
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::RejectedUsage;
 use crate::host::Files;
+use crate::json;
 
 /// The most files that are kept, so that a mistake in a program does not fill the disk: an answer has
 /// at most 500 events.
@@ -38,13 +39,9 @@ impl DeadLetters {
             let words = format!("there are {MAX_FILES} files of rejected usage already");
             return Err(io::Error::other(words));
         }
-        let mut lines = Vec::new();
-        for (_, event) in rejected {
-            serde_json::to_writer(&mut lines, event)?;
-            lines.push(b'\n');
-        }
+        let lines: String = rejected.iter().map(|(_, event)| json::write(event) + "\n").collect();
         self.files.create_dir(&self.dir)?;
-        self.files.replace(&self.dir.join(format!("{producer}-{last:020}.jsonl")), &lines)
+        self.files.replace(&self.dir.join(format!("{producer}-{last:020}.jsonl")), lines.as_bytes())
     }
 
     /// The names of the files, the oldest producer's first.
@@ -63,8 +60,7 @@ impl DeadLetters {
             content => content?,
         };
         let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let (events, damaged): (Vec<_>, Vec<_>) =
-            lines.map(serde_json::from_slice).partition(Result::is_ok);
+        let (events, damaged): (Vec<_>, Vec<_>) = lines.map(json::read).partition(Result::is_ok);
         if !damaged.is_empty() {
             tracing::warn!(file = %file.display(), lines = damaged.len(), "damaged rejected usage");
             // Out of the way of the others, and not gone.

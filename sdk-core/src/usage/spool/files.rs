@@ -29,6 +29,7 @@ use futures_util::future::{BoxFuture, ready};
 use super::{Batch, Condition, Spool};
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock, MemoryFiles};
+use crate::json;
 use crate::model::{Code, Timestamp, new_id};
 use crate::planted::{Bug, planted};
 use crate::usage::limits::SpoolLimits;
@@ -128,8 +129,8 @@ impl FileSpool {
             }
             content => content.map_err(|error| self.failed(error))?,
         };
-        let mut owner: Owner = serde_json::from_slice(&content)
-            .map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
+        let mut owner: Owner =
+            json::read(&content).map_err(|error| Error::new(Code::SpoolFailed).caused_by(error))?;
         if owner.format != FORMAT {
             let words = format!("The spool in {} has format {}.", dir.display(), owner.format);
             return Err(Error::because(Code::SpoolFailed, words));

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::FileSpool;
 use crate::error::{Error, Result};
 use crate::host::{Files, Host, Lock};
+use crate::json;
 use crate::model::{Code, LossReason};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Signal};
 use crate::usage::log::{
@@ -76,7 +77,7 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn write(&self, files: &dyn Files, dir: &Path) -> io::Result<()> {
-        files.replace(&dir.join(OWNER), &serde_json::to_vec(self)?)
+        files.replace(&dir.join(OWNER), json::write(self).as_bytes())
     }
 }
 

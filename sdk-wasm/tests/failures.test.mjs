@@ -1,15 +1,38 @@
-// What becomes of calls when the core fails. Here the platform has no clock any more, which leaves the core in the
-// middle of what it did, as a panic does.
+// What becomes of calls when the core fails: by a trap, as a panic is one, and by a platform without a clock, which
+// leaves the core in the middle of what it did.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
 import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 import { folder } from './folder.mjs';
 
 let marketplace;
 before(async () => (marketplace = await startMarketplace()));
+afterEach(() => marketplace.setOutage(false));
 after(() => marketplace.stop());
+
+const instances = [];
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(...of) {
+    super(...of);
+    instances.push(this);
+  }
+};
+
+/** Has the core find nothing of what it had in its memory, in the middle of the next call: it traps, as a panic does. */
+async function trapped(work) {
+  performance.now = () => {
+    new Uint8Array(instances.at(-1).exports.memory.buffer).fill(0xff);
+    return 0;
+  };
+  try {
+    return await work();
+  } finally {
+    delete performance.now;
+  }
+}
 
 /** Has the next call into the core fail in the middle. */
 async function broken(work) {
@@ -44,6 +67,45 @@ test('a core that fails rejects what is open, begins anew, and has lost nothing'
   assert.equal(await marketplace.used('cus_ravi', 'search'), 5);
   await assert.rejects(earlier.delivered, { code: 'internal' });
   assert.equal((await sdk.close()).usage.pending, 0);
+});
+
+test('a core that traps is another one by the next call, and has lost nothing that was in files', async () => {
+  const spool = { dir: folder('trapping') };
+  const sdk = new MarketplaceSDK(marketplace.options({ spool }));
+  const { accessToken } = await marketplace.tokenPair('cus_asha');
+  await sdk.validateUser(accessToken);
+  await marketplace.setOutage(true);
+  for (let event = 0; event < 3; event += 1) await sdk.trackUsage(accessToken, 'search');
+  const open = assert.rejects(sdk.flush(), { code: 'internal' });
+  const error = await trapped(() => sdk.createVisitor().catch((error) => error));
+  assert.equal(error.code, 'internal');
+  assert.ok(error.cause instanceof WebAssembly.RuntimeError, String(error.cause));
+  await open;
+  await marketplace.setOutage(false);
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  assert.equal(await marketplace.used('cus_asha', 'search'), 4);
+  await sdk.close();
+});
+
+test('what waited in memory is lost with the core, and that is said', async () => {
+  const sdk = new MarketplaceSDK(marketplace.options({ spool: 'memory' }));
+  const { accessToken } = await marketplace.tokenPair('cus_meera');
+  const dropped = [];
+  sdk.on('usageDropped', (event) => dropped.push(event));
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.flush();
+  await marketplace.setOutage(true);
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.trackUsage(accessToken, 'search');
+  const open = sdk.flush().catch((error) => error);
+  await trapped(() => assert.rejects(sdk.createVisitor(), { code: 'internal' }));
+  assert.match((await open).message, /2 events were in memory/);
+  assert.deepEqual(dropped, [{ count: 2, reason: 'damaged' }]);
+  await marketplace.setOutage(false);
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.close();
+  assert.equal(await marketplace.used('cus_meera', 'search'), 2);
 });
 
 test('other SDKs of the program begin anew, too', async () => {

@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly settings: string;
   readonly secretKeyProvider: (() => Promise<string | undefined>) | undefined;
   onEvent(json: string): void;
+  /** The core has failed, and another begins; how many events are lost with it. */
+  onFailure(): number;
 }
 
 export class Bridge<C extends Core = Core> implements Inhabitant {
@@ -43,6 +45,8 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   #lastCall = 0;
   #failure: unknown;
   #isLeft = false;
+  /** What the core had done when it was given up. */
+  #last: string | undefined;
   /** Grows with each core: what an earlier one gave out is not for the next. */
   generation = 0;
 
@@ -93,8 +97,19 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     }
   }
 
+  /** Whether the core was given up. */
+  get isLeft(): boolean {
+    return this.#isLeft;
+  }
+
+  /** What the SDK has done, or had when its core was given up. */
+  stats(): string {
+    return this.#last ?? this.ask((core) => core.stats());
+  }
+
   /** Gives the core up: what it has not delivered is for the next one. */
   leave(): void {
+    this.tell((core) => (this.#last = core.stats()));
     this.#isLeft = true;
     moveOut(this);
     const core = this.#core;
@@ -114,7 +129,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     this.#core = undefined;
     this.generation += 1;
     this.#quiet();
-    this.#rejectAll(internal(cause));
+    this.#rejectAll(internal(cause, this.#around.onFailure()));
   }
 
   reopen(): void {

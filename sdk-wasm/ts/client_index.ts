@@ -1,6 +1,6 @@
 /** What a client may name. */
 export { MarketplaceSDK } from './client_sdk.js';
-export type { ClientOptions as Options } from './options.js';
+export type { ClientOptions as Options, TokenStorage } from './options.js';
 export {
   ClientAuthManager as AuthManager,
   ClientUsageTracker as UsageTracker,

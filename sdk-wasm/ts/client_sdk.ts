@@ -1,10 +1,12 @@
 /** The SDK of a client: of a program that its users hold, such as a page. It has their token, and no secret key. */
 import type { ClientCore } from './core.js';
-import { ConfigError, text } from './errors.js';
+import { ConfigError, isMarketplaceError, oneOf, text } from './errors.js';
 import { Face, commonSettings } from './face.js';
+import { KeptPair } from './kept_pair.js';
 import { ClientAuthManager, ClientUsageTracker } from './managers.js';
 import type { Actions, CallOptions, ClientOptions } from './options.js';
 import { Session, thePlatform } from './session.js';
+import type { TokenSource } from './source.js';
 import type { ClientStats, TokenPair } from './types.js';
 
 /**
@@ -45,6 +47,18 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, ClientS
     return new MarketplaceSDK<T>(this.#session.with(defaults) as ClientOptions);
   }
 
+  /** A source of the pair that an earlier page has kept, if `tokenStorage` is set and there is one. */
+  resume(): TokenSource | undefined {
+    const pair = this.#session.kept?.load();
+    try {
+      return pair === undefined ? undefined : this.keepFresh(pair);
+    } catch (error) {
+      // It is no pair: somebody else has written there, or another release.
+      if (!isMarketplaceError(error) || error.code !== 'request_invalid') throw error;
+      return undefined;
+    }
+  }
+
   /** The token pair for a launch code; `verifier` is what its `code_challenge` was made of (PKCE). */
   async exchangeCode(code: string, verifier: string, options?: CallOptions): Promise<TokenPair> {
     const [checked, proof] = [text(code), text(verifier)];
@@ -55,14 +69,31 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, ClientS
 function begin(options: ClientOptions): Session<ClientCore> {
   refuseSecrets(options);
   const { environment } = thePlatform();
+  const settings = commonSettings(options, environment);
   return Session.begin<ClientCore>({
     fetch: options.fetch,
+    kept: keptPair(options, `${settings['url']}`, `${settings['solution']}`),
     settings: {
-      ...commonSettings(options, environment),
+      ...settings,
       publishableKey:
         options.publishableKey ?? (environment['CLOUDNESTLE_PUBLISHABLE_KEY'] || undefined),
     },
   });
+}
+
+function keptPair(
+  { tokenStorage }: ClientOptions,
+  url: string,
+  solution: string,
+): KeptPair | undefined {
+  if (tokenStorage === undefined) return undefined;
+  if (typeof tokenStorage === 'object') return new KeptPair(tokenStorage, url, solution);
+  oneOf('tokenStorage', tokenStorage, ['session']);
+  try {
+    return new KeptPair(sessionStorage, url, solution);
+  } catch {
+    return undefined; // a browser that lets nothing be stored may not even let anybody ask
+  }
 }
 
 /** A program without types may pass what a client must not have. */

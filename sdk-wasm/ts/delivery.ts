@@ -11,7 +11,7 @@ export type WaitUntil = (delivery: Promise<unknown>) => void;
 /** How long the platform waits at most, in milliseconds: as long as one upload may take. */
 const DELIVER_WITHIN = 10_000;
 
-/** How long it waits to look again: an SDK that is being closed answers at once, and must keep nobody from their turn. */
+/** How long it waits to look again: a spool that can't be read answers at once, and must keep nobody from their turn. */
 const LOOK_AGAIN_AFTER = 50;
 
 export class Delivery {
@@ -19,7 +19,6 @@ export class Delivery {
   readonly #find: () => WaitUntil | undefined;
   /** That of events that are noted now; once it has begun, there is another. */
   #next: Promise<void> | undefined;
-  #isOver = false;
 
   constructor(bridge: Bridge<Core>, find: () => WaitUntil | undefined) {
     this.#bridge = bridge;
@@ -35,11 +34,6 @@ export class Delivery {
     }
   }
 
-  /** Nothing is delivered any more. */
-  end(): void {
-    this.#isOver = true;
-  }
-
   async #deliver(): Promise<void> {
     // What is noted in the same turn goes with it.
     await pause(0);
@@ -50,7 +44,7 @@ export class Delivery {
       for (let left = DELIVER_WITHIN; left > 0; left = until - Date.now()) {
         const within = left;
         await this.#bridge.call((core, call) => core.flush_before_return(call, within));
-        if (this.#isOver || this.#bridge.ask((core) => core.pending()) === 0) return;
+        if (this.#bridge.ask((core) => core.pending()) === 0) return;
         await pause(LOOK_AGAIN_AFTER);
       }
     } catch {

@@ -3,7 +3,7 @@
  *
  * A panic leaves the instance's memory in a state nobody knows, so that nothing of it is used again: the
  * calls in flight are rejected, another instance begins, and each SDK opens its spool anew. What was
- * acknowledged is in there.
+ * acknowledged is in there; what waited in memory alone is lost, and that is said.
  */
 import type { Bindings, Core } from './core.js';
 

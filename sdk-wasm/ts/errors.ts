@@ -170,9 +170,10 @@ export function errorOf(json: string): MarketplaceError {
   }
 }
 
-/** The SDK itself has failed, and begun anew. @internal */
-export function internal(cause: unknown): MarketplaceError {
-  const message = 'internal: The SDK failed and has begun anew; what was acknowledged is kept.';
+/** The SDK itself has failed, and begun anew; so many events are lost with it. @internal */
+export function internal(cause: unknown, lost = 0): MarketplaceError {
+  const kept = lost === 0 ? 'usage is kept where its spool is' : `${lost} events were in memory`;
+  const message = `internal: The SDK failed and has begun anew; ${kept}.`;
   return new UnavailableError({ code: 'internal', message, cause });
 }
 

@@ -16,11 +16,11 @@ export interface EventMap {
   tokenRefreshed: Record<never, never>;
   /** Usage arrived. */
   usageDelivered: { readonly count: number };
-  /** The marketplace will not count this event. It is kept: see `rejectedUsage`. */
+  /** The marketplace will not count this event. It is kept, as one of the newest: see `rejectedUsage`. */
   usageRejected: { readonly event: UsageEvent; readonly code: Code };
   /** An alarm: usage is kept and tried again, but does not arrive. */
   usageWaiting: { readonly error: MarketplaceError };
-  /** Events were dropped, because the spool is full and the program chose to drop. */
+  /** Events were dropped: the spool is full, or they waited in memory and the SDK has failed. */
   usageDropped: { readonly count: number; readonly reason: LossReason };
   /** An alarm: the spool's folder can't be written, so usage is kept in memory. */
   spoolInMemory: { readonly error: MarketplaceError };

@@ -9,6 +9,7 @@ import { receiptOf, type Receipt } from './receipt.js';
 import { CLOSE_WITHIN, parsed, type Session } from './session.js';
 import { TABS, TokenSource } from './source.js';
 import type {
+  ClientStats,
   CloseReport,
   Quota,
   RejectedUsage,
@@ -53,7 +54,7 @@ export abstract class Face<T extends Actions, S> {
     const [checked, usage] = [text(token), usageOf(action, options)];
     const track = (core: Core, call: number): void => core.track_usage(call, checked, ...usage);
     const told = await this.#session.ask(track, options);
-    this.#session.delivery.noted();
+    this.#session.noted();
     return receiptOf(told, this.#session.bridge);
   }
 
@@ -65,7 +66,7 @@ export abstract class Face<T extends Actions, S> {
 
   /** Keeps a pair good: the source gives out its access token, and renews it before it ends. */
   keepFresh(pair: TokenPair): TokenSource {
-    const source = new TokenSource(this.#session.bridge, pair);
+    const source = new TokenSource(this.#session.bridge, pair, this.#session.kept);
     this.#session.tabs.join(source[TABS]);
     return source;
   }
@@ -114,13 +115,17 @@ export abstract class Face<T extends Actions, S> {
     return this.#session.call((core, call) => core.replay_rejected(call));
   }
 
-  /** Takes no more usage, delivers what it can, and resolves by the deadline with a report. */
+  /**
+   * Takes no more usage, delivers what it can, and resolves by the deadline with a report. After that the SDK makes no
+   * call: what a receipt is to tell is to be asked before.
+   */
   async close(deadlineMs: number = CLOSE_WITHIN): Promise<CloseReport> {
+    if (this.#session.bridge.isLeft) return { usage: (this.stats() as ClientStats).usage };
     const close = (core: Core, call: number): void => core.close(call, deadlineMs);
     try {
       return await this.#session.within<CloseReport>(close);
     } finally {
-      for (const leave of this.#session.leave.splice(0)) leave();
+      this.#session.end();
     }
   }
 
@@ -130,14 +135,12 @@ export abstract class Face<T extends Actions, S> {
 
   /** Lets go at once, and delivers nothing more: what waits in the spool is for the next program. */
   [Symbol.dispose](): void {
-    const { bridge, leave } = this.#session;
-    for (const unlisten of leave.splice(0)) unlisten();
-    bridge.leave();
+    this.#session.end();
   }
 
-  /** What the SDK has done since it was built. */
+  /** What the SDK has done since it was built, or had when it was closed. */
   stats(): S {
-    return parsed(this.#session.bridge.ask((core) => core.stats()));
+    return parsed(this.#session.bridge.stats());
   }
 
   /** Has a listener told of what the SDK does by itself. */

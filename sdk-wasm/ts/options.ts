@@ -57,6 +57,9 @@ export interface Options extends CommonOptions {
   readonly waitUntil?: (delivery: Promise<unknown>) => void;
 }
 
+/** What keeps texts by their names, as a page's `sessionStorage` does. */
+export type TokenStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
 /** How the SDK of a client is set up. */
 export interface ClientOptions extends CommonOptions {
   /**
@@ -66,6 +69,12 @@ export interface ClientOptions extends CommonOptions {
   readonly publishableKey?: string;
   /** Keeps usage in memory alone until it is delivered: what is not when the page goes, is gone. */
   readonly spool?: 'memory';
+  /**
+   * Where `keepFresh` keeps the newest pair, so that `resume` has it after the page was loaded again: `session` is the
+   * tab's `sessionStorage`; `localStorage` may be handed in as it is, and so may anything of its kind. In memory alone
+   * unless set: whatever script runs in the page can read what is stored, and renew the pair for days.
+   */
+  readonly tokenStorage?: 'session' | TokenStorage;
   /** Never: it would be everybody's. */
   readonly secretKey?: never;
   /** Never, either. */

@@ -12,11 +12,14 @@ export interface Platform {
   /** Whether an Ed25519 signature is good. A promise where the platform has no other way; it rejects where it can't tell. */
   verify(key: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean | Promise<boolean>;
 
-  /** What requests are sent with, unless the program has another. */
-  readonly fetch: typeof globalThis.fetch;
+  /** What requests are sent with: the program's own `fetch`, or the platform's. */
+  fetchBy(own: typeof globalThis.fetch | undefined): typeof globalThis.fetch;
 
   /** What that is told with each request: runtimes refuse what they have no use for. */
   readonly requestInit: RequestInit;
+
+  /** Whether usage can wait anywhere but in memory. */
+  keepsUsage(): boolean;
 
   /** Files for the spool, where there are some. They are for one core, and close with it. */
   files(): SpoolFiles | undefined;

@@ -101,7 +101,7 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
     const isAborted = this.#session.isAborted(options);
     const noted = isAborted ? undefined : this.#actors.track(token, action, options);
     if (noted !== undefined) {
-      this.#session.delivery.noted();
+      this.#session.noted();
       return noted;
     }
     const receipt = await super.trackUsage(token, action, options);
@@ -119,7 +119,7 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
     const consume = (core: BackendCore, call: number): void =>
       core.consume(call, checked, ...usage);
     const told = await this.#session.ask(consume, options);
-    this.#session.delivery.noted();
+    this.#session.noted();
     return consumedOf(told, this.#session.bridge);
   }
 

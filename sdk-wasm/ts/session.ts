@@ -4,9 +4,11 @@ import type { Core } from './core.js';
 import { Delivery, type WaitUntil } from './delivery.js';
 import { Emitter } from './events.js';
 import { camelized, type Json } from './names.js';
+import type { KeptPair } from './kept_pair.js';
 import type { CallOptions } from './options.js';
 import type { Platform } from './platform.js';
 import { Tabs } from './tabs.js';
+import { Unkept } from './unkept.js';
 
 /** How long `close` and a program's natural end take at most, unless told otherwise, in milliseconds. */
 export const CLOSE_WITHIN = 3_000;
@@ -30,6 +32,7 @@ export interface Beginning {
   readonly fetch: typeof globalThis.fetch | undefined;
   readonly secretKeyProvider?: (() => Promise<string | undefined>) | undefined;
   readonly waitUntil?: WaitUntil | undefined;
+  readonly kept?: KeptPair | undefined;
   /** For the core, by its words; what is `undefined` is not set. */
   readonly settings: Readonly<Record<string, Json | undefined>>;
 }
@@ -40,12 +43,17 @@ export class Session<C extends Core> {
   readonly emitter: Emitter;
   readonly tabs: Tabs;
   readonly delivery: Delivery;
-  /** What is to be undone when the SDK is closed. */
+  readonly unkept: Unkept;
+  readonly kept: KeptPair | undefined;
+  /** What is to be undone when the SDK is closed, its core last. */
   readonly leave: (() => void)[];
   readonly #defaults: CallOptions;
 
   private constructor(
-    shared: Omit<Session<C>, 'call' | 'within' | 'ask' | 'with' | 'isAborted'>,
+    shared: Pick<
+      Session<C>,
+      'platform' | 'bridge' | 'emitter' | 'tabs' | 'delivery' | 'unkept' | 'kept' | 'leave'
+    >,
     defaults: CallOptions,
   ) {
     this.platform = shared.platform;
@@ -53,21 +61,32 @@ export class Session<C extends Core> {
     this.emitter = shared.emitter;
     this.tabs = shared.tabs;
     this.delivery = shared.delivery;
+    this.unkept = shared.unkept;
+    this.kept = shared.kept;
     this.leave = shared.leave;
     this.#defaults = defaults;
   }
 
   static begin<C extends Core>(beginning: Beginning): Session<C> {
-    const { fetch, secretKeyProvider, waitUntil, settings } = beginning;
+    const { fetch, secretKeyProvider, waitUntil, kept, settings } = beginning;
     const platform = thePlatform();
     const emitter = new Emitter();
+    const isInMemory = settings['spoolInMemory'] === true || !platform.keepsUsage();
+    const unkept = new Unkept(emitter, isInMemory);
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
     const bridge = new Bridge<C>({
       platform,
-      fetch: fetch ?? platform.fetch,
+      fetch: platform.fetchBy(fetch),
       settings: JSON.stringify(Object.fromEntries(given)),
       secretKeyProvider,
       onEvent: (json) => emitter.tell(json),
+      onFailure: () => {
+        const count = unkept.lost();
+        const event = { type: 'usageDropped', count, reason: 'damaged' };
+        // Not now: a listener may call the SDK, which is beginning anew.
+        if (count > 0) queueMicrotask(() => emitter.tell(JSON.stringify(event)));
+        return count;
+      },
     });
     const pending = (): number => bridge.ask((core) => core.pending());
     const drain = async (left = 0): Promise<number> => {
@@ -81,8 +100,8 @@ export class Session<C extends Core> {
     emitter.on('tokenRefreshed', () => setTimeout(() => tabs.tell()));
     const delivery = new Delivery(bridge, () => waitUntil ?? platform.waitUntil());
     const idle = platform.whenIdle(drain, () => bridge.leave());
-    const leave = [idle, () => tabs.leave(), () => delivery.end()];
-    return new Session({ platform, bridge, emitter, tabs, delivery, leave }, {});
+    const leave = [idle, () => tabs.leave(), () => bridge.leave()];
+    return new Session({ platform, bridge, emitter, tabs, delivery, unkept, kept, leave }, {});
   }
 
   /** The same, with these options for each call unless the call has its own. */
@@ -98,6 +117,17 @@ export class Session<C extends Core> {
   /** Makes a call that has a deadline of its own, and heeds no other. */
   async within<R>(start: (core: C, call: number) => void): Promise<R> {
     return parsed<R>(await this.bridge.call(start));
+  }
+
+  /** An event was noted. */
+  noted(): void {
+    this.unkept.noted();
+    this.delivery.noted();
+  }
+
+  /** Lets go of everything. */
+  end(): void {
+    for (const leave of this.leave.splice(0)) leave();
   }
 
   /** Whether the program has given up a call before it is made. */

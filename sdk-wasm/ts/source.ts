@@ -1,7 +1,9 @@
 /** A pair that is renewed before it ends. */
 import type { Bridge } from './bridge.js';
-import { text } from './errors.js';
+import type { Core } from './core.js';
+import { isMarketplaceError, text } from './errors.js';
 import { whenForgotten } from './forgotten.js';
+import type { KeptPair } from './kept_pair.js';
 import { camelized, snaked, type Json } from './names.js';
 import type { Source } from './tabs.js';
 import type { TokenPair } from './types.js';
@@ -30,11 +32,16 @@ export class TokenSource {
   readonly [TABS]: Source;
   /** The newest pair that is known, for another core. */
   #pair: TokenPair;
+  /** Where it outlives the page. */
+  #stored: KeptPair | undefined;
+  /** As it is there. */
+  #saved: string | undefined;
 
   /** @internal */
-  constructor(bridge: Bridge, pair: TokenPair) {
+  constructor(bridge: Bridge, pair: TokenPair, stored: KeptPair | undefined) {
     this.#bridge = bridge;
     this.#pair = pair;
+    this.#stored = stored;
     this.#kept = this.#keep();
     this.#told = this.#newest();
     this[TABS] = {
@@ -49,34 +56,46 @@ export class TokenSource {
         const { number } = this.#current();
         const adopted = this.#bridge.call((core, call) => core.adopt(call, number, pair));
         // What is no pair is nobody's; and what was taken over, others have been told.
-        adopted.then(
-          () => (this.#told = this.#newest()),
-          () => undefined,
-        );
+        adopted.then(() => (this.#told = this.#newest())).catch(() => undefined);
       },
     };
   }
 
   /** An access token that is good now. Waits only if the one at hand has ended. */
   async accessToken(): Promise<string> {
-    const { number } = this.#current();
-    const json = await this.#bridge.call((core, call) => core.access_token(call, number));
-    this.#read();
-    return JSON.parse(json) as string;
+    return this.#token((core, call, number) => core.access_token(call, number));
   }
 
   /** The token in place of one that was refused although it should have been good. */
   async replace(refused: string): Promise<string> {
-    const [checked, { number }] = [text(refused), this.#current()];
-    const json = await this.#bridge.call((core, call) => core.replace_token(call, number, checked));
-    this.#read();
-    return JSON.parse(json) as string;
+    const checked = text(refused);
+    return this.#token((core, call, number) => core.replace_token(call, number, checked));
+  }
+
+  /** The user has signed out: the pair is not kept for another page any more. */
+  forget(): void {
+    this.#stored?.remove();
+    this.#stored = undefined;
+  }
+
+  async #token(ask: (core: Core, call: number, number: number) => void): Promise<string> {
+    const { number } = this.#current();
+    try {
+      const json = await this.#bridge.call((core, call) => ask(core, call, number));
+      this.#read();
+      return JSON.parse(json) as string;
+    } catch (error) {
+      // A pair that is refused is of no use to another page.
+      if (isMarketplaceError(error) && error.code.startsWith('refresh_token')) {
+        this.#stored?.remove();
+      }
+      throw error;
+    }
   }
 
   /** The newest pair: keep it where the first one came from. */
   get pair(): TokenPair {
-    this.#current();
-    this.#read();
+    if (!this.#bridge.isLeft) this.#read();
     return this.#pair;
   }
 
@@ -99,7 +118,10 @@ export class TokenSource {
   }
 
   #newest(): string | undefined {
-    return this.#bridge.ask((core) => core.newest_pair(this.#kept.number));
+    const { number } = this.#current();
+    const newest = this.#bridge.ask((core) => core.newest_pair(number));
+    if (newest !== undefined && newest !== this.#saved) this.#stored?.save((this.#saved = newest));
+    return newest;
   }
 
   #read(): void {

@@ -48,14 +48,18 @@ export class Tabs {
     if (typeof word !== 'object' || word === null) return;
     const { pair, ask } = word;
     if (ask === true) this.#each((source) => source.newest());
-    if (typeof pair !== 'string') return;
-    for (const source of this.#held()) source.adopt(pair);
+    if (typeof pair === 'string') this.#each((source) => source.adopt(pair));
   }
 
-  #each(pairOf: (source: Source) => string | undefined): void {
+  /** Has each source do something, and says the pair that it gives. */
+  #each(pairOf: (source: Source) => string | undefined | void): void {
     for (const source of this.#held()) {
-      const pair = pairOf(source);
-      if (pair !== undefined) this.#channel?.say({ pair } satisfies Word);
+      try {
+        const pair = pairOf(source);
+        if (pair !== undefined) this.#channel?.say({ pair } satisfies Word);
+      } catch {
+        // Its SDK has ended, or can't begin: nobody here waits for its pair.
+      }
     }
   }
 

@@ -1,37 +1,24 @@
 // How a page is left, and comes back, in Chromium.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
-import { Pages } from './pages.mjs';
-import { SCRIPT, open } from './remote.mjs';
+import { open } from './remote.mjs';
+import { site } from './site.mjs';
 
-let pages, marketplace, context;
-before(async () => (pages = await Pages.begin('http://127.0.0.1:*', { '/remote.js': SCRIPT })));
-after(() => pages?.end());
-beforeEach(async () => {
-  marketplace = await startMarketplace();
-  context = await pages.context();
-});
-afterEach(async () => {
-  await context.close();
-  await marketplace.stop();
-});
-
-const setUp = () => ({ url: marketplace.url, solution: marketplace.solution().id });
+const at = site();
 
 /** Waits until so much was counted; the test's own time is the limit. */
 async function countedIs(quantity) {
-  while ((await marketplace.used('cus_ravi', 'view')) !== quantity) await sleep(50);
+  while ((await at.marketplace.used('cus_ravi', 'view')) !== quantity) await sleep(50);
 }
 
 test('what is on its way when the page is closed arrives', { timeout: 15_000 }, async () => {
-  const { accessToken } = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await sdk.validateUser(accessToken);
   // The marketplace takes its time, and forgets whoever hangs up.
-  await marketplace.inject({ on: 'POST /api/track-usage', delayMs: 1_500 });
+  await at.marketplace.inject({ on: 'POST /api/track-usage', delayMs: 1_500 });
   const sent = page.waitForRequest((request) => request.url().endsWith('/api/track-usage'));
   await sdk.trackUsage(accessToken, 'view', { quantity: 2 });
   await sent;
@@ -39,11 +26,37 @@ test('what is on its way when the page is closed arrives', { timeout: 15_000 }, 
   await countedIs(2);
 });
 
+test(
+  'what is on its way arrives by a fetch of the program’s own, too',
+  { timeout: 15_000 },
+  async () => {
+    const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
+    const page = await at.page();
+    await page.evaluate(
+      async ([options, token]) => {
+        const fetch = (input, init) => globalThis.fetch(input, init);
+        globalThis.sdk = new globalThis.marketplace.MarketplaceSDK({ ...options, fetch });
+        await globalThis.sdk.validateUser(token);
+      },
+      [at.setUp(), accessToken],
+    );
+    await at.marketplace.inject({ on: 'POST /api/track-usage', delayMs: 1_500 });
+    const sent = page.waitForRequest((request) => request.url().endsWith('/api/track-usage'));
+    await page.evaluate(
+      (token) => globalThis.sdk.trackUsage(token, 'view').then(() => undefined),
+      accessToken,
+    );
+    await sent;
+    await page.close();
+    await countedIs(1);
+  },
+);
+
 /** A page whose timers stand still, with an event that waits for one of them. */
 async function waiting(accessToken) {
-  const page = await pages.open(context);
+  const page = await at.page();
   await page.clock.install();
-  const sdk = await open(page, setUp());
+  const sdk = await open(page, at.setUp());
   await sdk.validateUser(accessToken);
   await page.clock.pauseAt(Date.now() + 2_000);
   await (
@@ -64,7 +77,7 @@ for (const [what, happens] of [
   ['is online again', () => dispatchEvent(new Event('online'))],
 ]) {
   test(`a page that ${what} sends what waits at once`, { timeout: 15_000 }, async () => {
-    const { accessToken } = await marketplace.tokenPair('cus_ravi');
+    const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
     const page = await waiting(accessToken);
     await page.evaluate(happens);
     await countedIs(1);
@@ -75,16 +88,16 @@ test(
   'what is larger than a page may leave behind is sent all the same',
   { timeout: 15_000 },
   async () => {
-    const { accessToken } = await marketplace.tokenPair('cus_ravi');
-    const page = await pages.open(context);
-    const sdk = await open(page, setUp());
+    const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
+    const page = await at.page();
+    const sdk = await open(page, at.setUp());
     await sdk.validateUser(accessToken);
-    await marketplace.setOutage(true);
+    await at.marketplace.setOutage(true);
     const metadata = { note: 'x'.repeat(200) };
     for (let event = 0; event < 400; event += 1) {
       await sdk.trackUsage(accessToken, 'view', { metadata });
     }
-    await marketplace.setOutage(false);
+    await at.marketplace.setOutage(false);
     await sdk.flush();
     await countedIs(400);
   },

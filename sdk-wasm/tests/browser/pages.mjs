@@ -39,8 +39,11 @@ globalThis.isReady = true;`;
 
 /** A browser, and a site that has the page. */
 export class Pages {
-  /** `reach` is what its pages may reach; `scripts` are what the site has beside the package, by their paths. */
-  static async begin(reach, scripts = {}) {
+  /**
+   * `reach` is what its pages may reach; `scripts` are what the site has beside the package, by their paths. With
+   * `keepsPages` the browser keeps pages that are left in memory, as it does with its users; tests have it not to.
+   */
+  static async begin(reach, scripts = {}, keepsPages = false) {
     const pages = new Pages();
     // All that the SDK asks of a page's policy: to compile WebAssembly, and to reach the marketplace.
     const policy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src ${reach}`;
@@ -49,6 +52,7 @@ export class Pages {
       .join('\n');
     const files = new Map([
       ['/', ['text/html', PAGE]],
+      ['/elsewhere', ['text/html', '<!doctype html><title>Another page</title>']],
       ['/page.js', ['text/javascript', script(imports)]],
       ['/client.js', ['text/javascript', readFileSync(path.join(PACKAGE, 'client.js'))]],
       ...Object.entries(scripts).map(([path, script]) => [path, ['text/javascript', script]]),
@@ -65,6 +69,7 @@ export class Pages {
     pages.browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: [...QUIET, where],
+      ignoreDefaultArgs: keepsPages ? ['--disable-back-forward-cache'] : [],
     });
     return pages;
   }
@@ -89,6 +94,11 @@ export class Pages {
     });
     await this.load(page);
     return page;
+  }
+
+  /** Leaves the page for another one. */
+  async leave(page) {
+    await page.goto(`${SITE}/elsewhere`);
   }
 
   async load(page) {

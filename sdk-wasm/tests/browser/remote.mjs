@@ -26,6 +26,11 @@ globalThis.remote = {
       return { id: receipt.id, held: hold(receipt) };
     }),
   source: (of, pair) => told(() => hold(held.get(of).keepFresh(pair))),
+  resume: (of) =>
+    told(() => {
+      const source = held.get(of).resume();
+      return source && hold(source);
+    }),
   dispose: (of) => held.get(of)[Symbol.dispose](),
 };
 `;
@@ -53,6 +58,15 @@ const CALLS = [
   'stats',
 ];
 
+const sourceOf = (page, source) => ({
+  accessToken: () => asked(page, 'call', source, 'accessToken', []),
+  replace: (refused) => asked(page, 'call', source, 'replace', [refused]),
+  forget: () => asked(page, 'call', source, 'forget', []),
+  get pair() {
+    return asked(page, 'get', source, 'pair');
+  },
+});
+
 /** Opens an SDK in the page. */
 export async function open(page, options) {
   const sdk = await asked(page, 'open', options);
@@ -73,14 +87,11 @@ export async function open(page, options) {
       };
     },
     async keepFresh(pair) {
-      const source = await asked(page, 'source', sdk, pair);
-      return {
-        accessToken: () => asked(page, 'call', source, 'accessToken', []),
-        replace: (refused) => asked(page, 'call', source, 'replace', [refused]),
-        get pair() {
-          return asked(page, 'get', source, 'pair');
-        },
-      };
+      return sourceOf(page, await asked(page, 'source', sdk, pair));
+    },
+    async resume() {
+      const source = await asked(page, 'resume', sdk);
+      return source === null ? undefined : sourceOf(page, source);
     },
     [Symbol.dispose]: () => page.evaluate((sdk) => globalThis.remote.dispose(sdk), sdk),
   };

@@ -1,27 +1,13 @@
 // What the tabs of a site share of their user, in Chromium.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
-import { Pages } from './pages.mjs';
-import { SCRIPT, open } from './remote.mjs';
+import { open } from './remote.mjs';
+import { site } from './site.mjs';
 
-let pages, marketplace, context;
-before(async () => (pages = await Pages.begin('http://127.0.0.1:*', { '/remote.js': SCRIPT })));
-after(() => pages?.end());
-beforeEach(async () => {
-  marketplace = await startMarketplace();
-  context = await pages.context();
-});
-afterEach(async () => {
-  await context.close();
-  await marketplace.stop();
-});
+const at = site();
 
-async function tab() {
-  const options = { url: marketplace.url, solution: marketplace.solution().id };
-  return open(await pages.open(context), options);
-}
+const tab = () => at.sdk();
 
 /** Waits until a source has that pair; the test's own time is the limit. */
 async function has(source, pair) {
@@ -29,17 +15,18 @@ async function has(source, pair) {
 }
 
 const renewals = async () =>
-  (await marketplace.journal()).filter(({ operation }) => operation === 'POST /api/refresh-token')
-    .length;
+  (await at.marketplace.journal()).filter(
+    ({ operation }) => operation === 'POST /api/refresh-token',
+  ).length;
 
 test(
   'a pair that one tab has renewed is taken over by the others',
   { timeout: 20_000 },
   async () => {
-    const pair = await marketplace.tokenPair('cus_ravi');
+    const pair = await at.marketplace.tokenPair('cus_ravi');
     const [first, second] = await Promise.all([tab(), tab()]);
     const [mine, other] = [await first.keepFresh(pair), await second.keepFresh(pair)];
-    await marketplace.advanceClock(1_000_000);
+    await at.marketplace.advanceClock(1_000_000);
     await first.quotas(pair.accessToken).catch(() => undefined); // learns of the time
     await mine.accessToken();
     await has(other, await mine.pair);
@@ -49,26 +36,51 @@ test(
 );
 
 test('a tab that begins with an old pair is given the newer one', { timeout: 20_000 }, async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
+  const pair = await at.marketplace.tokenPair('cus_ravi');
   const first = await tab();
   const mine = await first.keepFresh(pair);
-  await marketplace.advanceClock(2_000);
+  await at.marketplace.advanceClock(2_000);
   await mine.replace(pair.accessToken);
   const other = await (await tab()).keepFresh(pair);
   await has(other, await mine.pair);
   assert.equal(await renewals(), 1);
 });
 
+test(
+  'a tab whose SDK has failed and begun anew still knows the newest pair',
+  { timeout: 20_000 },
+  async () => {
+    const pair = await at.marketplace.tokenPair('cus_ravi');
+    const page = await at.page();
+    const first = await open(page, at.setUp());
+    const mine = await first.keepFresh(pair);
+    await at.marketplace.advanceClock(2_000);
+    await mine.replace(pair.accessToken);
+    await page.evaluate(
+      () =>
+        (performance.now = () => {
+          throw new Error('no clock');
+        }),
+    );
+    await assert.rejects(first.validateUser(pair.accessToken), { code: 'internal' });
+    await page.evaluate(() => delete performance.now);
+    const other = await (await tab()).keepFresh(pair);
+    await has(other, await mine.pair);
+    assert.equal(await renewals(), 1);
+    assert.deepEqual(page.complaints, []);
+  },
+);
+
 test('a pair of another user is left to them', { timeout: 20_000 }, async () => {
   const [ravi, asha] = [
-    await marketplace.tokenPair('cus_ravi'),
-    await marketplace.tokenPair('cus_asha'),
+    await at.marketplace.tokenPair('cus_ravi'),
+    await at.marketplace.tokenPair('cus_asha'),
   ];
   const [first, second, third] = await Promise.all([tab(), tab(), tab()]);
   const mine = await first.keepFresh(ravi);
   const others = await second.keepFresh(asha);
   const too = await third.keepFresh(ravi);
-  await marketplace.advanceClock(2_000);
+  await at.marketplace.advanceClock(2_000);
   await mine.replace(ravi.accessToken);
   await has(too, await mine.pair); // everybody has heard of it
   assert.equal((await others.pair).accessToken, asha.accessToken);

@@ -1,66 +1,49 @@
 // What becomes of usage when pages come and go, in Chromium with its IndexedDB.
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
-import { Pages } from './pages.mjs';
-import { SCRIPT, open } from './remote.mjs';
+import { test } from 'node:test';
+import { open } from './remote.mjs';
+import { site } from './site.mjs';
 
-let pages, marketplace, context;
-before(async () => (pages = await Pages.begin('http://127.0.0.1:*', { '/remote.js': SCRIPT })));
-after(() => pages?.end());
-beforeEach(async () => {
-  marketplace = await startMarketplace();
-  context = await pages.context();
-});
-afterEach(async () => {
-  await context.close();
-  await marketplace.stop();
-});
+const at = site();
 
-const setUp = (more = {}) => ({
-  url: marketplace.url,
-  solution: marketplace.solution().id,
-  ...more,
-});
-
-const counted = () => marketplace.used('cus_ravi', 'view');
+const counted = () => at.marketplace.used('cus_ravi', 'view');
 
 test('what a page was told is kept is delivered by the next page, when the tab was killed', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await sdk.validateUser(pair.accessToken);
-  await marketplace.setOutage(true);
+  await at.marketplace.setOutage(true);
   for (let event = 0; event < 5; event += 1) {
     await (
       await sdk.trackUsage(pair.accessToken, 'view')
     ).persisted;
   }
-  const session = await context.newCDPSession(page);
+  const session = await at.context.newCDPSession(page);
   const crashed = page.waitForEvent('crash');
   session.send('Page.crash').catch(() => undefined);
   await crashed;
 
-  await marketplace.setOutage(false);
+  await at.marketplace.setOutage(false);
   assert.equal(await counted(), 0);
-  const next = await open(await pages.open(context), setUp());
+  const next = await open(await at.page(), at.setUp());
   await next.validateUser(pair.accessToken); // whoever is seen is sent for
   await next.flush();
   assert.equal(await counted(), 5);
 });
 
 test('a page that is loaded again goes on where it was', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await sdk.validateUser(pair.accessToken);
-  await marketplace.setOutage(true);
+  await at.marketplace.setOutage(true);
   await (
     await sdk.trackUsage(pair.accessToken, 'view', { quantity: 2 })
   ).persisted;
-  await pages.load(page);
-  await marketplace.setOutage(false);
-  const again = await open(page, setUp());
+  await at.pages.load(page);
+  await at.marketplace.setOutage(false);
+  const again = await open(page, at.setUp());
   await (
     await again.trackUsage(pair.accessToken, 'view', { quantity: 3 })
   ).delivered;
@@ -69,10 +52,10 @@ test('a page that is loaded again goes on where it was', async () => {
 });
 
 test('tabs that track and deliver at once lose nothing and count nothing twice', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const tabs = await Promise.all([1, 2, 3].map(() => pages.open(context)));
-  const sdks = await Promise.all(tabs.map((page) => open(page, setUp())));
-  await marketplace.inject({ on: 'POST /api/track-usage', reset: 'after_commit' });
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const tabs = await Promise.all([1, 2, 3].map(() => at.page()));
+  const sdks = await Promise.all(tabs.map((page) => open(page, at.setUp())));
+  await at.marketplace.inject({ on: 'POST /api/track-usage', reset: 'after_commit' });
   await Promise.all(
     sdks.map(async (sdk) => {
       for (let event = 0; event < 20; event += 1) await sdk.trackUsage(pair.accessToken, 'view');
@@ -87,9 +70,9 @@ test('tabs that track and deliver at once lose nothing and count nothing twice',
 });
 
 test('a receipt of one tab is answered although another has delivered its event', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const [first, second] = [await pages.open(context), await pages.open(context)];
-  const [mine, other] = [await open(first, setUp()), await open(second, setUp())];
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const [first, second] = [await at.page(), await at.page()];
+  const [mine, other] = [await open(first, at.setUp()), await open(second, at.setUp())];
   await mine.validateUser(pair.accessToken);
   await other.validateUser(pair.accessToken);
   await first.route('**/api/track-usage', (route) => route.abort()); // this tab alone is cut off
@@ -103,21 +86,21 @@ test('a receipt of one tab is answered although another has delivered its event'
 });
 
 test('what is tracked offline is delivered when the browser is online again', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await sdk.validateUser(pair.accessToken);
-  await context.setOffline(true);
+  await at.context.setOffline(true);
   const receipt = await sdk.trackUsage(pair.accessToken, 'view', { quantity: 4 });
   await receipt.persisted;
-  await context.setOffline(false);
+  await at.context.setOffline(false);
   await receipt.delivered;
   assert.equal(await counted(), 4);
 });
 
 test('where nothing may be stored usage waits in memory, and the page is told', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
   await page.evaluate(() => {
     IDBFactory.prototype.open = () => {
       throw new DOMException('The user denied permission.', 'SecurityError');
@@ -133,7 +116,7 @@ test('where nothing may be stored usage waits in memory, and the page is told', 
       ).delivered;
       return { events, stats: sdk.stats() };
     },
-    [setUp(), pair.accessToken],
+    [at.setUp(), pair.accessToken],
   );
   assert.equal(told.stats.usage.delivered, 1);
   assert.equal(told.events.length, 1, JSON.stringify(told));
@@ -141,11 +124,11 @@ test('where nothing may be stored usage waits in memory, and the page is told', 
 });
 
 test('where the database does not open usage waits in memory, and is sent', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
   // As it is when a tab that sleeps has it open while it is deleted.
   await page.evaluate(() => (IDBFactory.prototype.open = () => new EventTarget()));
-  const sdk = await open(page, setUp());
+  const sdk = await open(page, at.setUp());
   await (
     await sdk.trackUsage(pair.accessToken, 'view')
   ).delivered;
@@ -153,9 +136,9 @@ test('where the database does not open usage waits in memory, and is sent', asyn
 });
 
 test('what the browser gives up once counts all the same', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await (
     await sdk.trackUsage(pair.accessToken, 'view')
   ).delivered;
@@ -175,9 +158,9 @@ test('what the browser gives up once counts all the same', async () => {
 });
 
 test('a page that asks for memory stores nothing', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp({ spool: 'memory' }));
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp({ spool: 'memory' }));
   await (
     await sdk.trackUsage(pair.accessToken, 'view')
   ).delivered;
@@ -185,12 +168,12 @@ test('a page that asks for memory stores nothing', async () => {
 });
 
 test('no token is stored', async () => {
-  const pair = await marketplace.tokenPair('cus_ravi');
-  const page = await pages.open(context);
-  const sdk = await open(page, setUp());
+  const pair = await at.marketplace.tokenPair('cus_ravi');
+  const page = await at.page();
+  const sdk = await open(page, at.setUp());
   await (await sdk.keepFresh(pair)).accessToken();
   await sdk.validateUser(pair.accessToken);
-  await marketplace.setOutage(true);
+  await at.marketplace.setOutage(true);
   await (
     await sdk.trackUsage(pair.accessToken, 'view')
   ).persisted;

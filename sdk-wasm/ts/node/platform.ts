@@ -52,7 +52,7 @@ export const node: Platform = {
   environment: process.env,
 
   // As it is when it is called: programs replace it.
-  fetch: (input, init) => globalThis.fetch(input, init),
+  fetchBy: (own) => own ?? ((input, init) => globalThis.fetch(input, init)),
 
   requestInit: { cache: 'no-store', credentials: 'omit' },
 
@@ -63,6 +63,8 @@ export const node: Platform = {
       return Promise.reject(error); // FIPS has no Ed25519, for one
     }
   },
+
+  keepsUsage: () => true,
 
   files: () => new NodeFiles(),
 

@@ -15,6 +15,8 @@ let keptBytes = 0;
 export const page: Platform = {
   ...web,
 
+  keepsUsage: () => typeof indexedDB !== 'undefined',
+
   log: indexedLog,
 
   channel() {
@@ -29,16 +31,19 @@ export const page: Platform = {
   },
 
   /** What has begun to be sent arrives although the page goes. */
-  async fetch(input, init) {
-    const { body } = init ?? {};
-    const bytes = body instanceof Uint8Array ? body.byteLength : 0;
-    if (bytes === 0 || keptBytes + bytes > MAX_KEPT_BYTES) return globalThis.fetch(input, init);
-    keptBytes += bytes;
-    try {
-      return await globalThis.fetch(input, { ...init, keepalive: true });
-    } finally {
-      keptBytes -= bytes;
-    }
+  fetchBy(own) {
+    const fetch = web.fetchBy(own);
+    return async (input, init) => {
+      const { body } = init ?? {};
+      const bytes = body instanceof Uint8Array ? body.byteLength : 0;
+      if (bytes === 0 || keptBytes + bytes > MAX_KEPT_BYTES) return fetch(input, init);
+      keptBytes += bytes;
+      try {
+        return await fetch(input, { ...init, keepalive: true });
+      } finally {
+        keptBytes -= bytes;
+      }
+    };
   },
 
   /**

@@ -12,9 +12,10 @@ const nothing = (): undefined => undefined;
 
 export const web: Platform = {
   environment: {},
-  fetch: (input, init) => globalThis.fetch(input, init),
+  fetchBy: (own) => own ?? ((input, init) => globalThis.fetch(input, init)),
   requestInit: WITHOUT_CACHE,
   verify: verifyEd25519,
+  keepsUsage: () => false,
   files: () => undefined,
   log: () => undefined,
   channel: () => undefined,

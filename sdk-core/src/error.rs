@@ -21,16 +21,29 @@ use crate::usage::Denial;
 /// assert!(!error.is_retryable());
 /// assert!(!error.to_string().contains("not a key"));
 /// ```
-#[derive(Clone, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone)]
 pub struct Error(Box<Details>);
 
 /// In words, with the advice: this is what `fn main() -> Result<(), Box<dyn Error>>` prints.
+impl std::error::Error for Error {
+    /// What caused it, for who wants its kind: an [`std::io::Error`](std::io::Error), for example.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let cause = self.0.cause.as_deref()?;
+        Some(cause)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} {}", self.advice())?;
-        match &self.0.source {
-            Some(source) => write!(f, " ({source})"),
+        match &self.0.cause {
+            Some(cause) => write!(f, " ({cause})"),
             None => Ok(()),
         }
     }
@@ -54,8 +67,7 @@ struct Details {
     field: Option<String>,
     fence: Option<u64>,
     denial: Option<Arc<Denial>>,
-    #[source]
-    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What the SDK's calls return.
@@ -81,15 +93,15 @@ impl Error {
             field: None,
             fence: None,
             denial: None,
-            source: None,
+            cause: None,
         }))
     }
 
     pub(crate) fn caused_by(
         mut self,
-        source: impl std::error::Error + Send + Sync + 'static,
+        cause: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        self.0.source = Some(Arc::new(source));
+        self.0.cause = Some(Arc::new(cause));
         self
     }
 
@@ -112,7 +124,7 @@ impl Error {
 
     /// What kind of failure of a file is behind it, if one is.
     pub(crate) fn io_kind(&self) -> Option<std::io::ErrorKind> {
-        Some(self.0.source.as_ref()?.downcast_ref::<std::io::Error>()?.kind())
+        Some(self.0.cause.as_ref()?.downcast_ref::<std::io::Error>()?.kind())
     }
 
     /// With [`Code::SequenceGap`]: the last number the marketplace has accepted.

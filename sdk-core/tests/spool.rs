@@ -420,6 +420,9 @@ async fn a_folder_that_cant_be_written_is_an_error_and_no_acknowledgement() {
     let error = sdk.track_usage(&stage.token, "search").await.unwrap_err();
     assert_eq!(error.code(), Code::SpoolFailed);
     assert!(error.to_string().contains("a file, not a folder"), "{error}");
+    let cause =
+        std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    assert_eq!(cause.map(std::io::Error::kind), Some(std::io::ErrorKind::NotADirectory));
     // Nobody is kept from validating by a broken disk.
     sdk.validate_user(&stage.token).await.unwrap();
 }

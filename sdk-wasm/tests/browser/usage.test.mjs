@@ -98,6 +98,32 @@ test('what is tracked offline is delivered when the browser is online again', as
   assert.equal(await counted(), 4);
 });
 
+test('what is told of an event comes back as it was told, in each kind of value', async () => {
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const sdk = await open(await pages.open(context), setUp({ deadlineMs: 4999.5 }));
+  const metadata = {
+    whole: 9007199254740991,
+    below: -7,
+    share: 0.1,
+    tiny: -1.5e-9,
+    huge: 1e21,
+    cached: true,
+    parent: null,
+    text: 'a\u0000 "n\u00e4ht\\\n\u{1f600}',
+    '': 'no name',
+  };
+  const refused = sdk.trackUsage(accessToken, 'view', { metadata });
+  await assert.rejects(refused, { code: 'metadata_invalid' });
+  delete metadata[''];
+  await (
+    await sdk.trackUsage(accessToken, 'no_action', { metadata })
+  ).persisted;
+  await sdk.flush();
+  const [{ event, code }] = await sdk.rejectedUsage();
+  assert.equal(code, 'action_unknown');
+  assert.deepEqual(event.metadata, metadata);
+});
+
 test('where nothing may be stored usage waits in memory, and the page is told', async () => {
   const pair = await at.marketplace.tokenPair('cus_ravi');
   const page = await at.page();

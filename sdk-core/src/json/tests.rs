@@ -1,9 +1,9 @@
 use proptest::prelude::*;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::tree::Tree;
 use super::*;
+#[cfg(not(feature = "small"))]
 use crate::model::{
     Claims, EventRef, Jwks, Problem, Quotas, TokenHeader, TokenPair, TokenValidation,
     TrackUsageResult, UsageEvent, UserContext,
@@ -123,6 +123,7 @@ fn the_corners_of_the_grammar_are_as_everywhere() {
 }
 
 /// The value with each field left out, there twice, and replaced by each of a few others.
+#[cfg(not(feature = "small"))]
 fn disturbed(value: &Value) -> Vec<String> {
     let Value::Object(object) = value else { return vec![value.to_string()] };
     let field = |name: &str, value: &str| format!("{}:{value}", json!(name));
@@ -172,6 +173,7 @@ fn disturbed(value: &Value) -> Vec<String> {
     texts
 }
 
+#[cfg(not(feature = "small"))]
 fn same<T: DeserializeOwned + PartialEq + std::fmt::Debug>(value: Value) {
     assert!(fields::read::<T>(value.to_string().as_bytes()).is_some(), "{value}");
     for text in disturbed(&value) {
@@ -181,16 +183,15 @@ fn same<T: DeserializeOwned + PartialEq + std::fmt::Debug>(value: Value) {
 }
 
 #[test]
+#[cfg(not(feature = "small"))] // with it, fractions are ours to read alone
 fn each_type_takes_the_same_from_either_reader() {
     let at = "2026-11-23T12:00:00Z";
     let quota = json!({"action": "search", "limit": 100, "used": 3, "leased": 1, "remaining": 96, "window": "day",
         "resets_at": at, "policy": "hard"});
     let context = json!({"customer_id": "cus_1", "name": "Ravi", "solution_id": "sol_1", "tier": "pro",
         "entitlements": ["search"], "quotas": [quota], "token_id": "tok_1", "expires_at": at});
-    // A fraction stays as it is written, which only our reader does.
-    let of = if cfg!(feature = "small") { json!(7) } else { json!(0.5) };
     let event = json!({"id": "evt_1", "customer_id": "cus_1", "token_id": "tok_1", "action": "search", "quantity": 1,
-        "occurred_at": at, "idempotency_key": "k", "metadata": {"pages": 12, "of": of, "is": true},
+        "occurred_at": at, "idempotency_key": "k", "metadata": {"pages": 12, "of": 0.5, "is": true},
         "amends": {"producer": "prd_1", "number": 7}, "voids": {"id": "evt_0"}, "lease": "lse_1", "overage": true});
     same::<Quotas>(json!({"quotas": [quota]}));
     same::<UserContext>(context.clone());

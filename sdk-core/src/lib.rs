@@ -120,7 +120,7 @@ pub use model::{
     Bucket, Code, CountedEvent, EventRef, Quota, Secret, Tier, TokenPair, UsageBucket, UserContext,
 };
 #[cfg(feature = "backend")]
-pub use sdk::{MarketplaceSdk, Stats};
+pub use sdk::{Background, MarketplaceSdk, Stats};
 pub use usage::{
     CloseReport, Durability, Losses, Overflow, Receipt, ReceiptLog, RejectedUsage, SpoolLimits,
     Usage, UsageStats,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::answer::Answer;
 use crate::assembly::Parts;
 use crate::auth::{HeldActor, HeldUser, TokenSource, User};
@@ -11,6 +13,7 @@ use crate::diagnose::{Diagnosing, Diagnosis};
 use crate::error::Result;
 use crate::events::Events;
 use crate::history::{Pages, UsageFilter};
+use crate::host::Host;
 use crate::http::Credential;
 use crate::model::{Bucket, CountedEvent, Quota, TokenPair, UsageBucket, UserContext};
 use crate::usage::{CloseReport, Consumed, LeaseStats, Receipt, RejectedUsage, Usage, UsageStats};
@@ -629,8 +632,43 @@ impl MarketplaceSdk {
         self.parts.announcer.subscribe()
     }
 
+    /// Where the SDK's own tasks run: for a face in another language, which has no runtime of its own.
+    ///
+    /// ```
+    /// # mod example { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # example::run(async |sdk, token, _pair| {
+    /// let (tell, told) = futures_channel::oneshot::channel();
+    /// let (asking, token) = (sdk.clone(), token.to_owned());
+    /// let validating = async move { drop(tell.send(asking.validate_user(&token).await)) };
+    /// sdk.background().spawn(validating);
+    /// let user = told.await.expect("the SDK lives")?;
+    /// # let _ = user;
+    /// # Ok(()) });
+    /// ```
+    pub fn background(&self) -> Background {
+        Background(self.parts.auth.host.clone())
+    }
+
     pub(crate) fn over(config: Config) -> Self {
         MarketplaceSdk { parts: Arc::new(Parts::over(config)) }
+    }
+}
+
+/// Runs tasks where an SDK's own run, on its thread with the native host; keeps no SDK. See
+/// [`MarketplaceSdk::background`].
+#[derive(Clone)]
+pub struct Background(Arc<dyn Host>);
+
+impl Background {
+    /// Runs a task, which must not block. It ends with the last that runs anything there, if not before.
+    ///
+    /// ```
+    /// fn tell(background: &cloudnestle_marketplace::Background) {
+    ///     background.spawn(async { println!("from the SDK's thread") });
+    /// }
+    /// ```
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task.boxed());
     }
 }
 

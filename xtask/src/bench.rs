@@ -25,6 +25,7 @@ pub(crate) struct Budgets {
     pub(crate) client_wasm_gzip_bytes: u64,
     pub(crate) backend_wasm_gzip_bytes: u64,
     pub(crate) client_face_gzip_bytes: u64,
+    pub(crate) wheel_bytes: u64,
 }
 
 pub(crate) fn budgets() -> Result<Budgets> {

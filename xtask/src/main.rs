@@ -13,6 +13,7 @@ mod lint;
 mod npm;
 mod openapi;
 mod projects;
+mod pypi;
 mod server;
 mod server_packages;
 mod shell;
@@ -49,6 +50,12 @@ enum Command {
     },
     /// Builds the npm package, installs it from its tarball and runs its tests; `test` does so, too.
     Npm,
+    /// Builds the Python packages, installs their wheels and runs their tests; `test` does so, too.
+    Pypi {
+        /// Writes the stubs of the native module, and does nothing else
+        #[arg(long)]
+        write_stubs: bool,
+    },
     /// Checks form: formatting, lints, documentation, licences, what the core depends on.
     Lint,
     /// Writes the files that are made of the code, such as `docs/errors.md`.
@@ -116,9 +123,12 @@ fn main() -> anyhow::Result<()> {
             interop::run()?;
             server_packages::test()?;
             npm::test()?;
+            pypi::test()?;
             openapi::run(fuzz)
         }
         Command::Npm => npm::test(),
+        Command::Pypi { write_stubs: true } => pypi::write_stubs(),
+        Command::Pypi { write_stubs: false } => pypi::test(),
         Command::Lint => lint::run(),
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { tokens: true, .. } => bench::campaign("tokens"),

@@ -1,0 +1,275 @@
+"""The SDK for programs without asyncio."""
+
+from __future__ import annotations
+
+from . import _ending, _native
+from ._reading import moment, read
+from ._receipt import Receipt
+from ._usage import facts
+from ._watching import Callbacks, Watching
+from ._source import TokenSource
+from ._settings import settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Any, Callable, Iterator, TypeVar
+
+    from ._native import (
+        Call,
+        CloseReport,
+        CountedEvent,
+        Diagnosis,
+        EventRef,
+        Quota,
+        RejectedUsage,
+        Stats,
+        TokenPair,
+        UsageBucket,
+        UsageStats,
+        User,
+        UserContext,
+    )
+    from ._settings import Bucket, Durability, Overflow, Validation
+    from ._usage import Metadata
+
+    Told = TypeVar("Told")
+
+CLOSE_WITHIN = 3.0
+"""How long leaving may take unless a program says so, in seconds."""
+
+class MarketplaceSDK:
+    """The SDK: who is this user, may they do this, and note that they did it. Build one for a program and keep it.
+
+    It may be used from any thread, and in forked children, which begin one of their own.
+
+    What is not set comes from the environment: ``CLOUDNESTLE_SECRET_KEY``, ``CLOUDNESTLE_SOLUTION``,
+    ``CLOUDNESTLE_URL``, ``CLOUDNESTLE_ISSUER`` and ``CLOUDNESTLE_SPOOL_DIR``. Building asks nobody.
+
+    Raises:
+        ConfigError: a setting is missing or wrong; the message names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret_key: str | None = None,
+        solution: str | None = None,
+        url: str | None = None,
+        issuer: str | None = None,
+        validation: Validation | None = None,
+        deadline: float | None = None,
+        spool: str | os.PathLike[str] | None = None,
+        max_events: int | None = None,
+        max_bytes: int | None = None,
+        max_age: float | None = None,
+        overflow: Overflow | None = None,
+        durability: Durability | None = None,
+    ) -> None:
+        self._core = _native.Core(
+            settings(
+                secret_key=secret_key,
+                solution=solution,
+                url=url,
+                issuer=issuer,
+                validation=validation,
+                deadline=deadline,
+                spool=spool,
+                max_events=max_events,
+                max_bytes=max_bytes,
+                max_age=max_age,
+                overflow=overflow,
+                durability=durability,
+            )
+        )
+        self._deadline: float | None = None
+        self._callbacks = Callbacks(self._core)
+        _ending.watch(self._core)
+
+    def with_options(self, *, deadline: float | None = None) -> MarketplaceSDK:
+        """The same SDK, whose calls each have so many seconds."""
+        other = object.__new__(MarketplaceSDK)
+        other._core = self._core
+        other._deadline = deadline
+        other._callbacks = self._callbacks
+        return other
+
+    def validate_user(self, token: str) -> User:
+        """Who is this user? Checked on this machine, and by the marketplace's word that is at most 5 s old.
+
+        Raises:
+            UserRefusedError: the user must not be let in.
+            UnavailableError: nobody knows, because the marketplace can't be reached and was not asked before.
+        """
+        return self._core.known_user(token) or self._wait(self._core.validate_user(token))
+
+    def get_user_context(self, token: str) -> UserContext:
+        """May they do this? The user's tier, entitlements and quotas. Raises what ``validate_user`` does."""
+        return self._wait(self._core.get_user_context(token))
+
+    def track_usage(
+        self,
+        token: str,
+        action: str,
+        quantity: int = 1,
+        *,
+        idempotency_key: str | None = None,
+        metadata: Metadata | None = None,
+        amends: EventRef | None = None,
+        voids: EventRef | None = None,
+    ) -> Receipt:
+        """Note that they did it. When this returns, the event is taken, and will count once.
+
+        ``idempotency_key`` is the program's own name for the event: a second one of that name counts once.
+        ``amends`` puts the quantity of an earlier event right, and ``voids`` takes one back.
+
+        Raises:
+            UserRefusedError: the token does not say who did it.
+            MarketplaceError: ``spool_full`` or ``spool_failed``; the event was not taken.
+        """
+        call = self._core.track_usage(
+            token, action, quantity, idempotency_key, facts(metadata), amends, voids
+        )
+        return Receipt(self._wait(call))
+
+    def consume(
+        self,
+        token: str,
+        action: str,
+        quantity: int = 1,
+        *,
+        idempotency_key: str | None = None,
+        metadata: Metadata | None = None,
+    ) -> Receipt:
+        """May they do this, and if so note that they did it: for what has a hard limit.
+
+        Raises:
+            QuotaExceededError: the limit is used up; ``denial`` says until when.
+            UserRefusedError: the token does not say who did it.
+            UnavailableError: nobody knows whether they may.
+        """
+        call = self._core.consume(token, action, quantity, idempotency_key, facts(metadata))
+        return Receipt(self._wait(call))
+
+    def refresh_token(self, pair: TokenPair) -> TokenPair:
+        """Renews a pair. However many ask with the same pair, one request is made."""
+        return self._wait(self._core.refresh_token(pair))
+
+    def keep_fresh(self, pair: TokenPair) -> TokenSource:
+        """Keeps a pair good: the source gives out its access token, and renews it before it ends."""
+        return TokenSource(self._core.keep_fresh(pair))
+
+    def exchange_code(self, code: str, verifier: str | None = None) -> TokenPair:
+        """The token pair for a launch code; ``verifier`` is what its ``code_challenge`` was made of (PKCE)."""
+        return self._wait(self._core.exchange_code(code, verifier))
+
+    def create_visitor(self) -> TokenPair:
+        """A pair for somebody who comes by without an account."""
+        return self._wait(self._core.create_visitor())
+
+    def revoke_token(self, token: str) -> None:
+        """Ends a token and everything it can be refreshed to."""
+        self._wait(self._core.revoke_token(token))
+
+    def quotas(self, customer_id: str) -> list[Quota]:
+        """What a customer may use of the solution, has used, and when it begins anew."""
+        return self._wait(self._core.quotas(customer_id))
+
+    def quota(self, customer_id: str, action: str) -> Quota | None:
+        """That of one action; ``None`` where it has no limit."""
+        return next((quota for quota in self.quotas(customer_id) if quota.action == action), None)
+
+    def usage_history(
+        self,
+        customer_id: str,
+        *,
+        bucket: Bucket = "day",
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[UsageBucket]:
+        """What a customer has used, by hour, day or month of the solution's time zone; to be iterated over."""
+        filters = (action, moment(since), moment(until), page_size)
+        return read(self._core.usage_history(customer_id, bucket, filters))
+
+    def usage_events(
+        self,
+        customer_id: str,
+        *,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[CountedEvent]:
+        """The events of which that is the sum, newest first; to be iterated over."""
+        filters = (action, moment(since), moment(until), page_size)
+        return read(self._core.usage_events(customer_id, filters))
+
+    def flush(self) -> None:
+        """Sends what is in the spool now, and returns when the marketplace has answered for all of it."""
+        self._wait(self._core.flush())
+
+    def flush_before_return(self, deadline: float) -> UsageStats:
+        """Delivers what it can within so many seconds, and goes on: for functions that are frozen on return."""
+        return self._core.flush_before_return(deadline).wait()
+
+    def rejected_usage(self) -> list[RejectedUsage]:
+        """What the marketplace has refused for good, the event and the reason."""
+        return self._wait(self._core.rejected_usage())
+
+    def replay_rejected(self) -> int:
+        """Sends what was rejected once more, after a fix; how many events."""
+        return self._wait(self._core.replay_rejected())
+
+    def events(self) -> Watching:
+        """What the SDK does by itself from now on, to be iterated over; it ends when the SDK is closed."""
+        return Watching(self._core.events())
+
+    def on(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
+        """Has something called at each event of a kind, such as ``events.UsageRejected``, from a thread of its own."""
+        self._callbacks.add(kind, callback)
+        return self
+
+    def off(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
+        """Takes an ``on`` back."""
+        self._callbacks.remove(kind, callback)
+        return self
+
+    def close(self, deadline: float = CLOSE_WITHIN) -> CloseReport:
+        """Takes no more usage, delivers what it can, and returns within so many seconds with a report."""
+        return self._core.close(deadline).wait()
+
+    def close_on_signal(self, deadline: float = CLOSE_WITHIN) -> MarketplaceSDK:
+        """Closes the SDK when the process is asked to end (SIGTERM), and then lets whoever was asked before decide;
+        if that is nobody, the process ends. To be called in the main thread.
+        """
+        _ending.on_signal(lambda: self.close(deadline))
+        return self
+
+    def stats(self) -> Stats:
+        """What the SDK has done since it was built, in this process."""
+        return self._core.stats()
+
+    def diagnose(self) -> Diagnosis:
+        """What stands between this program and the marketplace; ``print`` it."""
+        return self._wait(self._core.diagnose())
+
+    def __enter__(self) -> MarketplaceSDK:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"MarketplaceSDK({self.stats().usage!r})"
+
+    def _wait(self, call: Call) -> Any:
+        return call.wait(self._deadline)

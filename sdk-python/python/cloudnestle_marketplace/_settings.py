@@ -1,0 +1,34 @@
+"""What an SDK is set up with, by the names of both classes."""
+
+from __future__ import annotations
+
+import os
+from . import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    Validation = Literal["connected", "online", "local"]
+    Durability = Literal["fast", "durable"]
+    Overflow = Literal["reject", "drop_oldest", "drop_newest"]
+    Bucket = Literal["hour", "day", "month"]
+
+_WORDS: dict[str, tuple[str, ...]] = {
+    "validation": ("connected", "online", "local"),
+    "durability": ("fast", "durable"),
+    "overflow": ("reject", "drop_oldest", "drop_newest"),
+}
+
+
+def settings(*, spool: str | os.PathLike[str] | None, **given: Any) -> dict[str, Any]:
+    """As the core takes them."""
+    for setting, words in _WORDS.items():
+        if given[setting] is not None and given[setting] not in words:
+            raise errors.invalid(setting, " or ".join(map(repr, words)))
+    for setting in ("deadline", "max_age"):
+        if given[setting] is not None and not given[setting] > 0:
+            raise errors.invalid(setting, "a number of seconds above 0")
+    in_memory = spool == "memory"
+    folder = None if spool is None or in_memory else os.fspath(spool)
+    return {"spool_dir": folder, "spool_in_memory": in_memory, **given}

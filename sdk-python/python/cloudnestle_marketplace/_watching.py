@@ -1,0 +1,85 @@
+"""Who watches what the SDK does by itself."""
+
+from __future__ import annotations
+
+from . import _ending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from typing import Any, Callable
+
+    from . import _native, events
+
+    Callback = Callable[[Any], object]
+
+
+def event_of(name: str, particulars: dict[str, Any]) -> events.Event | None:
+    """As the core tells it; ``None`` for what this face has no name for."""
+    from .events import of
+
+    return of(name, particulars)
+
+
+class Watching:
+    """The events from now on, for a thread; it ends when the SDK is closed."""
+
+    def __init__(self, watched: _native.Events) -> None:
+        self._watched = watched
+
+    def __iter__(self) -> Watching:
+        return self
+
+    def __next__(self) -> events.Event:
+        while (told := self._watched.next().wait()) is not None:
+            event = event_of(*told)
+            if event is not None:
+                return event
+        raise StopIteration
+
+
+class AsyncWatching:
+    """The events from now on, for a task; it ends when the SDK is closed."""
+
+    def __init__(self, watched: _native.Events) -> None:
+        self._watched = watched
+
+    def __aiter__(self) -> AsyncWatching:
+        return self
+
+    async def __anext__(self) -> events.Event:
+        while (told := await self._watched.next()) is not None:
+            event = event_of(*told)
+            if event is not None:
+                return event
+        raise StopAsyncIteration
+
+
+class Callbacks:
+    """Who is called, from a thread that begins with the first of them."""
+
+    def __init__(self, core: _native.Core) -> None:
+        self._core = core
+        self._callbacks: list[tuple[type, Callback]] = []
+        self._thread: threading.Thread | None = None
+
+    def add(self, kind: type, callback: Callback) -> None:
+        self._callbacks.append((kind, callback))
+        import threading
+
+        if self._thread is None or not self._thread.is_alive():
+            watching = Watching(self._core.events())
+            self._thread = threading.Thread(
+                target=self._call, args=(watching,), name="cloudnestle-events", daemon=True
+            )
+            _ending.watch_thread(self._thread)
+            self._thread.start()
+
+    def remove(self, kind: type, callback: Callback) -> None:
+        self._callbacks.remove((kind, callback))
+
+    def _call(self, watching: Watching) -> None:
+        for event in watching:
+            for kind, callback in list(self._callbacks):
+                if isinstance(event, kind):
+                    callback(event)

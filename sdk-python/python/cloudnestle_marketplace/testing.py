@@ -1,0 +1,334 @@
+"""A marketplace for tests: who is in it, what its clock shows, what goes wrong, what it has counted.
+
+With pytest, the fixture ``marketplace`` is one of the test's own:
+
+.. code-block:: python
+
+    def test_a_user_is_known(marketplace):
+        with MarketplaceSDK(**marketplace.options()) as sdk:
+            pair = marketplace.token_pair("cus_ravi")
+            assert sdk.validate_user(pair.access_token).customer_id == "cus_ravi"
+
+Elsewhere, ``start_marketplace()`` is a context manager. The server is the package ``cloudnestle-mock-server``, or the
+binary that ``CLOUDNESTLE_MOCK_SERVER`` names.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+import time
+import urllib.parse
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Iterator
+
+from ._native import TokenPair
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["MarketplaceCallError", "Solution", "TestMarketplace", "start_marketplace"]
+
+_PAGE_SIZE = 100
+"""How many events are asked for at a time: the most that a page has."""
+
+
+class MarketplaceCallError(Exception):
+    """The marketplace has refused a call that a test made."""
+
+    def __init__(self, operation: str, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(f"{operation}: {status} {problem.get('code', '')} {problem.get('detail', '')}")
+        self.status = status
+        """The answer's status."""
+        self.code: str | None = problem.get("code")
+        """The catalogue's name for what went wrong, where the answer had one."""
+
+
+class Solution:
+    """A solution of a world, with its keys, which are not printed."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.id: str = told["id"]
+        """``sol_…``"""
+        self.secret_key: str = told["secret_key"]
+        """What a backend calls with."""
+        self.publishable_key: str = told["publishable_key"]
+        """What a page calls with."""
+
+    def __repr__(self) -> str:
+        return f"Solution(id={self.id!r})"
+
+
+class TestMarketplace:
+    """A server in the hands of a test. Where a solution can be named, it is the world's first unless it is."""
+
+    __test__ = False  # pytest: no test, in spite of its name
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._world: dict[str, Any] = server.ready
+
+    @property
+    def url(self) -> str:
+        """Where it is, ``http://127.0.0.1:…``."""
+        url: str = self._world["url"]
+        return url
+
+    @property
+    def solutions(self) -> list[Solution]:
+        """Those of this world."""
+        return [Solution(told) for told in self._world["solutions"]]
+
+    def solution(self, name: str | None = None) -> Solution:
+        """One of them, by its id."""
+        for solution in self.solutions:
+            if name is None or solution.id == name:
+                return solution
+        known = ", ".join(solution.id for solution in self.solutions)
+        raise LookupError(f"This world has no solution {name}, but {known}.")
+
+    def options(self, solution: str | None = None, **options: Any) -> dict[str, Any]:
+        """What an SDK is set up with: as a backend of a solution, with usage in memory unless set."""
+        named = self.solution(solution)
+        given = {"url": self.url, "secret_key": named.secret_key, "solution": named.id}
+        return {**given, "spool": "memory", **options}
+
+    def environment(self, solution: str | None = None) -> dict[str, str]:
+        """The variables by which the SDK of another process finds it."""
+        named = self.solution(solution)
+        return {
+            "CLOUDNESTLE_URL": self.url,
+            "CLOUDNESTLE_SOLUTION": named.id,
+            "CLOUDNESTLE_SECRET_KEY": named.secret_key,
+            "CLOUDNESTLE_PUBLISHABLE_KEY": named.publishable_key,
+        }
+
+    def token_pair(self, customer: str, solution: str | None = None) -> TokenPair:
+        """What a customer hands to a solution: they are signed in, and have opened it."""
+        body = {"solution_id": self.solution(solution).id}
+        told = self.call("POST", "/api/generate-token", self._session(customer), body)
+        at = datetime.fromisoformat(told["expires_at"].replace("Z", "+00:00"))
+        return TokenPair(told["access_token"], told["refresh_token"], at)
+
+    def launch_code(self, customer: str, solution: str | None = None) -> str:
+        """The code that a customer's browser brings to the solution when they open it from the marketplace."""
+        body = {"solution_id": self.solution(solution).id}
+        launch = self.call("POST", "/api/launches", self._session(customer), body)
+        redirect: str = launch["redirect_url"]
+        query = urllib.parse.urlsplit(redirect).query
+        return urllib.parse.parse_qs(query)["code"][0]
+
+    def revoke_token(self, token: str, solution: str | None = None) -> None:
+        """The marketplace ends a token."""
+        self.call("DELETE", "/api/revoke-token", self._backend(solution), {"token": token})
+
+    def revoke_user(self, customer: str, solution: str | None = None) -> None:
+        """The marketplace ends every token of a customer for a solution."""
+        body = {"customer_id": customer}
+        self.call("DELETE", "/api/revoke-user", self._backend(solution), body)
+
+    def set_tier(self, customer: str, tier: str, solution: str | None = None) -> None:
+        """The customer has subscribed to another tier."""
+        named = self.solution(solution).id
+        body = {"customer_id": customer, "solution_id": named, "tier": tier}
+        self.call("PUT", "/api/user-tier", self._world["admin_key"], body)
+
+    def reset_quota(self, customer: str, action: str, solution: str | None = None) -> None:
+        """The customer gets the quota of an action back."""
+        named = self.solution(solution).id
+        body = {"customer_id": customer, "solution_id": named, "action": action}
+        self.call("POST", "/api/reset-quota", self._world["admin_key"], body)
+
+    def now(self) -> datetime:
+        """What the marketplace's clock shows."""
+        told: str = self.control("GET", "/mock/clock")["now"]
+        return datetime.fromisoformat(told.replace("Z", "+00:00"))
+
+    def advance_clock(self, by: timedelta) -> None:
+        """Moves the clock on. It runs on from there."""
+        millis = round(by.total_seconds() * 1000)
+        self.control("POST", "/mock/clock", {"advance_ms": millis})
+
+    def set_clock(self, now: datetime) -> None:
+        """Sets the clock. It runs on from there."""
+        self.control("POST", "/mock/clock", {"set": now.isoformat().replace("+00:00", "Z")})
+
+    def inject(self, on: str, **fault: Any) -> None:
+        """Lets the next call of an operation, such as ``POST /api/track-usage``, go wrong: ``status`` and ``code``,
+        ``delay_ms``, or ``reset``, which is ``before_commit`` or ``after_commit``.
+        """
+        self.control("POST", "/mock/faults", {"on": on, **fault})
+
+    def faults_left(self) -> list[dict[str, Any]]:
+        """The faults that no call has met yet."""
+        left: list[dict[str, Any]] = self.control("GET", "/mock/faults")["left"]
+        return left
+
+    def set_outage(self, on: bool) -> None:
+        """Takes the API out of reach, every connection being reset; or brings it back."""
+        self.control("POST", "/mock/outage", {"on": on})
+
+    def set_rate_limit(self, callers: str, per_second: float, burst: int | None = None) -> None:
+        """Lets each of some callers call so often."""
+        limit = {"callers": callers, "per_second": per_second}
+        self.control("POST", "/mock/rate-limits", {**limit, **({} if burst is None else {"burst": burst})})
+
+    def rotate_signing_key(self) -> None:
+        """Lets the next of the published keys sign tokens from now on. Those of the last one stay good."""
+        self.control("POST", "/mock/keys")
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the API was asked, and how it answered: the last 10,000 calls, oldest first."""
+        entries: list[dict[str, Any]] = self.control("GET", "/mock/journal")["entries"]
+        return entries
+
+    def counted_events(self, customer: str, solution: str | None = None) -> Iterator[dict[str, Any]]:
+        """The ledger: every event of a customer that was counted, newest first."""
+        query = {"page_size": str(_PAGE_SIZE)}
+        while True:
+            where = f"/api/usage/{customer}/events?{urllib.parse.urlencode(query)}"
+            page = self.call("GET", where, self._backend(solution))
+            yield from page["items"]
+            if page.get("next_cursor") is None:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def used(self, customer: str, action: str, solution: str | None = None) -> int:
+        """How much of an action a customer has used, by the ledger."""
+        events = self.counted_events(customer, solution)
+        return sum(event["counts"] for event in events if event["action"] == action)
+
+    def quotas(self, customer: str, solution: str | None = None) -> list[dict[str, Any]]:
+        """What a customer may use, has used in this window, and when the next begins."""
+        where = f"/api/quotas/{customer}/{self.solution(solution).id}"
+        quotas: list[dict[str, Any]] = self.call("GET", where, self._backend(solution))["quotas"]
+        return quotas
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of ``/mock/…``, with JSON, and JSON in reply."""
+        return self.call(method, path, self._world["control_token"], body)
+
+    def call(self, method: str, path: str, bearer: str, body: Any = None) -> Any:
+        """Any other call, in the words of the API page.
+
+        Raises:
+            MarketplaceCallError: when it is refused.
+        """
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=30)
+        try:
+            headers = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, headers)
+            answer = connection.getresponse()
+            told = answer.read()
+        finally:
+            connection.close()
+        value = json.loads(told) if told else None
+        if answer.status >= 400:
+            raise MarketplaceCallError(f"{method} {path}", answer.status, value or {})
+        return value
+
+    def restart(self) -> None:
+        """Ends the server and begins it again at the same place, with what its file has kept."""
+        port = urllib.parse.urlsplit(self.url).port
+        self._server.stop()
+        self._world = self._server.start(port or 0)
+
+    def stop(self) -> None:
+        """Ends the server, and waits for its end."""
+        self._server.stop()
+
+    def __enter__(self) -> TestMarketplace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"TestMarketplace(url={self.url!r})"
+
+    def _backend(self, solution: str | None) -> str:
+        return self.solution(solution).secret_key
+
+    def _session(self, customer: str) -> str:
+        told = self.control("POST", "/mock/sessions", {"customer_id": customer})
+        session: str = told["access_token"]
+        return session
+
+
+class _Server:
+    """A process of the server."""
+
+    def __init__(self, arguments: list[str], timeout: float) -> None:
+        self._arguments = arguments
+        self._timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ready = self.start(0)
+
+    def start(self, port: int) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="cloudnestle-mock-server-") as folder:
+            ready = os.path.join(folder, "ready.json")
+            command = [_binary(), "--port", str(port), "--ready-file", ready, *self._arguments]
+            said = open(os.path.join(folder, "said"), "w+b")
+            with said:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
+                )
+                until = time.monotonic() + self._timeout
+                while True:
+                    try:
+                        with open(ready, "rb") as file:
+                            told: dict[str, Any] = json.load(file)
+                            return told
+                    except FileNotFoundError:
+                        pass
+                    if self._process.poll() is not None or time.monotonic() > until:
+                        self.stop()
+                        said.seek(0)
+                        words = said.read()[-4000:].decode(errors="replace")
+                        raise RuntimeError(f"{command[0]} did not come up: {words}")
+                    time.sleep(0.002)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+
+def start_marketplace(
+    *,
+    db: str | os.PathLike[str] | None = None,
+    seed: str | os.PathLike[str] | None = None,
+    args: tuple[str, ...] = (),
+    timeout: float = 10.0,
+) -> TestMarketplace:
+    """Starts a marketplace on a free port, in a process of its own.
+
+    ``db`` is the file everything is kept in; with it, ``restart`` forgets nothing. ``seed`` is a YAML file with the
+    world to found, the built-in one unless set; ``args`` are further arguments of the server.
+    """
+    kept = ["--memory"] if db is None else ["--db", os.fspath(db)]
+    world = [] if seed is None else ["--seed", os.fspath(seed)]
+    return TestMarketplace(_Server([*kept, *world, *args], timeout))
+
+
+def _binary() -> str:
+    named = os.environ.get("CLOUDNESTLE_MOCK_SERVER")
+    if named:
+        return named
+    name = "cloudnestle-mock-server"
+    found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"A marketplace needs its server: pip install {name}")
+    return found

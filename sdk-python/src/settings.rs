@@ -1,0 +1,101 @@
+//! How the face sets the core up. What it does not set comes from the environment, as the core reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cloudnestle_marketplace::{
+    Builder, Code, Durability, Error, MarketplaceSdk, Overflow, Result, SpoolLimits, ValidationMode,
+};
+use pyo3::prelude::*;
+
+/// The settings, of types that the face has given them.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Settings {
+    secret_key: Option<String>,
+    solution: Option<String>,
+    url: Option<String>,
+    issuer: Option<String>,
+    validation: Option<String>,
+    deadline: Option<f64>,
+    spool_dir: Option<PathBuf>,
+    spool_in_memory: bool,
+    max_events: Option<u64>,
+    max_bytes: Option<u64>,
+    max_age: Option<f64>,
+    overflow: Option<String>,
+    durability: Option<String>,
+}
+
+impl Settings {
+    pub(crate) fn build(&self) -> Result<MarketplaceSdk> {
+        self.builder()?.build()
+    }
+
+    fn builder(&self) -> Result<Builder> {
+        let mut builder = MarketplaceSdk::builder()
+            .validation(one_of(&self.validation, &VALIDATION)?)
+            .durability(one_of(&self.durability, &DURABILITY)?)
+            .spool_limits(self.limits()?);
+        if let Some(key) = &self.secret_key {
+            builder = builder.secret_key(key.as_str());
+        }
+        if let Some(solution) = &self.solution {
+            builder = builder.solution(solution);
+        }
+        if let Some(url) = &self.url {
+            builder = builder.url(url);
+        }
+        if let Some(issuer) = &self.issuer {
+            builder = builder.issuer(issuer);
+        }
+        if let Some(seconds) = self.deadline {
+            builder = builder.deadline(duration(seconds));
+        }
+        if let Some(dir) = &self.spool_dir {
+            builder = builder.spool_dir(dir);
+        }
+        Ok(if self.spool_in_memory { builder.spool_in_memory() } else { builder })
+    }
+
+    fn limits(&self) -> Result<SpoolLimits> {
+        let mut limits = SpoolLimits::default().overflow(one_of(&self.overflow, &OVERFLOW)?);
+        if let Some(events) = self.max_events {
+            limits = limits.events(events);
+        }
+        if let Some(bytes) = self.max_bytes {
+            limits = limits.bytes(bytes);
+        }
+        if let Some(seconds) = self.max_age {
+            limits = limits.age(duration(seconds));
+        }
+        Ok(limits)
+    }
+}
+
+const VALIDATION: [(&str, ValidationMode); 3] = [
+    ("connected", ValidationMode::Connected),
+    ("online", ValidationMode::Online),
+    ("local", ValidationMode::Local),
+];
+
+const DURABILITY: [(&str, Durability); 2] =
+    [("fast", Durability::Fast), ("durable", Durability::Durable)];
+
+const OVERFLOW: [(&str, Overflow); 3] = [
+    ("reject", Overflow::Reject),
+    ("drop_oldest", Overflow::DropOldest),
+    ("drop_newest", Overflow::DropNewest),
+];
+
+/// What a setting's word stands for. The face has said which there are, with a better error than this one.
+fn one_of<T: Copy + Default>(given: &Option<String>, words: &[(&str, T)]) -> Result<T> {
+    let Some(given) = given else { return Ok(T::default()) };
+    let found = words.iter().find(|(word, _)| word == given);
+    found.map(|(_, value)| *value).ok_or_else(|| Error::from(Code::ConfigInvalid))
+}
+
+/// Python's seconds. What is no time, or longer than can be counted, is as long as can be.
+pub(crate) fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}

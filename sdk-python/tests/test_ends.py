@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -98,6 +99,30 @@ def test_a_program_that_is_asked_to_end_delivers_first(programs):
         running.terminate()
     assert running.returncode == -signal.SIGTERM
     programs.each_counts_once(10)
+
+
+def test_ctrl_c_interrupts_a_call_that_waits(programs):
+    programs.marketplace.inject("GET /api/quotas/{customer_id}/{solution_id}", delay_ms=60_000)
+    program = """
+        sdk = MarketplaceSDK(deadline=60)
+        print("ready", flush=True)
+        try:
+            sdk.quotas("cus_ravi")
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    with programs.begin(program, stdout=subprocess.PIPE) as running:
+        assert running.stdout.readline() == b"ready\n"
+        while not asked(programs.marketplace, "GET /api/quotas/{customer_id}/{solution_id}"):
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.readline() == b"interrupted\n"
+    assert running.returncode == 0
+
+
+def asked(marketplace, operation):
+    """Whether a call is under way or was answered: its fault was met."""
+    return not any(fault["on"] == operation for fault in marketplace.faults_left())
 
 
 def test_a_program_that_ends_in_an_outage_keeps_what_it_has_noted(programs):

@@ -1,9 +1,9 @@
 //! The core for Python. It lends the core an interpreter and adds no behaviour: calls cross here, what they
 //! answer becomes Python's, and the rest is the face in `python/cloudnestle_marketplace`.
 //!
-//! * A call is a [`Call`](call::Call), which a thread waits for with the interpreter given back, or a task
+//! * A call is a `Call`, which a thread waits for with the interpreter given back, or a task
 //!   awaits. What needs no waiting is answered at once, without another thread.
-//! * The SDK of a program is [at home](home::Home) in one process. A forked child builds its own when it is
+//! * The SDK of a program is at `Home` in one process. A forked child builds its own when it is
 //!   first used.
 
 mod call;

@@ -1,7 +1,7 @@
 //! JSON, as the SDK reads and writes it: of answers, of tokens, of what waits to be sent.
 //!
 //! `serde_json` reads, a type at a time: fast, and with code of its own for each type. A module that browsers fetch is
-//! built with the feature `small`: a reader of [its own](tree) makes a tree of any text first, and the types take theirs from
+//! built with the feature `small`: a reader of its own makes a tree of any text first, and the types take theirs from
 //! there. Both take the same texts for the same values; a test has them read each other's.
 
 mod facts;

@@ -19,9 +19,11 @@ export class Actors {
   track(token: string, action: string, options: UsageOptions): Receipt | undefined {
     const held = this.#held.get(token);
     if (held === undefined) return undefined;
-    const [what, quantity, particulars] = usageOf(action, options);
+    const facts = factsOf(options);
+    const rest = facts === undefined ? options : { quantity: options.quantity ?? 1 };
+    const [what, quantity, particulars] = usageOf(action, rest);
     const told = this.#bridge.ask((core) =>
-      core.track_at_once(held.number, what, quantity, particulars),
+      core.track_at_once(held.number, what, quantity, facts ?? particulars),
     );
     return told === '' ? undefined : receiptOf(told, this.#bridge);
   }
@@ -36,3 +38,26 @@ export class Actors {
     }
   }
 }
+
+/**
+ * The metadata, if that is all there is to say of an event: how many facts, their names, and their values with a letter
+ * for what they are. A text may have the letter that ends each: the core counts, and then nothing is noted.
+ */
+function factsOf({ metadata, idempotencyKey, amends, voids }: UsageOptions): string | undefined {
+  if (metadata === undefined || 'toJSON' in metadata) return undefined;
+  if ((idempotencyKey ?? amends ?? voids) !== undefined) return undefined;
+  const names = Object.keys(metadata);
+  let facts = `\0${names.length}\0`;
+  for (const name of names) {
+    const value = metadata[name];
+    if (typeof value === 'string') facts += `${name}\0s${value}\0`;
+    else if (typeof value === 'number' && Number.isFinite(value)) facts += `${name}\0n${value}\0`;
+    else if (typeof value === 'boolean') facts += `${name}\0${value ? 't' : 'f'}\0`;
+    else return undefined;
+  }
+  // What is no text is for JSON to refuse: it would cross as another.
+  return isText(facts) ? facts : undefined;
+}
+
+const isText = (text: string & { isWellFormed?(): boolean }): boolean =>
+  text.isWellFormed?.() === true;

@@ -6,14 +6,15 @@ import { deflateRawSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 for (const module of ['backend', 'client']) {
-  const packed = deflateRawSync(readFileSync(`wasm/${module}/core_bg.wasm`), { level: 9 });
+  const wasm = readFileSync(`wasm/${module}/core_bg.wasm`);
+  const packed = deflateRawSync(wasm, { level: 9 });
   writeFileSync(
     `wasm/${module}/packed.js`,
-    `const text =\n  '${packed.toString('base64')}';\nexport const read = (unpack) => unpack(text);\n`,
+    `const text =\n  '${packed.toString('base64')}';\nexport const read = (unpack) => unpack(text, ${wasm.length});\n`,
   );
   writeFileSync(
     `wasm/${module}/packed.d.ts`,
-    'export declare function read<T>(unpack: (text: string) => T): T;\n',
+    'export declare function read<T>(unpack: (text: string, bytes: number) => T): T;\n',
   );
 }
 
@@ -42,16 +43,13 @@ for (const [format, outdir] of [
   });
   await build({
     ...made,
-    entryPoints: ['ts/client.ts'],
+    entryPoints: ['ts/client.ts', 'ts/prose.ts'],
     platform: 'browser',
     target: 'es2022',
   });
 }
 // What is in this folder is no module, whatever the package says.
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
-
-// What is bundled of others.
-copyFileSync('node_modules/fflate/LICENSE', 'dist/fflate.LICENSE');
 
 // Edge runtimes have modules alone, and take WebAssembly as a file beside them.
 copyFileSync('wasm/backend/core_bg.wasm', 'dist/core.wasm');
@@ -75,8 +73,8 @@ await build({
 });
 
 const ENTRIES = {
-  dist: ['node', 'testing', 'client', 'workerd', 'edge_light'],
-  'dist/cjs': ['node', 'testing', 'client'],
+  dist: ['node', 'testing', 'client', 'prose', 'workerd', 'edge_light'],
+  'dist/cjs': ['node', 'testing', 'client', 'prose'],
 };
 for (const [folder, entries] of Object.entries(ENTRIES)) {
   const types = ['tsc', '--project', 'tsconfig.json', '--outDir', folder];

@@ -1,6 +1,7 @@
 // A solution's page: it has its user's token and no secret. Here the token comes with the address, as do the marketplace
 // and the solution; a real page is handed it by its backend, or gets it for a launch code (`exchangeCode`).
 import { MarketplaceSDK, isMarketplaceError } from '@cloudnestle/marketplace-sdk';
+import '@cloudnestle/marketplace-sdk/prose'; // errors are shown with what to do about them
 
 const { url, solution, token } = Object.fromEntries(new URLSearchParams(location.search));
 const show = (id, text) => (document.getElementById(id).textContent = text);

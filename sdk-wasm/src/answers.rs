@@ -42,13 +42,16 @@ pub(crate) fn nothing((): ()) -> String {
 /// An error, without the catalogue's prose: the face has that.
 pub(crate) fn of_error(error: &Error) -> String {
     let wait = error.retry_after().map(|wait| (wait.as_millis() as u64).to_string());
+    // A code without words of its own: the face may have some.
+    let message = (!error.message().is_empty()).then(|| error.to_string());
     Object::new()
         .text("code", error.code().as_str())
-        .text("message", &error.to_string())
+        .perhaps("message", message.as_deref())
         .truth("retryable", error.is_retryable())
+        .truth("refuses_user", error.refuses_user())
         .value("retry_after_ms", wait.as_deref().unwrap_or("null"))
         .perhaps("request_id", error.request_id())
-        .text("docs_url", error.docs_url())
+        .perhaps("docs_url", Some(error.docs_url()).filter(|url| !url.is_empty()))
         .perhaps("field", error.field())
         .value("denial", &denial_of(error))
         .written()

@@ -3,16 +3,13 @@
  *
  * The core asks under a number and is told later, so that every way into it is one of these `enter`s.
  */
-import type { BackendCore, Core } from './core.js';
+import { bodyOf, pairs } from './answer.js';
+import type { Core } from './core.js';
 import { begin, enter, moveIn, moveOut, settle, type Inhabitant } from './engine.js';
 import { errorOf, internal } from './errors.js';
 import type { CallOptions } from './options.js';
-import type { AppendFile, KeepAlive, Platform, RecordLog, SpoolFiles } from './platform.js';
-import { askedOf, type Told } from './record_log.js';
+import type { KeepAlive, Platform } from './platform.js';
 import { wordsOf } from './words.js';
-
-/** The largest answer that is read; the marketplace's largest are far below. */
-const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /** The longest that `setTimeout` can wait, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -33,15 +30,15 @@ export interface Surroundings {
   onFailure(): number;
 }
 
+/** What a backend's core and a client's both ask for; each has a bridge with what it asks for besides. */
 export class Bridge<C extends Core = Core> implements Inhabitant {
-  readonly #around: Surroundings;
+  /** @internal */
+  protected readonly around: Surroundings;
   readonly #keepAlive: KeepAlive;
   readonly #calls = new Map<number, Call>();
   readonly #timers = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #requests = new Map<number, AbortController>();
   #core: C | undefined;
-  readonly #logs = new Set<RecordLog>();
-  #files: SpoolFiles | undefined;
   #lastCall = 0;
   #failure: unknown;
   #isLeft = false;
@@ -51,10 +48,15 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   generation = 0;
 
   constructor(around: Surroundings) {
-    this.#around = around;
+    this.around = around;
     this.#keepAlive = around.platform.keepAlive();
+  }
+
+  /** Begins the core, which asks for what it needs: not before all of the bridge is there. */
+  begin(): this {
     this.#open();
     moveIn(this);
+    return this;
   }
 
   /** Makes a call that is answered under its number. */
@@ -129,7 +131,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     this.#core = undefined;
     this.generation += 1;
     this.#quiet();
-    this.#rejectAll(internal(cause, this.#around.onFailure()));
+    this.#rejectAll(internal(cause, this.around.onFailure()));
   }
 
   reopen(): void {
@@ -156,7 +158,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   #open(): void {
     try {
       // The entry point loads the module that its SDK is for.
-      this.#core = begin(this, this.#around.settings) as C;
+      this.#core = begin(this, this.around.settings) as C;
     } catch (thrown) {
       throw typeof thrown === 'string' ? errorOf(thrown) : thrown;
     }
@@ -171,11 +173,14 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     this.#timers.clear();
     for (const request of this.#requests.values()) request.abort();
     this.#requests.clear();
-    this.#files?.abandon();
-    this.#files = undefined;
-    for (const log of this.#logs) log.close();
-    this.#logs.clear();
+    this.abandon();
   }
+
+  /**
+   * Closes what the core has opened: it is gone.
+   * @internal
+   */
+  protected abandon(): void {}
 
   #rejectAll(error: unknown): void {
     for (const number of [...this.#calls.keys()]) this.#settle(number)?.reject(error);
@@ -201,7 +206,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     };
     const abort = (): void => giveUp(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
-    const late = (): void => giveUp(errorOf('{"code":"deadline_exceeded"}'));
+    const late = (): void => giveUp(errorOf('{"code":"deadline_exceeded","retryable":true}'));
     // What a timer can't wait for is no deadline, `Infinity` among it.
     const ends = deadlineMs !== undefined && deadlineMs <= LONGEST_TIMER;
     const timer = ends ? setTimeout(late, deadlineMs) : undefined;
@@ -215,8 +220,11 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     };
   }
 
-  /** Tells something to the core that asks now. Another one has questions of its own under the same numbers. */
-  #whoAsks(): (word: (core: C) => void) => void {
+  /**
+   * Tells something to the core that asks now. Another one has questions of its own under the same numbers.
+   * @internal
+   */
+  protected whoAsks(): (word: (core: C) => void) => void {
     const { generation } = this;
     return (word) => {
       if (generation === this.generation) this.tell(word);
@@ -250,7 +258,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     }, step);
     // Noted before anything else can fail: what is not, nobody stops.
     this.#timers.set(timer, handle);
-    this.#around.platform.background(handle);
+    this.around.platform.background(handle);
   }
 
   /** @internal */
@@ -268,7 +276,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
       headers: pairs(headers),
       redirect: 'manual',
       signal: abort.signal,
-      ...this.#around.platform.requestInit,
+      ...this.around.platform.requestInit,
     };
     if (body.length > 0) init.body = body.slice();
     void this.#exchange(request, url, init);
@@ -277,7 +285,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   async #exchange(request: number, url: string, init: RequestInit): Promise<void> {
     let isAnswered = false;
     try {
-      const response = await this.#around.fetch(url, init);
+      const response = await this.around.fetch(url, init);
       isAnswered = true;
       const body = await bodyOf(response);
       if (!this.#requests.delete(request)) return;
@@ -285,7 +293,7 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
       this.tell((core) => core.sent(request, response.status, headers, body));
     } catch (error) {
       if (!this.#requests.delete(request)) return;
-      const stage = isAnswered ? 'answer' : this.#around.platform.stageOf(error);
+      const stage = isAnswered ? 'answer' : this.around.platform.stageOf(error);
       this.tell((core) => core.not_sent(request, stage, wordsOf(error)));
     }
   }
@@ -304,27 +312,12 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
     data: Uint8Array,
     signature: Uint8Array,
   ): boolean | undefined {
-    const verdict = this.#around.platform.verify(key, data, signature);
+    const verdict = this.around.platform.verify(key, data, signature);
     if (typeof verdict === 'boolean') return verdict;
-    const tellIt = this.#whoAsks();
+    const tellIt = this.whoAsks();
     const tell = (good?: boolean): void => tellIt((core) => core.verified(question, good));
     verdict.then(tell, () => tell());
     return undefined;
-  }
-
-  /** @internal */
-  provideKey(question: number): void {
-    const tellIt = this.#whoAsks();
-    const tell = (key: unknown): void => {
-      const known = typeof key === 'string' ? key : undefined;
-      // Who asks for a key is a backend.
-      tellIt((core) => (core as unknown as BackendCore).provided(question, known));
-    };
-    const provider = this.#around.secretKeyProvider ?? (() => Promise.resolve(undefined));
-    // Not from within the core: the program's own code runs.
-    void Promise.resolve()
-      .then(provider)
-      .then(tell, () => tell(undefined));
   }
 
   /** @internal */
@@ -343,86 +336,11 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
   /** @internal */
   event(json: string): void {
     // Not from within the core: a listener may call it.
-    queueMicrotask(() => this.#around.onEvent(json));
-  }
-
-  /** @internal */
-  files(): object | undefined {
-    const files = (this.#files ??= this.#around.platform.files());
-    return files === undefined ? undefined : this.#filesOf(files);
-  }
-
-  #filesOf(files: SpoolFiles): object {
-    const synced = (question: number, code: string | undefined): void =>
-      this.tell((core) => (core as unknown as BackendCore).synced(question, code));
-    return {
-      createDir: (dir: string) => files.createDir(dir),
-      list: (dir: string) => files.list(dir),
-      readAt: (file: string, offset: number, length: number) => files.readAt(file, offset, length),
-      truncate: (file: string, length: number) => files.truncate(file, length),
-      replace: (file: string, content: Uint8Array) => files.replace(file, content),
-      remove: (path: string) => files.remove(path),
-      lock: (file: string) => files.lock(file),
-      appendTo: (path: string) => {
-        const file: AppendFile = files.appendTo(path);
-        return {
-          append: (bytes: Uint8Array) => file.append(bytes),
-          sync: (question: number) => file.sync((code) => synced(question, code)),
-          close: () => file.close(),
-        };
-      },
-    };
-  }
-
-  /** @internal */
-  log(name: string, producer: string): object | undefined {
-    const log = this.#around.platform.log(name, producer);
-    if (log === undefined) return undefined;
-    this.#logs.add(log);
-    const tell = this.#whoAsks() as unknown as (word: (core: Told) => void) => void;
-    return askedOf(log, tell, () => {
-      this.#logs.delete(log);
-      log.close();
-    });
-  }
-
-  /** @internal */
-  stateDir(): string | undefined {
-    return this.#around.platform.stateDir();
+    queueMicrotask(() => this.around.onEvent(json));
   }
 
   /** @internal */
   processId(): number {
-    return this.#around.platform.processId();
+    return this.around.platform.processId();
   }
-}
-
-function pairs(flat: string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < flat.length; at += 2) pairs.push([flat[at] ?? '', flat[at + 1] ?? '']);
-  return pairs;
-}
-
-async function bodyOf(response: Response): Promise<Uint8Array> {
-  if (response.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    length += part.value.length;
-    if (length > MAX_ANSWER_BYTES) {
-      await reader.cancel();
-      throw new Error('the answer is larger than any the marketplace gives');
-    }
-    chunks.push(part.value);
-  }
-  const [only] = chunks;
-  if (chunks.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

@@ -1,4 +1,5 @@
 /** The SDK of a client: of a program that its users hold, such as a page. It has their token, and no secret key. */
+import { ClientBridge } from './client_bridge.js';
 import type { ClientCore } from './core.js';
 import { ConfigError, isMarketplaceError, oneOf, text } from './errors.js';
 import { Face, commonSettings } from './face.js';
@@ -70,15 +71,14 @@ function begin(options: ClientOptions): Session<ClientCore> {
   refuseSecrets(options);
   const { environment } = thePlatform();
   const settings = commonSettings(options, environment);
-  return Session.begin<ClientCore>({
+  const publishableKey =
+    options.publishableKey ?? (environment['CLOUDNESTLE_PUBLISHABLE_KEY'] || undefined);
+  const beginning = {
     fetch: options.fetch,
     kept: keptPair(options, `${settings['url']}`, `${settings['solution']}`),
-    settings: {
-      ...settings,
-      publishableKey:
-        options.publishableKey ?? (environment['CLOUDNESTLE_PUBLISHABLE_KEY'] || undefined),
-    },
-  });
+    settings: { ...settings, publishableKey },
+  };
+  return Session.begin(beginning, (around) => new ClientBridge(around));
 }
 
 function keptPair(

@@ -2,7 +2,8 @@
  * Every error of the SDK: what went wrong (`code`), whether trying again can help (`retryable`) and what
  * to do (`advice`). None contains a secret.
  */
-import { CATALOGUE, type Code } from './catalogue.js';
+import type { CATALOGUE, Code } from './catalogue.js';
+import { meaningOf } from './meaning.js';
 import { camelized, type Json } from './names.js';
 import type { Denial } from './types.js';
 
@@ -14,6 +15,7 @@ export interface ErrorDetails<C extends Code = Code> {
   readonly code: C;
   readonly message?: string;
   readonly retryable?: boolean;
+  readonly refusesUser?: boolean;
   readonly retryAfterMs?: number | undefined;
   readonly requestId?: string | undefined;
   readonly docsUrl?: string | undefined;
@@ -28,6 +30,8 @@ export class MarketplaceError<C extends Code = Code> extends Error {
   readonly code: C;
   /** Whether the same call may succeed later: by the catalogue, unless the answer said otherwise. */
   readonly retryable: boolean;
+  /** Whether it says that the user must not be let in, in contrast to errors that say that nobody knows. */
+  readonly refusesUser: boolean;
   /** How long the marketplace asked to wait before trying again. */
   readonly retryAfterMs: number | undefined;
   /** The request that failed, as the marketplace knows it; for support. */
@@ -38,16 +42,19 @@ export class MarketplaceError<C extends Code = Code> extends Error {
   readonly field: string | undefined;
 
   constructor(details: ErrorDetails<C>) {
-    const row = CATALOGUE[details.code];
+    const { code, message } = details;
+    const meaning = meaningOf(code);
+    const docsUrl = details.docsUrl ?? `docs/errors.md#${code}`;
     super(
-      details.message ?? `${details.code}: ${row.reason}`,
+      message ?? `${code}: ${meaning?.reason ?? docsUrl}`,
       'cause' in details ? { cause: details.cause } : undefined,
     );
-    this.code = details.code;
-    this.retryable = details.retryable ?? row.retryable;
+    this.code = code;
+    this.retryable = details.retryable ?? meaning?.retryable ?? false;
+    this.refusesUser = details.refusesUser ?? meaning?.refusesUser ?? false;
     this.retryAfterMs = details.retryAfterMs;
     this.requestId = details.requestId;
-    this.docsUrl = details.docsUrl ?? `docs/errors.md#${details.code}`;
+    this.docsUrl = docsUrl;
     this.field = details.field;
     Object.defineProperty(this, BRAND, { value: true });
   }
@@ -56,14 +63,9 @@ export class MarketplaceError<C extends Code = Code> extends Error {
     return 'MarketplaceError';
   }
 
-  /** What to do about it. */
+  /** What to do about it, or where that is written: a page has the words if it imports `/prose`. */
   get advice(): string {
-    return CATALOGUE[this.code].advice;
-  }
-
-  /** Whether it says that the user must not be let in, in contrast to errors that say that nobody knows. */
-  get refusesUser(): boolean {
-    return CATALOGUE[this.code].refusesUser;
+    return meaningOf(this.code)?.advice ?? `See ${this.docsUrl}`;
   }
 
   /** Whether it is the one with that code, by which its type is known, too. */
@@ -142,17 +144,14 @@ export const ErrorHandler = {
   /** Whether the user must not be let in. */
   refusesUser: (error: unknown): boolean => isMarketplaceError(error) && error.refusesUser,
   /** What to do about an error, by its code. */
-  adviceOn: (code: Code): string => CATALOGUE[code].advice,
+  adviceOn: (code: Code): string => new MarketplaceError({ code }).advice,
 } as const;
 
 /** An error as the core tells it. @internal */
 export function errorOf(json: string): MarketplaceError {
-  const told = camelized(JSON.parse(json) as Json) as unknown as ErrorDetails;
-  const known = told.code in CATALOGUE ? told : { ...told, code: 'unknown' as const };
-  const details = withoutNulls(known);
-  const { code } = details;
-  if (CATALOGUE[code].refusesUser)
-    return new UserRefusedError(details as ErrorDetails<RefusalCode>);
+  const details = withoutNulls(camelized(JSON.parse(json) as Json) as unknown as ErrorDetails);
+  const { code, refusesUser } = details;
+  if (refusesUser === true) return new UserRefusedError(details as ErrorDetails<RefusalCode>);
   switch (code) {
     case 'quota_exceeded':
       return new QuotaExceededError(details as ErrorDetails<'quota_exceeded'>);
@@ -174,7 +173,7 @@ export function errorOf(json: string): MarketplaceError {
 export function internal(cause: unknown, lost = 0): MarketplaceError {
   const kept = lost === 0 ? 'usage is kept where its spool is' : `${lost} events were in memory`;
   const message = `internal: The SDK failed and has begun anew; ${kept}.`;
-  return new UnavailableError({ code: 'internal', message, cause });
+  return new UnavailableError({ code: 'internal', message, retryable: true, cause });
 }
 
 /**

@@ -5,7 +5,10 @@ import type { EventRef } from './types.js';
 export interface CallOptions {
   /** Gives the call up. What it has begun for others goes on. */
   readonly signal?: AbortSignal;
-  /** Gives the call up after so many milliseconds, with `deadline_exceeded`. */
+  /**
+   * Gives the call up after so many milliseconds, with `deadline_exceeded`. What it has begun for others goes on: who
+   * tracks usage with `durability: 'durable'` and tries again gives the event an `idempotencyKey`, for the first may be noted.
+   */
   readonly deadlineMs?: number;
 }
 

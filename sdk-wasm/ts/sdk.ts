@@ -1,5 +1,6 @@
 /** The SDK of a backend: who is this user, may they do this, and note that they did it. */
 import { Actors } from './actors.js';
+import { BackendBridge } from './backend_bridge.js';
 import type { BackendCore } from './core.js';
 import { text } from './errors.js';
 import { Face, commonSettings, usageOf } from './face.js';
@@ -189,12 +190,13 @@ export class MarketplaceSDK<T extends Actions = Actions> extends Face<T, Stats> 
 
 function begin(options: Options): Shared {
   const { environment } = thePlatform();
-  const session = Session.begin<BackendCore>({
+  const beginning = {
     fetch: options.fetch,
     secretKeyProvider: options.secretKeyProvider,
     waitUntil: options.waitUntil,
     settings: settingsOf(options, environment),
-  });
+  };
+  const session = Session.begin(beginning, (around) => new BackendBridge(around));
   return new Shared(session, new Users(session.bridge), new Actors(session.bridge));
 }
 

@@ -1,5 +1,5 @@
 /** What an SDK and those that have other options share, and how each makes its calls. */
-import { Bridge } from './bridge.js';
+import type { Bridge, Surroundings } from './bridge.js';
 import type { Core } from './core.js';
 import { Delivery, type WaitUntil } from './delivery.js';
 import { Emitter } from './events.js';
@@ -67,14 +67,18 @@ export class Session<C extends Core> {
     this.#defaults = defaults;
   }
 
-  static begin<C extends Core>(beginning: Beginning): Session<C> {
+  /** Begins one whose core asks `bridgeOf` for what it needs. */
+  static begin<C extends Core>(
+    beginning: Beginning,
+    bridgeOf: (around: Surroundings) => Bridge<C>,
+  ): Session<C> {
     const { fetch, secretKeyProvider, waitUntil, kept, settings } = beginning;
     const platform = thePlatform();
     const emitter = new Emitter();
     const isInMemory = settings['spoolInMemory'] === true || !platform.keepsUsage();
     const unkept = new Unkept(emitter, isInMemory);
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-    const bridge = new Bridge<C>({
+    const bridge = bridgeOf({
       platform,
       fetch: platform.fetchBy(fetch),
       settings: JSON.stringify(Object.fromEntries(given)),
@@ -87,7 +91,7 @@ export class Session<C extends Core> {
         if (count > 0) queueMicrotask(() => emitter.tell(JSON.stringify(event)));
         return count;
       },
-    });
+    }).begin();
     const pending = (): number => bridge.ask((core) => core.pending());
     const drain = async (left = 0): Promise<number> => {
       const waiting = pending();

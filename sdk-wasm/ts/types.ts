@@ -48,7 +48,10 @@ export interface Denial {
   readonly upgradeUrl: string | null;
 }
 
-/** What became of usage since the SDK was built: `tracked = delivered + pending + rejected + lost.total`. */
+/**
+ * What became of usage since the SDK was built: `tracked = delivered + pending + rejected + lost.total`. In a page, of what all
+ * tabs of the site have noted for the same customer: they share a log, and each counts all that is in it.
+ */
 export interface UsageStats {
   readonly tracked: number;
   readonly delivered: number;

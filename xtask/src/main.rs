@@ -3,6 +3,7 @@
 //! Everything a command needs beyond Rust, Node and Python it sets up itself, below `target/`.
 
 mod bench;
+mod bindings;
 mod crash;
 mod demo;
 mod evidence;

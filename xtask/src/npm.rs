@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::bindings::{SHORT_NAMES, ShortNames};
 use crate::projects;
 use crate::shell::{self, cargo, cargo_command, output, step, target};
 use crate::{sizes, wasm};
@@ -197,8 +198,9 @@ fn bind(bindgen: &Path, module: &Module, bytes: &[u8], package: &Path) -> Result
     let out = package.join("wasm").join(name);
     let compiled = package.join(format!("{name}.wasm"));
     let bound = package.join(format!("{name}.bound"));
-    let optimise = [module.optimise, &["--strip-producers"], &FEATURES[..]].concat();
-    let words = [&[WASM_BINDGEN], &BINDINGS[..], &optimise].concat().join(" ");
+    let optimise = [module.optimise, &["--strip-producers"]].concat();
+    let words = [&[WASM_BINDGEN], &BINDINGS[..], &optimise, &[SHORT_NAMES], &FEATURES[..]];
+    let words = words.concat().join(" ");
     let made_of = [words.as_bytes(), bytes].concat();
     if fs::read(&bound).is_ok_and(|bound| bound == made_of) {
         return Ok(());
@@ -206,13 +208,17 @@ fn bind(bindgen: &Path, module: &Module, bytes: &[u8], package: &Path) -> Result
     fs::write(&compiled, bytes)?;
     shell::run(Command::new(bindgen).args(BINDINGS).arg("--out-dir").arg(&out).arg(&compiled))?;
     let core = out.join("core_bg.wasm");
-    shell::run(
-        Command::new(package.join("node_modules/.bin/wasm-opt"))
-            .args(optimise)
-            .arg(&core)
-            .arg("-o")
-            .arg(&core),
-    )?;
+    let wasm_opt = |how: &[&str]| {
+        let mut command = Command::new(package.join("node_modules/.bin/wasm-opt"));
+        command.args(how).args(FEATURES).arg(&core).arg("-o").arg(&core);
+        command
+    };
+    shell::run(&mut wasm_opt(&optimise))?;
+    // By itself: what is done over until nothing changes would name things over, too.
+    let names = output(&mut wasm_opt(&[SHORT_NAMES]))?;
+    let bindings = out.join("core.js");
+    let long = fs::read_to_string(&bindings)?;
+    fs::write(&bindings, ShortNames::told(&names)?.put_into(&long))?;
     println!("the {name}'s module has {} KB", fs::metadata(&core)?.len() / 1024);
     fs::remove_file(compiled)?;
     fs::write(bound, made_of).context("what was bound can't be noted")

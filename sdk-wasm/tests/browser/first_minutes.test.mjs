@@ -58,6 +58,43 @@ test('a forged token is refused by the browser’s own cryptography', async () =
   assert.equal(code, 'token_signature_invalid');
 });
 
+test('a page’s error has its code and what follows from it, and the words for it once they are asked for', async () => {
+  const page = await pages.open(await pages.context());
+  const told = await page.evaluate(async (options) => {
+    const { ErrorHandler, MarketplaceSDK, UserRefusedError } = globalThis.marketplace;
+    const sdk = new MarketplaceSDK(options);
+    const refused = () => sdk.validateUser('garbage').catch((error) => error);
+    const of = ({ code, message, advice, refusesUser, retryable }) => {
+      return { code, message, advice, refusesUser, retryable };
+    };
+    const bare = await refused();
+    const isRefusal = bare instanceof UserRefusedError && ErrorHandler.refusesUser(bare);
+    const late = await sdk
+      .withOptions({ deadlineMs: 0 })
+      .refreshToken({})
+      .catch((error) => error);
+    const before = of(bare);
+    await import('/prose.js');
+    const worded = of(await refused());
+    const advice = ErrorHandler.adviceOn('closed');
+    await sdk.close();
+    return { bare: before, isRefusal, late: late.code, worded, advice };
+  }, setUp());
+  assert.deepEqual(told.bare, {
+    code: 'token_malformed',
+    message: 'token_malformed: docs/errors.md#token_malformed',
+    advice: 'See docs/errors.md#token_malformed',
+    refusesUser: true,
+    retryable: false,
+  });
+  assert.ok(told.isRefusal);
+  assert.equal(told.late, 'request_invalid');
+  assert.match(told.worded.message, /^token_malformed: This is not a token/);
+  assert.match(told.worded.advice, /^Pass the access token/);
+  assert.match(told.advice, /build another one/);
+  assert.deepEqual(page.complaints, []);
+});
+
 test('a browser that has no Ed25519 refuses nobody: it says that it can’t tell', async () => {
   const page = await pages.open(await pages.context());
   const { accessToken } = await marketplace.tokenPair('cus_ravi');

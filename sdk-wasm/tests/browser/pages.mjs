@@ -55,6 +55,7 @@ export class Pages {
       ['/elsewhere', ['text/html', '<!doctype html><title>Another page</title>']],
       ['/page.js', ['text/javascript', script(imports)]],
       ['/client.js', ['text/javascript', readFileSync(path.join(PACKAGE, 'client.js'))]],
+      ['/prose.js', ['text/javascript', readFileSync(path.join(PACKAGE, 'prose.js'))]],
       ...Object.entries(scripts).map(([path, script]) => [path, ['text/javascript', script]]),
     ]);
     pages.site = createServer(({ url }, answer) => {

@@ -3,6 +3,7 @@ import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import type { Drain, KeepAlive, Platform, SendStage } from '../platform.js';
+import { NOTHING_OF_OTHERS } from '../web/platform.js';
 import { waitUntilOfVercel } from '../web/vercel.js';
 import { NodeFiles } from './files.js';
 
@@ -54,7 +55,7 @@ export const node: Platform = {
   // As it is when it is called: programs replace it.
   fetchBy: (own) => own ?? ((input, init) => globalThis.fetch(input, init)),
 
-  requestInit: { cache: 'no-store', credentials: 'omit' },
+  requestInit: NOTHING_OF_OTHERS,
 
   verify(key, data, signature) {
     try {
@@ -100,7 +101,7 @@ export const node: Platform = {
   keepAlive,
 
   stageOf(error): SendStage {
-    const code = codeOf(error);
+    const code = codeBehind(error);
     if (code === undefined) return 'answer';
     if (LOOKUP.has(code)) return 'lookup';
     if (code === 'UND_ERR_SOCKET' && wasUsedBefore(error)) return 'stale';
@@ -175,11 +176,11 @@ function wasUsedBefore(error: unknown): boolean {
   return false;
 }
 
-function codeOf(error: unknown): string | undefined {
+function codeBehind(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     if ('code' in at && typeof at.code === 'string') return at.code;
     // Of several addresses, none could be reached: each has its error.
-    if (at instanceof AggregateError && at.errors.length > 0) return codeOf(at.errors[0]);
+    if (at instanceof AggregateError && at.errors.length > 0) return codeBehind(at.errors[0]);
   }
   return undefined;
 }

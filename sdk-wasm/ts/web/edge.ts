@@ -1,6 +1,8 @@
 /** An edge runtime's primitives: those of the web, and a backend's core, because a secret can be kept there. */
-import * as bindings from '../../wasm/backend/core.js';
+import { Core, __wbg_reset_state, initSync } from '../../wasm/backend/core.js';
+import { CATALOGUE } from '../catalogue.js';
 import { useModule } from '../engine.js';
+import { useProse } from '../meaning.js';
 import { usePlatform } from '../session.js';
 import type { Platform } from '../platform.js';
 import { web } from './platform.js';
@@ -11,7 +13,8 @@ export function beginOn(wasm: WebAssembly.Module, own: Partial<Platform>): void 
   if (!(wasm instanceof WebAssembly.Module)) {
     Object.setPrototypeOf(wasm, WebAssembly.Module.prototype);
   }
-  useModule(bindings, () => wasm);
+  useModule({ Core, initSync, __wbg_reset_state }, () => wasm);
+  useProse(CATALOGUE);
   usePlatform({
     ...web,
     ...own,

@@ -3,7 +3,7 @@ import type { KeepAlive, Platform } from '../platform.js';
 import { verifyEd25519 } from './crypto.js';
 
 /** For a `fetch` that would otherwise answer from a cache, or add what a browser knows of a user. */
-export const WITHOUT_CACHE: RequestInit = { cache: 'no-store', credentials: 'omit' };
+export const NOTHING_OF_OTHERS: RequestInit = { cache: 'no-store', credentials: 'omit' };
 
 /** A program of the web ends when its user or its host says so, whatever is open. */
 const NOBODY_WAITS: KeepAlive = { open: () => undefined, done: () => undefined };
@@ -13,7 +13,7 @@ const nothing = (): undefined => undefined;
 export const web: Platform = {
   environment: {},
   fetchBy: (own) => own ?? ((input, init) => globalThis.fetch(input, init)),
-  requestInit: WITHOUT_CACHE,
+  requestInit: NOTHING_OF_OTHERS,
   verify: verifyEd25519,
   keepsUsage: () => false,
   files: () => undefined,

@@ -99,8 +99,8 @@ test('what is tracked offline is delivered when the browser is online again', as
 });
 
 test('what is told of an event comes back as it was told, in each kind of value', async () => {
-  const { accessToken } = await marketplace.tokenPair('cus_ravi');
-  const sdk = await open(await pages.open(context), setUp({ deadlineMs: 4999.5 }));
+  const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
+  const sdk = await at.sdk({ deadlineMs: 4999.5 });
   const metadata = {
     whole: 9007199254740991,
     below: -7,

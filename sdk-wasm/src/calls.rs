@@ -38,6 +38,12 @@ pub struct Core {
     calls: Arc<Mutex<HashMap<u32, Weak<Task>>>>,
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.host.tasks.end();
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

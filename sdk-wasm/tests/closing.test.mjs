@@ -1,12 +1,18 @@
 // What is left of an SDK that was closed: its last figures, and nothing that runs.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { MarketplaceSDK } from '@cloudnestle/marketplace-sdk';
 import { startMarketplace } from '@cloudnestle/marketplace-sdk/testing';
 
 let marketplace;
 before(async () => (marketplace = await startMarketplace()));
 after(() => marketplace.stop());
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
 
 test('a closed SDK knows what it did, and may be closed again', async () => {
   const sdk = new MarketplaceSDK(marketplace.options());
@@ -29,6 +35,23 @@ test('the newest pair is there although the SDK was closed', async () => {
   const renewed = await source.replace(pair.accessToken);
   await sdk.close();
   assert.equal(source.pair.accessToken, renewed);
+});
+
+test('nothing holds an SDK that was closed', { timeout: 20_000 }, async () => {
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const use = async () => {
+    const fetch = (input, init) => globalThis.fetch(input, init);
+    const sdk = new MarketplaceSDK(marketplace.options({ fetch }));
+    await sdk.validateUser(accessToken);
+    await sdk.trackUsage(accessToken, 'search');
+    await sdk.close();
+    return new WeakRef(fetch); // which whatever is left of the SDK has
+  };
+  const closed = await Promise.all(Array.from({ length: 10 }, use));
+  while (closed.some((fetch) => fetch.deref() !== undefined)) {
+    await turn();
+    collect();
+  }
 });
 
 test('a delivery that a function waits for ends with the SDK, and spins in nobody’s turn', async (t) => {

@@ -35,13 +35,15 @@ pub enum Event {
         /// How many events.
         count: u64,
     },
-    /// The marketplace will not count this event. It is kept: see
+    /// The marketplace will not count this event. The newest of them are kept: see
     /// [`rejected_usage`](crate::MarketplaceSdk::rejected_usage).
     UsageRejected {
         /// The event.
         event: UsageEvent,
         /// Why.
         code: Code,
+        /// Whether it could be kept.
+        kept: bool,
     },
     /// An alarm: usage is kept and tried again, but does not arrive. If the error is not retryable,
     /// it will not until somebody mends what it names, for example a rotated key.
@@ -131,7 +133,7 @@ impl Announcer {
     pub(crate) fn announce(&self, event: Event) {
         match &event {
             // What callers wrote into an event is theirs, and no matter of a log.
-            Event::UsageRejected { event: UsageEvent { id, action, .. }, code } => {
+            Event::UsageRejected { event: UsageEvent { id, action, .. }, code, .. } => {
                 tracing::debug!(%id, %action, %code, "the marketplace rejected usage");
             }
             event => tracing::debug!(?event, "marketplace"),

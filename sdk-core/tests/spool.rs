@@ -113,7 +113,7 @@ async fn what_is_beyond_a_hard_limit_is_told_with_the_event_and_the_reason() {
     }
     sdk.flush().await.unwrap();
     let rejected = loop {
-        if let Event::UsageRejected { event, code } = events.next().await.unwrap() {
+        if let Event::UsageRejected { event, code, kept: true } = events.next().await.unwrap() {
             break (event.action, event.quantity, code);
         }
     };

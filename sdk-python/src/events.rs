@@ -85,9 +85,10 @@ fn told(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
             of.set_item("count", count)?;
             "usage_delivered"
         }
-        Event::UsageRejected { event, code: why } => {
+        Event::UsageRejected { event, code: why, kept } => {
             of.set_item("event", UsageEvent(event))?;
             of.set_item("code", code(why))?;
+            of.set_item("kept", kept)?;
             "usage_rejected"
         }
         Event::UsageWaiting { error } => {

@@ -130,9 +130,10 @@ pub(crate) fn of_event(event: Event) -> Option<String> {
         }
         Event::TokenRefreshed => of_type("tokenRefreshed"),
         Event::UsageDelivered { count } => of_type("usageDelivered").number("count", count),
-        Event::UsageRejected { event, code } => of_type("usageRejected")
+        Event::UsageRejected { event, code, kept } => of_type("usageRejected")
             .value("event", &json::write(&event))
-            .text("code", code.as_str()),
+            .text("code", code.as_str())
+            .value("kept", &json::write(&kept)),
         Event::UsageWaiting { error } => of_type("usageWaiting").value("error", &of_error(&error)),
         Event::UsageDropped { count, reason } => {
             of_type("usageDropped").number("count", count).value("reason", &json::write(&reason))

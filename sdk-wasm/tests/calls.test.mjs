@@ -73,8 +73,9 @@ test('what the marketplace rejects is told by the receipt, by an event, and by n
   const receipt = await sdk.trackUsage(accessToken, 'serach', { metadata });
   void receipt.delivered; // looked at by nobody: no unhandled rejection
   await sdk.flush();
-  const { event, code } = await rejected;
+  const { event, code, kept: isKept } = await rejected;
   assert.equal(code, 'action_unknown');
+  assert.equal(isKept, true);
   assert.equal(event.id, receipt.id);
   assert.deepEqual(event.metadata, metadata);
   await assert.rejects(receipt.delivered, { code: 'action_unknown' });

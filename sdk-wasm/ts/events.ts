@@ -16,8 +16,8 @@ export interface EventMap {
   tokenRefreshed: Record<never, never>;
   /** Usage arrived. */
   usageDelivered: { readonly count: number };
-  /** The marketplace will not count this event. It is kept, as one of the newest: see `rejectedUsage`. */
-  usageRejected: { readonly event: UsageEvent; readonly code: Code };
+  /** The marketplace will not count this event. The newest of them are kept, if they can be: see `rejectedUsage`. */
+  usageRejected: { readonly event: UsageEvent; readonly code: Code; readonly kept: boolean };
   /** An alarm: usage is kept and tried again, but does not arrive. */
   usageWaiting: { readonly error: MarketplaceError };
   /** Events were dropped: the spool is full, or they waited in memory and the SDK has failed. */

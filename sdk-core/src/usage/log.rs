@@ -54,8 +54,8 @@ pub(crate) trait RecordLog: Send + Sync {
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Found>>;
 
     /// Notes that everything up to a number is answered for, before the program goes by it. What can't be noted
-    /// is sent again, and counts once.
-    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, ()>;
+    /// is sent again, and counts once. Whether what was rejected is kept.
+    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, bool>;
 
     /// Gives back the room of what is answered for, if the log is still ours.
     fn trim(&self, answered: u64);

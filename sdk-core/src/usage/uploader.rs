@@ -369,7 +369,7 @@ impl Pipeline {
         let answered = outcomes.last().map_or(self.answered(), |(numbers, _)| *numbers.end());
         let rejected = range.rejected(&outcomes);
         let settled = Settled { answered, outcomes: &outcomes, rejected: &rejected };
-        self.log.settle(settled).await;
+        let kept = self.log.settle(settled).await;
         let delivered = {
             let mut accounts = self.accounts();
             self.answered.store(answered, Ordering::Release);
@@ -377,7 +377,7 @@ impl Pipeline {
         };
         self.log.trim(answered);
         for (_, RejectedUsage { event, code }) in rejected {
-            uplink.announcer.announce(Event::UsageRejected { event, code });
+            uplink.announcer.announce(Event::UsageRejected { event, code, kept });
         }
         if delivered > 0 {
             uplink.announcer.announce(Event::UsageDelivered { count: delivered });

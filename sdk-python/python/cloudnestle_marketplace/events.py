@@ -43,12 +43,14 @@ class UsageDelivered:
 
 @dataclass(frozen=True)
 class UsageRejected:
-    """The marketplace will not count this event. It is kept: see ``rejected_usage``."""
+    """The marketplace will not count this event. The newest of them are kept: see ``rejected_usage``."""
 
     event: UsageEvent
     """The event."""
     code: str
     """Why, by the catalogue."""
+    kept: bool
+    """Whether it could be kept."""
 
 
 @dataclass(frozen=True)

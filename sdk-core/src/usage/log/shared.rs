@@ -406,16 +406,18 @@ impl RecordLog for Arc<SharedLog> {
         found.boxed()
     }
 
-    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, bool> {
         let Settled { answered, outcomes, rejected } = settled;
         let notes = Refused::notes(outcomes, rejected);
         let settling = async move {
             let store = self.state().store.clone();
-            if let Err(error) = store.settle(answered, notes).await {
+            let noted = store.settle(answered, notes).await;
+            if let Err(error) = &noted {
                 tracing::warn!(%error, "what was delivered is delivered again by the next program");
             }
             let mut state = self.state();
             state.answered = state.answered.max(answered);
+            noted.is_ok()
         };
         settling.boxed()
     }

@@ -15,7 +15,7 @@ use super::RejectedUsage;
 use crate::host::Files;
 use crate::json;
 
-/// The most files that are kept, so that a mistake in a program does not fill the disk: an answer has
+/// The most files that are kept, the newest, so that a mistake in a program does not fill the disk: an answer has
 /// at most 500 events.
 const MAX_FILES: usize = 1_000;
 
@@ -35,13 +35,13 @@ impl DeadLetters {
         last: u64,
         rejected: &[(u64, RejectedUsage)],
     ) -> io::Result<()> {
-        if self.names()?.len() >= MAX_FILES {
-            let words = format!("there are {MAX_FILES} files of rejected usage already");
-            return Err(io::Error::other(words));
-        }
         let lines: String = rejected.iter().map(|(_, event)| json::write(event) + "\n").collect();
         self.files.create_dir(&self.dir)?;
-        self.files.replace(&self.dir.join(format!("{producer}-{last:020}.jsonl")), lines.as_bytes())
+        let file = self.dir.join(format!("{producer}-{last:020}.jsonl"));
+        self.files.replace(&file, lines.as_bytes())?;
+        let names = self.names()?;
+        let too_many = names.len().saturating_sub(MAX_FILES);
+        names.iter().take(too_many).try_for_each(|oldest| self.remove(oldest))
     }
 
     /// The names of the files, the oldest producer's first.
@@ -71,5 +71,23 @@ impl DeadLetters {
 
     pub(in crate::usage) fn remove(&self, name: &str) -> io::Result<()> {
         self.files.remove(&self.dir.join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::MemoryFiles;
+
+    #[test]
+    fn of_what_was_rejected_the_newest_files_are_kept() {
+        let (files, dir) = (Arc::new(MemoryFiles::default()), PathBuf::from("rejected"));
+        let letters = DeadLetters { files, dir };
+        for last in 1..=MAX_FILES as u64 + 2 {
+            letters.keep("prd_a", last, &[]).unwrap();
+        }
+        let names = letters.names().unwrap();
+        assert_eq!(names.len(), MAX_FILES);
+        assert_eq!(names[0], format!("prd_a-{:020}.jsonl", 3));
     }
 }

@@ -250,15 +250,17 @@ impl RecordLog for Producer {
         found.boxed()
     }
 
-    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, settled: Settled<'a>) -> BoxFuture<'a, bool> {
         let Settled { answered, rejected, .. } = settled;
         // Before the log may forget them: whoever is rejected by mistake can be replayed.
-        if !rejected.is_empty()
-            && let Err(error) = self.dead_letters.keep(&self.id, answered, rejected)
-        {
+        let kept = match rejected {
+            [] => Ok(()),
+            rejected => self.dead_letters.keep(&self.id, answered, rejected),
+        };
+        if let Err(error) = &kept {
             tracing::warn!(%error, "rejected usage could not be kept");
         }
-        ready(()).boxed()
+        ready(kept.is_ok()).boxed()
     }
 
     fn trim(&self, answered: u64) {

@@ -289,7 +289,8 @@ export class Bridge<C extends Core = Core> implements Inhabitant {
       isAnswered = true;
       const body = await bodyOf(response);
       if (!this.#requests.delete(request)) return;
-      const headers = [...response.headers].flat();
+      // A `fetch` of the program's own may have other values in them.
+      const headers = [...response.headers].flat().map(String);
       this.tell((core) => core.sent(request, response.status, headers, body));
     } catch (error) {
       if (!this.#requests.delete(request)) return;

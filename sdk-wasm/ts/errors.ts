@@ -186,10 +186,24 @@ export function text(value: string): string {
   throw new MarketplaceError({ code: 'request_invalid', message });
 }
 
+/** What has a form in JSON, in it: a program without types may have passed anything in its place. @internal */
+export function jsonOf(value: unknown): string {
+  let cause: unknown;
+  try {
+    const json = JSON.stringify(value) as string | undefined;
+    if (json !== undefined) return json;
+  } catch (thrown) {
+    cause = thrown; // a circle, or a BigInt
+  }
+  const message = 'request_invalid: what was passed has no form in JSON.';
+  throw new MarketplaceError({ code: 'request_invalid', message, cause });
+}
+
 /** A setting that has one of these words, if it has one. @internal */
-export function oneOf(setting: string, value: string | undefined, words: readonly string[]): void {
-  if (value === undefined || words.includes(value)) return;
-  const message = `config_invalid: ${setting} is ${words.map((word) => `'${word}'`).join(' or ')}, if it is a word.`;
+export function oneOf(setting: string, value: unknown, words: readonly string[]): void {
+  if (value === undefined || words.includes(value as string)) return;
+  const known = words.map((word) => `'${word}'`).join(' or ');
+  const message = `config_invalid: ${setting} can't be that; as a word it is ${known}.`;
   throw new ConfigError({ code: 'config_invalid', message });
 }
 

@@ -1,6 +1,6 @@
 /** What the SDK of a backend and that of a client have in common. */
 import type { Core } from './core.js';
-import { oneOf, text } from './errors.js';
+import { jsonOf, oneOf, text } from './errors.js';
 import type { EventMap, Listener } from './events.js';
 import { snaked, type Json } from './names.js';
 import type { Actions, CallOptions, CommonOptions, UsageOptions } from './options.js';
@@ -60,7 +60,7 @@ export abstract class Face<T extends Actions, S> {
 
   /** Renews a pair. However many ask with the same pair, one request is made. */
   async refreshToken(pair: TokenPair, options?: CallOptions): Promise<TokenPair> {
-    const json = JSON.stringify(snaked(pair as unknown as Json));
+    const json = jsonOf(snaked(pair as unknown as Json));
     return this.#session.call((core, call) => core.refresh(call, json), options);
   }
 
@@ -174,8 +174,13 @@ export function usageOf(action: string, options: UsageOptions): [string, number,
     text(action),
     // What is no number is out of bounds, and so is 0.
     Number.isFinite(quantity) ? quantity : 0,
-    hasParticulars === undefined ? '' : JSON.stringify(particulars),
+    hasParticulars === undefined ? '' : jsonOf(particulars),
   ];
+}
+
+function isFolder(spool: unknown): boolean {
+  if (typeof spool !== 'object' || spool === null || !('dir' in spool)) return false;
+  return typeof spool.dir === 'string' && spool.dir !== '';
 }
 
 /** What a backend's core and a client's are both set up with. @internal */
@@ -184,7 +189,7 @@ export function commonSettings(
   environment: Platform['environment'],
 ): Record<string, Json | undefined> {
   // A program without types may have passed anything: usage must not wait where nobody expects it.
-  oneOf('spool', typeof options.spool === 'string' ? options.spool : undefined, ['memory']);
+  if (!isFolder(options.spool)) oneOf('spool', options.spool ?? undefined, ['memory']);
   oneOf('durability', options.durability, ['fast', 'durable']);
   const variable = (name: string): string | undefined => environment[name] || undefined;
   const dir = options.spool === undefined ? variable('CLOUDNESTLE_SPOOL_DIR') : undefined;

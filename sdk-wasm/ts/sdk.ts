@@ -201,7 +201,12 @@ function begin(options: Options): Shared {
 }
 
 function moment(name: string, at: string | Date | undefined): Record<string, string> {
-  return at === undefined ? {} : { [name]: at instanceof Date ? at.toISOString() : at };
+  return at === undefined ? {} : { [name]: at instanceof Date ? isoOf(at) : at };
+}
+
+/** What is no time is the core's to refuse. */
+function isoOf(at: Date): string {
+  return Number.isNaN(at.getTime()) ? String(at) : at.toISOString();
 }
 
 function settingsOf(

@@ -1,7 +1,7 @@
 /** A pair that is renewed before it ends. */
 import type { Bridge } from './bridge.js';
 import type { Core } from './core.js';
-import { isMarketplaceError, text } from './errors.js';
+import { isMarketplaceError, jsonOf, text } from './errors.js';
 import { whenForgotten } from './forgotten.js';
 import type { KeptPair } from './kept_pair.js';
 import { camelized, snaked, type Json } from './names.js';
@@ -105,7 +105,7 @@ export class TokenSource {
   }
 
   #keep(): Kept {
-    const json = JSON.stringify(snaked(this.#pair as unknown as Json));
+    const json = jsonOf(snaked(this.#pair as unknown as Json));
     const number = this.#bridge.ask((core) => core.keep_fresh(json));
     const kept = { bridge: this.#bridge, generation: this.#bridge.generation, number };
     forgotten.register(this, kept);

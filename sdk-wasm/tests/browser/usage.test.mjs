@@ -183,6 +183,43 @@ test('what the browser gives up once counts all the same', async () => {
   assert.equal((await sdk.stats()).usage.pending, 0);
 });
 
+test(
+  'tabs whose site’s data are cleared, while one is cut off and one dies, deliver all they acknowledge from then on',
+  { timeout: 60_000 },
+  async () => {
+    const { accessToken } = await at.marketplace.tokenPair('cus_ravi');
+    const [first, second] = [await at.page(), await at.page()];
+    const [one, two] = [await open(first, at.setUp()), await open(second, at.setUp())];
+    for (const sdk of [one, two]) await (await sdk.trackUsage(accessToken, 'view')).delivered;
+    await first.route('**/api/track-usage', (route) => route.abort());
+    const session = await at.context.newCDPSession(second);
+    const origin = new URL(first.url()).origin;
+    await session.send('Storage.clearDataForOrigin', { origin, storageTypes: 'all' });
+    const acknowledged = [];
+    const track = async (sdk) => {
+      const receipt = await sdk.trackUsage(accessToken, 'view');
+      const acknowledge = () => acknowledged.push(receipt.id);
+      // Each tab finds out by the first that its log is gone.
+      await receipt.persisted.then(acknowledge, ({ code }) => assert.equal(code, 'spool_failed'));
+    };
+    for (const sdk of [one, two, one, two, one, two]) await track(sdk);
+    const crashed = second.waitForEvent('crash');
+    session.send('Page.crash').catch(() => undefined);
+    await crashed;
+    await track(one);
+    await first.unroute('**/api/track-usage');
+    await one.flush();
+    const events = await at.marketplace.countedEvents('cus_ravi');
+    const counted = new Set(events.map(({ id }) => id));
+    assert.ok(acknowledged.length >= 5, `${acknowledged.length} were acknowledged`);
+    assert.deepEqual(
+      acknowledged.filter((id) => !counted.has(id)),
+      [],
+    );
+    assert.equal((await one.stats()).usage.pending, 0);
+  },
+);
+
 test('a page that asks for memory stores nothing', async () => {
   const pair = await at.marketplace.tokenPair('cus_ravi');
   const page = await at.page();

@@ -24,7 +24,6 @@ use crate::usage::Denial;
 #[derive(Clone)]
 pub struct Error(Box<Details>);
 
-/// In words, with the advice: this is what `fn main() -> Result<(), Box<dyn Error>>` prints.
 impl std::error::Error for Error {
     /// What caused it, for who wants its kind: an [`std::io::Error`](std::io::Error), for example.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
@@ -39,6 +38,7 @@ impl fmt::Display for Error {
     }
 }
 
+/// In words, with the advice: this is what `fn main() -> Result<(), Box<dyn Error>>` prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} {}", self.advice())?;

@@ -39,6 +39,25 @@ test('what has no form in JSON is refused, and so is what is no time', async () 
   assert.equal((await sdk.close()).usage.delivered, 2);
 });
 
+test('what is no record of facts is judged alike of whom the SDK knows and of whom it does not', async () => {
+  const sdk = new MarketplaceSDK(marketplace.options());
+  for (const metadata of [null, 'text', 7, [1]]) {
+    const { accessToken } = await marketplace.tokenPair('cus_ravi');
+    const outcome = async () => {
+      try {
+        await sdk.trackUsage(accessToken, 'search', { metadata });
+        return 'taken';
+      } catch (error) {
+        return error.code ?? error;
+      }
+    };
+    const ofNobodyKnown = await outcome();
+    await sdk.trackUsage(accessToken, 'search');
+    assert.equal(await outcome(), ofNobodyKnown, JSON.stringify(metadata));
+  }
+  await sdk.close();
+});
+
 test('a fetch of the program’s own may have headers that are no texts', async () => {
   const fetch = async (input, init) => {
     const { status, headers, body } = await globalThis.fetch(input, init);

@@ -44,7 +44,7 @@ export class Actors {
  * for what they are. A text may have the letter that ends each: the core counts, and then nothing is noted.
  */
 function factsOf({ metadata, idempotencyKey, amends, voids }: UsageOptions): string | undefined {
-  if (metadata === undefined || 'toJSON' in metadata) return undefined;
+  if (!isRecord(metadata) || 'toJSON' in metadata) return undefined;
   if ((idempotencyKey ?? amends ?? voids) !== undefined) return undefined;
   const names = Object.keys(metadata);
   let facts = `\0${names.length}\0`;
@@ -58,6 +58,10 @@ function factsOf({ metadata, idempotencyKey, amends, voids }: UsageOptions): str
   // What is no text is for JSON to refuse: it would cross as another.
   return isText(facts) ? facts : undefined;
 }
+
+/** A program without types may have passed anything: what is no record is for JSON to refuse. */
+const isRecord = (value: unknown): value is NonNullable<UsageOptions['metadata']> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isText = (text: string & { isWellFormed?(): boolean }): boolean =>
   text.isWellFormed?.() === true;

@@ -37,10 +37,12 @@ impl DeadLetters {
     ) -> io::Result<()> {
         let lines: String = rejected.iter().map(|(_, event)| json::write(event) + "\n").collect();
         self.files.create_dir(&self.dir)?;
-        let file = self.dir.join(format!("{producer}-{last:020}.jsonl"));
-        self.files.replace(&file, lines.as_bytes())?;
-        let names = self.names()?;
-        let too_many = names.len().saturating_sub(MAX_FILES);
+        let newest = format!("{producer}-{last:020}.jsonl");
+        self.files.replace(&self.dir.join(&newest), lines.as_bytes())?;
+        // That of a producer that was taken over may have the oldest name.
+        let mut names = self.names()?;
+        names.retain(|name| *name != newest);
+        let too_many = (names.len() + 1).saturating_sub(MAX_FILES);
         names.iter().take(too_many).try_for_each(|oldest| self.remove(oldest))
     }
 

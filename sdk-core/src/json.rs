@@ -2,7 +2,7 @@
 //!
 //! `serde_json` reads, a type at a time: fast, and with code of its own for each type. A module that browsers fetch is
 //! built with the feature `small`: a reader of its own makes a tree of any text first, and the types take theirs from
-//! there. Both take the same texts for the same values; a test has them read each other's.
+//! there. Both read the same values in what the marketplace sends; a test has them read each other's.
 
 mod facts;
 #[cfg(any(feature = "small", test))]

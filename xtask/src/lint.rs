@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
         clippy(&[&core[..], &["--features", features]].concat())?;
     }
     clippy(&["--package=cloudnestle-marketplace", "--features=sim"])?;
+    clippy(&["--package=cloudnestle-marketplace", "--lib", "--tests", "--features=small"])?;
     clippy(&["--package=cloudnestle-mock-server", "--no-default-features"])?;
     clippy(&["--package=cloudnestle-marketplace-wasm", "--no-default-features", "--all-targets"])?;
     clippy(&["--package=cloudnestle-marketplace", "--lib", "--tests", "--features=shuttle"])?;

@@ -108,6 +108,9 @@ fn main() -> anyhow::Result<()> {
             crash::strace()?;
             shell::step("every test of the workspace");
             shell::cargo(&["test", "--workspace", "--locked"])?;
+            shell::step("the SDK with the JSON reader of a browser's module");
+            let small = ["test", "--locked", "--package=cloudnestle-marketplace", "--lib"];
+            shell::cargo(&[&small[..], &["--features=small"]].concat())?;
             shell::step("the server without its control API");
             let without = ["--no-default-features", "--locked"];
             shell::cargo(&[&["test", "--package=cloudnestle-mock-server"], &without[..]].concat())?;

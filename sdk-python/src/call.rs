@@ -1,5 +1,6 @@
 //! Calls: a thread waits for one, or a task awaits it.
 
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,14 +8,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
-use cloudnestle_marketplace::{Background, Code, Error, Result};
+use cloudnestle_marketplace::{Code, Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 
 use crate::errors::raised;
-use crate::home::Process;
+use crate::home::Background;
 use crate::settings::duration;
 
 /// How often a thread that waits looks whether it was interrupted, by Ctrl-C for example.
@@ -34,7 +35,6 @@ type Asking = BoxFuture<'static, Told>;
 #[pyclass(frozen, module = "cloudnestle_marketplace._native")]
 pub(crate) struct Call {
     background: Background,
-    process: Process,
     asking: Mutex<Option<Asking>>,
     /// How long it may take, in seconds.
     deadline: Mutex<Option<f64>>,
@@ -53,12 +53,7 @@ impl Call {
     {
         let told = |answer| -> Answer { Box::new(move |py| of(py, answer)) };
         let asking = asking.map(|answer| answer.map(told)).boxed();
-        Call {
-            background,
-            process: Process::this(),
-            asking: Mutex::new(Some(asking)),
-            deadline: Mutex::default(),
-        }
+        Call { background, asking: Mutex::new(Some(asking)), deadline: Mutex::default() }
     }
 
     fn deadline(&self) -> MutexGuard<'_, Option<f64>> {
@@ -66,7 +61,7 @@ impl Call {
     }
 
     fn take(&self) -> PyResult<Asking> {
-        self.process.check().map_err(|error| Python::attach(|py| raised(py, &error)))?;
+        self.background.check().map_err(|error| Python::attach(|py| raised(py, &error)))?;
         let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner).take();
         asking.ok_or_else(|| PyRuntimeError::new_err("a call is waited for once"))
     }
@@ -106,12 +101,15 @@ impl Call {
         }
         let event_loop = py.import("asyncio")?.call_method0("get_running_loop")?;
         let future = event_loop.call_method0("create_future")?;
-        if let Some(seconds) = *self.deadline() {
-            let expire = wrap_pyfunction!(expire, py)?;
-            event_loop.call_method1("call_later", (seconds, expire, &future))?;
-        }
+        let timer = match *self.deadline() {
+            Some(seconds) => {
+                let expire = wrap_pyfunction!(expire, py)?;
+                Some(event_loop.call_method1("call_later", (seconds, expire, &future))?.unbind())
+            }
+            None => None,
+        };
         let (asking, abort) = abortable(asking);
-        future.call_method1("add_done_callback", (Abort(abort),))?;
+        future.call_method1("add_done_callback", (Done { abort, timer },))?;
         let waiting = Waiting { event_loop: event_loop.unbind(), future: future.clone().unbind() };
         self.background.spawn(async move {
             if let Ok(told) = asking.await {
@@ -169,14 +167,21 @@ impl Answered {
     }
 }
 
-/// Gives the request up when the task that awaited it is cancelled.
+/// What a task's future does when it is settled: gives the request up, if that is what settled it, and its timer.
 #[pyclass(frozen, module = "cloudnestle_marketplace._native")]
-struct Abort(AbortHandle);
+struct Done {
+    abort: AbortHandle,
+    timer: Option<Py<PyAny>>,
+}
 
 #[pymethods]
-impl Abort {
-    fn __call__(&self, _future: &Bound<'_, PyAny>) {
-        self.0.abort(); // of one that is done it does nothing
+impl Done {
+    fn __call__(&self, py: Python<'_>, _future: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.abort.abort(); // of one that is done it does nothing
+        if let Some(timer) = &self.timer {
+            timer.call_method0(py, "cancel")?;
+        }
+        Ok(())
     }
 }
 
@@ -188,22 +193,22 @@ struct Waiting {
 
 impl Waiting {
     fn tell(self, told: Told) {
-        let told = Telling::while_possible(|| {
-            Python::try_attach(|py| {
+        // Let go of with an interpreter, or never.
+        let waiting = ManuallyDrop::new(self);
+        Telling::while_possible(|| {
+            Python::try_attach(move |py| {
+                let Waiting { event_loop, future } = ManuallyDrop::into_inner(waiting);
                 let (value, error) = match made(py, told) {
                     Ok(value) => (Some(value), None),
                     Err(error) => (None, Some(error.into_value(py))),
                 };
-                let settle = wrap_pyfunction!(settle, py)?;
-                let arguments = (settle, &self.future, value, error);
-                // A loop that is closed has nobody who waits.
-                let _ = self.event_loop.call_method1(py, "call_soon_threadsafe", arguments);
-                PyResult::Ok(())
+                if let Ok(settle) = wrap_pyfunction!(settle, py) {
+                    let arguments = (settle, future, value, error);
+                    // A loop that is closed has nobody who waits.
+                    let _ = event_loop.call_method1(py, "call_soon_threadsafe", arguments);
+                }
             })
         });
-        if told.is_none() {
-            std::mem::forget(self); // the interpreter is gone
-        }
     }
 }
 
@@ -243,10 +248,12 @@ static TELLING: AtomicUsize = AtomicUsize::new(0);
 static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
 
 impl Telling {
-    fn while_possible<T>(tell: impl FnOnce() -> Option<T>) -> Option<T> {
+    fn while_possible(tell: impl FnOnce() -> Option<()>) {
         TELLING.fetch_add(1, Ordering::SeqCst);
         let _telling = Telling;
-        if ENDED_BY.get().is_some() { None } else { tell() }
+        if ENDED_BY.get().is_none() {
+            tell();
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The calls, as they cross. What they mean is told where the face offers them.
 
-use std::sync::Arc;
-
 use cloudnestle_marketplace::{MarketplaceSdk, Result};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -9,9 +7,9 @@ use pyo3::types::PyDict;
 
 use crate::call::Call;
 use crate::errors::raised;
-use crate::events::{End, Events};
+use crate::events::Events;
 use crate::history::{self, Filters, Items};
-use crate::home::Home;
+use crate::home::{Background, Home};
 use crate::model::{
     CloseReport, Diagnosis, EventRef, Quota, RejectedUsage, Stats, TokenPair, UsageStats, User,
     UserContext,
@@ -25,7 +23,6 @@ use crate::usage::usage;
 #[pyclass(frozen, weakref, module = "cloudnestle_marketplace._native")]
 pub(crate) struct Core {
     home: Home,
-    end: Arc<End>,
 }
 
 impl Core {
@@ -45,12 +42,12 @@ impl Core {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let sdk = self.sdk(py)?;
-        Ok(Call::of(sdk.background(), ask(sdk), of))
+        Ok(Call::of(Background::of(&sdk), ask(sdk), of))
     }
 
     fn closing(&self, sdk: MarketplaceSdk, deadline: f64) -> Call {
         self.home.is_closing();
-        let (background, end) = (sdk.background(), self.end.clone());
+        let (background, end) = (Background::of(&sdk), self.home.end());
         let closing = async move {
             let report = sdk.close(duration(deadline)).await;
             end.come();
@@ -66,7 +63,7 @@ impl Core {
     #[pyo3(signature = (settings: "dict[str, object]"))]
     fn new(py: Python<'_>, settings: Settings) -> PyResult<Self> {
         let home = Home::build(settings).map_err(|error| raised(py, &error))?;
-        Ok(Core { home, end: Arc::default() })
+        Ok(Core { home })
     }
 
     /// Who is known to be this user, without waiting for anything; `None` if somebody has to be asked.
@@ -105,7 +102,7 @@ impl Core {
         voids: Option<&EventRef>,
     ) -> PyResult<Call> {
         let usage = usage(py, action, quantity, idempotency_key, metadata, amends, voids)?;
-        let background = self.sdk(py)?.background();
+        let background = Background::of(&self.sdk(py)?);
         self.ask(
             py,
             async move |sdk| sdk.track_usage(&token, usage).await,
@@ -124,7 +121,7 @@ impl Core {
         metadata: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Call> {
         let usage = usage(py, action, quantity, idempotency_key, metadata, None, None)?;
-        let background = self.sdk(py)?.background();
+        let background = Background::of(&self.sdk(py)?);
         self.ask(
             py,
             async move |sdk| sdk.consume(&token, usage).await,
@@ -144,7 +141,7 @@ impl Core {
     fn keep_fresh(&self, py: Python<'_>, pair: &TokenPair) -> PyResult<TokenSource> {
         let sdk = self.sdk(py)?;
         let source = sdk.keep_fresh(pair.0.clone());
-        Ok(TokenSource { background: sdk.background(), source })
+        Ok(TokenSource { background: Background::of(&sdk), source })
     }
 
     fn exchange_code(
@@ -191,13 +188,13 @@ impl Core {
         let bucket = history::bucket(bucket).map_err(|error| raised(py, &error))?;
         let filter = history::filter(filters);
         let pages = sdk.usage_history(customer_id, bucket, filter);
-        Ok(Items::buckets(sdk.background(), pages))
+        Ok(Items::buckets(Background::of(&sdk), pages))
     }
 
     fn usage_events(&self, py: Python<'_>, customer_id: &str, filters: Filters) -> PyResult<Items> {
         let sdk = self.sdk(py)?;
         let pages = sdk.usage_events(customer_id, history::filter(filters));
-        Ok(Items::events(sdk.background(), pages))
+        Ok(Items::events(Background::of(&sdk), pages))
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<Call> {
@@ -234,6 +231,11 @@ impl Core {
         Ok(self.closing(self.sdk(py)?, deadline))
     }
 
+    /// Whether this process has an SDK that is not closed.
+    fn has_begun(&self) -> bool {
+        self.home.begun().is_some()
+    }
+
     /// Closes what this process has begun; `None` if there is nothing.
     fn leave(&self, deadline: f64) -> Option<Call> {
         Some(self.closing(self.home.begun()?, deadline))
@@ -252,6 +254,6 @@ impl Core {
     }
 
     fn events(&self, py: Python<'_>) -> PyResult<Events> {
-        Ok(Events::of(&self.sdk(py)?, self.end.clone()))
+        Ok(Events::of(&self.sdk(py)?, self.home.end()))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::error::Error as _;
 
-use cloudnestle_marketplace::Error;
+use cloudnestle_marketplace::{Code, Error};
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -12,6 +13,13 @@ use crate::model::Denial;
 /// The exception that an error is, with what caused it.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error).unwrap_or_else(|failed| failed)
+}
+
+/// The exception of a code, in the catalogue's words.
+#[pyfunction]
+#[pyo3(signature = (code) -> "Any")]
+pub(crate) fn error_of(py: Python<'_>, code: &str) -> Py<PyBaseException> {
+    raised(py, &Error::from(Code::from_name(code))).into_value(py)
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 
 use cloudnestle_marketplace::model::Code;
-use cloudnestle_marketplace::{Background, Event, MarketplaceSdk};
+use cloudnestle_marketplace::{Event, MarketplaceSdk};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, select};
@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 
 use crate::call::Call;
 use crate::errors::raised;
+use crate::home::Background;
 use crate::model::{UsageEvent, seconds};
 
 /// The events from now on.
@@ -46,7 +47,7 @@ impl End {
 impl Events {
     pub(crate) fn of(sdk: &MarketplaceSdk, end: Arc<End>) -> Self {
         let events = Arc::new(Mutex::new(sdk.events()));
-        Events { background: sdk.background(), events, end }
+        Events { background: Background::of(sdk), events, end }
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use cloudnestle_marketplace as core;
 use cloudnestle_marketplace::model::{Bucket, Timestamp};
-use cloudnestle_marketplace::{Background, Code, Error, Pages, Result, UsageFilter};
+use cloudnestle_marketplace::{Code, Error, Pages, Result, UsageFilter};
 use futures_util::lock::Mutex;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::call::Call;
+use crate::home::Background;
 use crate::model::{EventRef, Moment};
 
 /// Items, which are asked for as they are read.

@@ -5,13 +5,14 @@
 //! builds its own when it is first used. What its parent has noted is its parent's to deliver.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cloudnestle_marketplace::{Code, Error, MarketplaceSdk, Result};
 use pyo3::prelude::*;
 
 use crate::call::nobody_tells;
 use crate::errors::raised;
+use crate::events::End;
 use crate::settings::Settings;
 
 /// How often this process is a child's child.
@@ -34,22 +35,41 @@ pub(crate) struct Home {
 struct Kept {
     process: Process,
     sdk: Option<MarketplaceSdk>,
+    /// That of everything which is watched of it.
+    end: Arc<End>,
     is_closed: bool,
 }
 
 /// A process, and not its children.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process(u64);
+struct Process(u64);
 
 impl Process {
-    pub(crate) fn this() -> Self {
+    fn this() -> Self {
         Process(FORKS.load(Ordering::Relaxed))
+    }
+}
+
+/// Where the SDK's own tasks run, in the process whose SDK it is. What a call gives out keeps this, and no SDK.
+#[derive(Clone)]
+pub(crate) struct Background {
+    background: cloudnestle_marketplace::Background,
+    process: Process,
+}
+
+impl Background {
+    pub(crate) fn of(sdk: &MarketplaceSdk) -> Self {
+        Background { background: sdk.background(), process: Process::this() }
     }
 
     /// # Errors
-    /// [`Code::Forked`] in a child of it.
-    pub(crate) fn check(self) -> Result<()> {
-        if self == Process::this() { Ok(()) } else { Err(Error::from(Code::Forked)) }
+    /// [`Code::Forked`] in a child: nothing runs there.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.process == Process::this() { Ok(()) } else { Err(Error::from(Code::Forked)) }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background.spawn(task);
     }
 }
 
@@ -57,7 +77,12 @@ impl Home {
     /// Builds the SDK, and asks nobody.
     pub(crate) fn build(settings: Settings) -> Result<Self> {
         let sdk = Some(settings.build()?);
-        let kept = Mutex::new(Kept { process: Process::this(), sdk, is_closed: false });
+        let kept = Mutex::new(Kept {
+            process: Process::this(),
+            sdk,
+            end: Arc::default(),
+            is_closed: false,
+        });
         Ok(Home { settings, kept })
     }
 
@@ -76,6 +101,7 @@ impl Home {
         if kept.process != Process::this() {
             // Ending it would wait for threads that are not here.
             std::mem::forget(kept.sdk.take());
+            std::mem::forget(std::mem::take(&mut kept.end));
             kept.process = Process::this();
         }
         if let Some(sdk) = &kept.sdk {
@@ -94,6 +120,11 @@ impl Home {
         let kept = self.kept();
         let is_ours = kept.process == Process::this() && !kept.is_closed;
         kept.sdk.clone().filter(|_| is_ours)
+    }
+
+    /// When what is watched of the SDK that is here ends.
+    pub(crate) fn end(&self) -> Arc<End> {
+        self.kept().end.clone()
     }
 
     /// A program that closes its SDK has none in its children either.

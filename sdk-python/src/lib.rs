@@ -28,6 +28,8 @@ pub mod _native {
     #[pymodule_export]
     use crate::core::Core;
     #[pymodule_export]
+    use crate::errors::error_of;
+    #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]
     use crate::history::{CountedEvent, Items, UsageBucket};

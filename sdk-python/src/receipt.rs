@@ -1,10 +1,10 @@
 //! The acknowledgement of an event.
 
 use cloudnestle_marketplace as core;
-use cloudnestle_marketplace::Background;
 use pyo3::prelude::*;
 
 use crate::call::Call;
+use crate::home::Background;
 use crate::model::EventRef;
 
 /// That an event is taken. It will count once.

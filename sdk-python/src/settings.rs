@@ -95,7 +95,7 @@ fn one_of<T: Copy + Default>(given: &Option<String>, words: &[(&str, T)]) -> Res
     found.map(|(_, value)| *value).ok_or_else(|| Error::from(Code::ConfigInvalid))
 }
 
-/// Python's seconds. What is no time, or longer than can be counted, is as long as can be.
+/// Python's seconds. Longer than can be counted is as long as can be; what is no time has passed.
 pub(crate) fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

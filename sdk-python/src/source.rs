@@ -1,10 +1,10 @@
 //! A pair that is kept good.
 
 use cloudnestle_marketplace as core;
-use cloudnestle_marketplace::Background;
 use pyo3::prelude::*;
 
 use crate::call::Call;
+use crate::home::Background;
 use crate::model::TokenPair;
 
 /// Gives out a pair's access token, and renews it before it ends.

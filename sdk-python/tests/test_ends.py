@@ -218,6 +218,61 @@ def test_workers_of_multiprocessing_deliver_what_they_have_noted(programs, tmp_p
     programs.each_counts_once(50)
 
 
+def test_what_was_made_before_a_fork_says_so_in_the_child(programs):
+    program = """
+        sdk = MarketplaceSDK()
+        receipt = sdk.track_usage(token, "search")
+        bucket = sdk.usage_history("cus_ravi")
+        child = os.fork()
+        if not child:
+            told = []
+            for call in (receipt.delivered, lambda: list(bucket)):
+                try:
+                    call()
+                except Exception as error:
+                    told.append(error.code)
+            os._exit(0 if told == ["forked", "forked"] else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        os.write(acknowledged, receipt.event_id.encode() + b"\\n")
+    """
+    assert programs.run(program) == (0, "")
+    programs.each_counts_once(1)
+
+
+def test_an_sdk_that_a_worker_of_multiprocessing_builds_is_closed_at_its_end(programs):
+    program = """
+        def work():
+            global sdk
+            sdk = MarketplaceSDK(spool="memory")
+            note(sdk, 5)
+            # One that goes on is waited for, and has an SDK until then.
+            threading.Thread(target=lambda: time.sleep(0.2)).start()
+        worker = multiprocessing.get_context("fork").Process(target=work)
+        worker.start()
+        worker.join(30)
+        assert worker.exitcode == 0, worker.exitcode
+    """
+    assert programs.run(program) == (0, "")
+    programs.each_counts_once(5)
+
+
+def test_callbacks_are_called_in_a_child_too(programs):
+    program = """
+        from cloudnestle_marketplace import events
+        sdk = MarketplaceSDK()
+        delivered = threading.Event()
+        sdk.on(events.UsageDelivered, lambda event: delivered.set())
+        child = os.fork()
+        note(sdk)
+        sdk.flush()
+        assert delivered.wait(10)
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    assert programs.run(program) == (0, "")
+    programs.each_counts_once(2)
+
+
 def test_a_child_of_a_closed_sdk_has_none(programs):
     program = """
         sdk = MarketplaceSDK()

@@ -34,6 +34,7 @@ pub(crate) fn test() -> Result<()> {
     let server = tools.build(SERVER, &[], &wheels)?;
 
     let python = shell::python("pypi/consumer", &format!("{SOURCES}/requirements.txt"))?;
+    let python = std::path::absolute(python)?;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     let anew = ["--force-reinstall", "--no-deps"];
     shell::run(Command::new(&python).args(install).args(anew).args([&package, &server]))?;

@@ -9,7 +9,7 @@ from ._sdk import CLOSE_WITHIN
 from ._usage import facts
 from ._watching import AsyncWatching
 from ._source import AsyncTokenSource
-from ._settings import settings
+from ._settings import seconds, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,10 +79,12 @@ class AsyncMarketplaceSDK:
         _ending.watch(self._core)
 
     def with_options(self, *, deadline: float | None = None) -> AsyncMarketplaceSDK:
-        """The same SDK, whose calls each have so many seconds."""
+        """The same SDK, whose calls each have so many seconds; lists, receipts and token sources that it gives out are not
+        bound. What has noted usage may be late, too: who tries again names the event by an ``idempotency_key``.
+        """
         other = object.__new__(AsyncMarketplaceSDK)
         other._core = self._core
-        other._deadline = deadline
+        other._deadline = seconds("deadline", deadline)
         return other
 
     async def validate_user(self, token: str) -> User:
@@ -222,6 +224,3 @@ class AsyncMarketplaceSDK:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"AsyncMarketplaceSDK({self.stats().usage!r})"

@@ -5,7 +5,7 @@ What the face is made over. Use `cloudnestle_marketplace`.
 from datetime import datetime
 from typing import Any, SupportsFloat, SupportsIndex, final
 
-__all__ = ["Call", "CloseReport", "Core", "CountedEvent", "Denial", "Diagnosis", "EventRef", "Events", "Finding", "Items", "LeaseStats", "Losses", "Quota", "Receipt", "RejectedUsage", "Stats", "TokenPair", "TokenSource", "UsageBucket", "UsageEvent", "UsageStats", "User", "UserContext", "forked", "settle", "stop_telling"]
+__all__ = ["Call", "CloseReport", "Core", "CountedEvent", "Denial", "Diagnosis", "EventRef", "Events", "Finding", "Items", "LeaseStats", "Losses", "Quota", "Receipt", "RejectedUsage", "Stats", "TokenPair", "TokenSource", "UsageBucket", "UsageEvent", "UsageStats", "User", "UserContext", "error_of", "forked", "settle", "stop_telling"]
 
 @final
 class Call:
@@ -54,6 +54,10 @@ class Core:
     def flush(self, /) -> Call: ...
     def flush_before_return(self, /, deadline: SupportsFloat | SupportsIndex) -> Call: ...
     def get_user_context(self, /, token: str) -> Call: ...
+    def has_begun(self, /) -> bool:
+        """
+        Whether this process has an SDK that is not closed.
+        """
     def keep_fresh(self, /, pair: TokenPair) -> TokenSource: ...
     def known_user(self, /, token: str) -> User | None:
         """
@@ -757,6 +761,11 @@ class UserContext:
         """
         Who stands behind it: `online`, the marketplace, or `local`, the token's own words.
         """
+
+def error_of(code: str) -> "Any":
+    """
+    The exception of a code, in the catalogue's words.
+    """
 
 def forked() -> None:
     """

@@ -8,7 +8,7 @@ from ._receipt import Receipt
 from ._usage import facts
 from ._watching import Callbacks, Watching
 from ._source import TokenSource
-from ._settings import settings
+from ._settings import seconds, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,10 +89,12 @@ class MarketplaceSDK:
         _ending.watch(self._core)
 
     def with_options(self, *, deadline: float | None = None) -> MarketplaceSDK:
-        """The same SDK, whose calls each have so many seconds."""
+        """The same SDK, whose calls each have so many seconds; lists, receipts and token sources that it gives out are not
+        bound. What has noted usage may be late, too: who tries again names the event by an ``idempotency_key``.
+        """
         other = object.__new__(MarketplaceSDK)
         other._core = self._core
-        other._deadline = deadline
+        other._deadline = seconds("deadline", deadline)
         other._callbacks = self._callbacks
         return other
 
@@ -230,7 +232,7 @@ class MarketplaceSDK:
 
     def on(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
         """Has something called at each event of a kind, such as ``events.UsageRejected``, from a thread of its own."""
-        self._callbacks.add(kind, callback)
+        self._callbacks.add(self._core, kind, callback)
         return self
 
     def off(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
@@ -246,7 +248,7 @@ class MarketplaceSDK:
         """Closes the SDK when the process is asked to end (SIGTERM), and then lets whoever was asked before decide;
         if that is nobody, the process ends. To be called in the main thread.
         """
-        _ending.on_signal(lambda: self.close(deadline))
+        _ending.on_signal(self._core, deadline)
         return self
 
     def stats(self) -> Stats:
@@ -268,8 +270,6 @@ class MarketplaceSDK:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"MarketplaceSDK({self.stats().usage!r})"
 
     def _wait(self, call: Call) -> Any:
         return call.wait(self._deadline)

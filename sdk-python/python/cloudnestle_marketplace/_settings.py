@@ -27,8 +27,14 @@ def settings(*, spool: str | os.PathLike[str] | None, **given: Any) -> dict[str,
         if given[setting] is not None and given[setting] not in words:
             raise errors.invalid(setting, " or ".join(map(repr, words)))
     for setting in ("deadline", "max_age"):
-        if given[setting] is not None and not given[setting] > 0:
-            raise errors.invalid(setting, "a number of seconds above 0")
+        seconds(setting, given[setting])
     in_memory = spool == "memory"
     folder = None if spool is None or in_memory else os.fspath(spool)
     return {"spool_dir": folder, "spool_in_memory": in_memory, **given}
+
+
+def seconds(setting: str, given: float | None) -> float | None:
+    """A time, if there is one."""
+    if given is not None and not given > 0:
+        raise errors.invalid(setting, "a number of seconds above 0")
+    return given

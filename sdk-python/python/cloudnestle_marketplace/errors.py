@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from . import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -72,7 +74,7 @@ class MarketplaceError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross processes; what a denial says in particulars does not.
-        return (_rebuilt, (type(self), str(self), {**vars(self), "denial": None}))
+        return (_rebuilt, (type(self), str(self)), {**vars(self), "denial": None})
 
 
 class UserRefusedError(MarketplaceError):
@@ -119,15 +121,12 @@ def of(*, message: str, cause: str | None = None, **details: Any) -> Marketplace
     return error
 
 
-def invalid(setting: str, words: str) -> ConfigError:
+def invalid(setting: str, words: str) -> MarketplaceError:
     """A setting that is none."""
-    return ConfigError(
-        f"config_invalid: {setting} is {words}.",
-        code="config_invalid",
-        docs_url="docs/errors.md#config_invalid",
-        advice="Correct the setting that the message names.",
-    )
+    error = _native.error_of("config_invalid")
+    error.args = (f"config_invalid: {setting} is {words}.",)
+    return error
 
 
-def _rebuilt(kind: type[MarketplaceError], message: str, details: dict[str, Any]) -> MarketplaceError:
-    return kind(message, **details)
+def _rebuilt(kind: type[MarketplaceError], message: str) -> MarketplaceError:
+    return kind.__new__(kind, message)

@@ -23,11 +23,13 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from . import _native
 from ._native import User
 from .errors import (
     MarketplaceError,
@@ -55,7 +57,7 @@ class Guard:
         """The user whom the bearer token speaks for.
 
         Raises:
-            UserRefusedError: there is none, or they must not be let in.
+            MarketplaceError: there is no token (``credential_missing``), or it does not say who they are.
         """
         user = await self.sdk.validate_user(_bearer(request))
         request.state.marketplace_user = user
@@ -85,13 +87,7 @@ class Guard:
 def _bearer(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise UserRefusedError(
-            "credential_missing: The request has no credential.",
-            code="credential_missing",
-            refuses_user=True,
-            docs_url="docs/errors.md#credential_missing",
-            advice="Send the credential as `Authorization: Bearer …`.",
-        )
+        raise _native.error_of("credential_missing")
     return token.strip()
 
 
@@ -100,7 +96,7 @@ def _status(error: MarketplaceError) -> int:
         return 402
     if isinstance(error, RateLimitedError):
         return 429
-    if isinstance(error, UserRefusedError):
+    if isinstance(error, UserRefusedError) or error.code == "credential_missing":
         return 401
     # What the application has done wrong is no matter of its caller.
     return 503 if error.retryable or isinstance(error, UnavailableError) else 500
@@ -111,8 +107,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     status = _status(error)
     problem: dict[str, Any] = {"type": error.docs_url, "title": str(error), "status": status, "code": error.code}
     headers = {}
-    if status == 500:
-        problem = {"type": "about:blank", "title": "Internal Server Error", "status": status}
+    if status >= 500:
+        # What lies between the application and the marketplace is no matter of its caller.
+        problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     elif status == 401:
         headers["www-authenticate"] = "Bearer"
     if error.denial is not None:

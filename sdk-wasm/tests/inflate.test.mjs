@@ -35,7 +35,8 @@ test('what was deflated comes out as it was, stored, by fixed codes and by codes
 
 test('what is damaged ends with an error or with other bytes, and not never', () => {
   const deflated = deflateRawSync(mixed, { level: 9 });
-  for (const length of [0, 1, 1_000, deflated.length - 1]) {
+  // Of its last byte there may be nothing that is missed.
+  for (const length of [0, 1, 1_000, deflated.length - 2]) {
     assert.throws(() => inflate(deflated.subarray(0, length), mixed.length), /damaged/);
   }
   for (let at = 0; at < deflated.length; at += 997) {

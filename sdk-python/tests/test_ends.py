@@ -104,6 +104,7 @@ def test_a_program_that_is_asked_to_end_delivers_first(programs):
 def test_ctrl_c_interrupts_a_call_that_waits(programs):
     programs.marketplace.inject("GET /api/quotas/{customer_id}/{solution_id}", delay_ms=60_000)
     program = """
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever began us may ignore it
         sdk = MarketplaceSDK(deadline=60)
         print("ready", flush=True)
         try:

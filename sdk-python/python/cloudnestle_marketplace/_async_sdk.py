@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from . import _ending, _native
+from ._base import CLOSE_WITHIN, Base
 from ._reading import moment, read_async
 from ._receipt import AsyncReceipt
-from ._sdk import CLOSE_WITHIN
+from ._source import AsyncTokenSource
 from ._usage import facts
 from ._watching import AsyncWatching
-from ._source import AsyncTokenSource
-from ._settings import seconds, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from datetime import datetime
     from types import TracebackType
     from typing import AsyncIterator
@@ -25,67 +22,22 @@ if TYPE_CHECKING:
         EventRef,
         Quota,
         RejectedUsage,
-        Stats,
         TokenPair,
         UsageBucket,
         UsageStats,
         User,
         UserContext,
     )
-    from ._settings import Bucket, Durability, Overflow, Validation
+    from ._settings import Bucket
     from ._usage import Metadata
 
 
-class AsyncMarketplaceSDK:
+class AsyncMarketplaceSDK(Base):
     """The SDK, as ``MarketplaceSDK``, whose calls are awaited.
 
     It is bound to no event loop: one may be used in any number of them, one after the other and at the same time.
     A task that is cancelled gives its request up, but for a renewal that is under way, which others may wait for.
     """
-
-    def __init__(
-        self,
-        *,
-        secret_key: str | None = None,
-        solution: str | None = None,
-        url: str | None = None,
-        issuer: str | None = None,
-        validation: Validation | None = None,
-        deadline: float | None = None,
-        spool: str | os.PathLike[str] | None = None,
-        max_events: int | None = None,
-        max_bytes: int | None = None,
-        max_age: float | None = None,
-        overflow: Overflow | None = None,
-        durability: Durability | None = None,
-    ) -> None:
-        self._core = _native.Core(
-            settings(
-                secret_key=secret_key,
-                solution=solution,
-                url=url,
-                issuer=issuer,
-                validation=validation,
-                deadline=deadline,
-                spool=spool,
-                max_events=max_events,
-                max_bytes=max_bytes,
-                max_age=max_age,
-                overflow=overflow,
-                durability=durability,
-            )
-        )
-        self._deadline: float | None = None
-        _ending.watch(self._core)
-
-    def with_options(self, *, deadline: float | None = None) -> AsyncMarketplaceSDK:
-        """The same SDK, whose calls each have so many seconds; lists, receipts and token sources that it gives out are not
-        bound. What has noted usage may be late, too: who tries again names the event by an ``idempotency_key``.
-        """
-        other = object.__new__(AsyncMarketplaceSDK)
-        other._core = self._core
-        other._deadline = seconds("deadline", deadline)
-        return other
 
     async def validate_user(self, token: str) -> User:
         """Who is this user? As ``MarketplaceSDK.validate_user``; what is known already suspends nobody."""
@@ -205,10 +157,6 @@ class AsyncMarketplaceSDK:
     async def aclose(self, deadline: float = CLOSE_WITHIN) -> CloseReport:
         """Takes no more usage, delivers what it can, and returns within so many seconds with a report."""
         return await self._core.close(deadline)
-
-    def stats(self) -> Stats:
-        """What the SDK has done since it was built, in this process."""
-        return self._core.stats()
 
     async def diagnose(self) -> Diagnosis:
         """What stands between this program and the marketplace; ``print`` it."""

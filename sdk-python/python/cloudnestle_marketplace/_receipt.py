@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from ._native import EventRef
 
 
-class Receipt:
-    """That an event is taken. It will count once."""
+class Acknowledgement:
+    """What is known of an event without waiting."""
 
     __slots__ = ("_receipt",)
 
@@ -25,6 +25,15 @@ class Receipt:
     def is_overage(self) -> bool:
         """Whether ``consume`` allowed it beyond the limit, because the marketplace could not be reached."""
         return self._receipt.is_overage
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(event_id={self.event_id!r})"
+
+
+class Receipt(Acknowledgement):
+    """That an event is taken. It will count once."""
+
+    __slots__ = ()
 
     def persisted(self) -> None:
         """Returns when the event survives the loss of power."""
@@ -36,30 +45,13 @@ class Receipt:
 
     def reference(self) -> EventRef:
         """What the event is called in a correction of it: ``amends`` and ``voids`` take it."""
-        reference: EventRef = self._receipt.reference().wait()
-        return reference
-
-    def __repr__(self) -> str:
-        return f"Receipt(event_id={self.event_id!r})"
+        return self._receipt.reference().wait()
 
 
-class AsyncReceipt:
+class AsyncReceipt(Acknowledgement):
     """That an event is taken. It will count once."""
 
-    __slots__ = ("_receipt",)
-
-    def __init__(self, receipt: _native.Receipt) -> None:
-        self._receipt = receipt
-
-    @property
-    def event_id(self) -> str:
-        """The event's id, ``evt_…``."""
-        return self._receipt.event_id
-
-    @property
-    def is_overage(self) -> bool:
-        """Whether ``consume`` allowed it beyond the limit, because the marketplace could not be reached."""
-        return self._receipt.is_overage
+    __slots__ = ()
 
     async def persisted(self) -> None:
         """Returns when the event survives the loss of power."""
@@ -71,8 +63,4 @@ class AsyncReceipt:
 
     async def reference(self) -> EventRef:
         """What the event is called in a correction of it: ``amends`` and ``voids`` take it."""
-        reference: EventRef = await self._receipt.reference()
-        return reference
-
-    def __repr__(self) -> str:
-        return f"AsyncReceipt(event_id={self.event_id!r})"
+        return await self._receipt.reference()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from . import _ending, _native
+from . import _ending
+from ._base import CLOSE_WITHIN, Base
 from ._reading import moment, read
 from ._receipt import Receipt
-from ._usage import facts
-from ._watching import Callbacks, Watching
 from ._source import TokenSource
-from ._settings import seconds, settings
+from ._usage import facts
+from ._watching import Watching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from datetime import datetime
     from types import TracebackType
-    from typing import Any, Callable, Iterator, TypeVar
+    from typing import Any, Iterator
 
     from ._native import (
         Call,
@@ -25,78 +24,21 @@ if TYPE_CHECKING:
         EventRef,
         Quota,
         RejectedUsage,
-        Stats,
         TokenPair,
         UsageBucket,
         UsageStats,
         User,
         UserContext,
     )
-    from ._settings import Bucket, Durability, Overflow, Validation
+    from ._settings import Bucket
     from ._usage import Metadata
 
-    Told = TypeVar("Told")
 
-CLOSE_WITHIN = 3.0
-"""How long leaving may take unless a program says so, in seconds."""
-
-class MarketplaceSDK:
+class MarketplaceSDK(Base):
     """The SDK: who is this user, may they do this, and note that they did it. Build one for a program and keep it.
 
     It may be used from any thread, and in forked children, which begin one of their own.
-
-    What is not set comes from the environment: ``CLOUDNESTLE_SECRET_KEY``, ``CLOUDNESTLE_SOLUTION``,
-    ``CLOUDNESTLE_URL``, ``CLOUDNESTLE_ISSUER`` and ``CLOUDNESTLE_SPOOL_DIR``. Building asks nobody.
-
-    Raises:
-        ConfigError: a setting is missing or wrong; the message names it.
     """
-
-    def __init__(
-        self,
-        *,
-        secret_key: str | None = None,
-        solution: str | None = None,
-        url: str | None = None,
-        issuer: str | None = None,
-        validation: Validation | None = None,
-        deadline: float | None = None,
-        spool: str | os.PathLike[str] | None = None,
-        max_events: int | None = None,
-        max_bytes: int | None = None,
-        max_age: float | None = None,
-        overflow: Overflow | None = None,
-        durability: Durability | None = None,
-    ) -> None:
-        self._core = _native.Core(
-            settings(
-                secret_key=secret_key,
-                solution=solution,
-                url=url,
-                issuer=issuer,
-                validation=validation,
-                deadline=deadline,
-                spool=spool,
-                max_events=max_events,
-                max_bytes=max_bytes,
-                max_age=max_age,
-                overflow=overflow,
-                durability=durability,
-            )
-        )
-        self._deadline: float | None = None
-        self._callbacks = Callbacks(self._core)
-        _ending.watch(self._core)
-
-    def with_options(self, *, deadline: float | None = None) -> MarketplaceSDK:
-        """The same SDK, whose calls each have so many seconds; lists, receipts and token sources that it gives out are not
-        bound. What has noted usage may be late, too: who tries again names the event by an ``idempotency_key``.
-        """
-        other = object.__new__(MarketplaceSDK)
-        other._core = self._core
-        other._deadline = seconds("deadline", deadline)
-        other._callbacks = self._callbacks
-        return other
 
     def validate_user(self, token: str) -> User:
         """Who is this user? Checked on this machine, and by the marketplace's word that is at most 5 s old.
@@ -230,16 +172,6 @@ class MarketplaceSDK:
         """What the SDK does by itself from now on, to be iterated over; it ends when the SDK is closed."""
         return Watching(self._core.events())
 
-    def on(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
-        """Has something called at each event of a kind, such as ``events.UsageRejected``, from a thread of its own."""
-        self._callbacks.add(self._core, kind, callback)
-        return self
-
-    def off(self, kind: type[Told], callback: Callable[[Told], object]) -> MarketplaceSDK:
-        """Takes an ``on`` back."""
-        self._callbacks.remove(kind, callback)
-        return self
-
     def close(self, deadline: float = CLOSE_WITHIN) -> CloseReport:
         """Takes no more usage, delivers what it can, and returns within so many seconds with a report."""
         return self._core.close(deadline).wait()
@@ -250,10 +182,6 @@ class MarketplaceSDK:
         """
         _ending.on_signal(self._core, deadline)
         return self
-
-    def stats(self) -> Stats:
-        """What the SDK has done since it was built, in this process."""
-        return self._core.stats()
 
     def diagnose(self) -> Diagnosis:
         """What stands between this program and the marketplace; ``print`` it."""

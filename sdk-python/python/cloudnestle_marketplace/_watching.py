@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     Callback = Callable[[Any], object]
 
 
-def event_of(name: str, particulars: dict[str, Any]) -> events.Event | None:
-    """As the core tells it; ``None`` for what this face has no name for."""
-    from .events import of
-
-    return of(name, particulars)
-
-
 class Watching:
     """The events from now on, for a thread; it ends when the SDK is closed."""
 
@@ -33,8 +26,10 @@ class Watching:
         return self
 
     def __next__(self) -> events.Event:
+        from .events import of
+
         while (told := self._watched.next().wait()) is not None:
-            event = event_of(*told)
+            event = of(*told)
             if event is not None:
                 return event
         raise StopIteration
@@ -50,8 +45,10 @@ class AsyncWatching:
         return self
 
     async def __anext__(self) -> events.Event:
+        from .events import of
+
         while (told := await self._watched.next()) is not None:
-            event = event_of(*told)
+            event = of(*told)
             if event is not None:
                 return event
         raise StopAsyncIteration

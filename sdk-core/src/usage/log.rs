@@ -8,7 +8,6 @@
 mod frame;
 #[cfg(any(feature = "fuzz", all(test, feature = "native")))]
 pub(super) mod fuzz;
-#[cfg(feature = "files")]
 mod gone;
 mod numbers;
 #[cfg(feature = "files")]

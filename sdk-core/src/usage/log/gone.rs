@@ -1,19 +1,23 @@
 //! Numbers that were given out and have no record: dropped because there was no room, or used up by a
 //! write that failed.
 //!
-//! The log notes them in a frame with the number 0, written with the next record: the next process
+//! A log of files notes them in a frame with the number 0, written with the next record: the next process
 //! knows the reason as well. What is missing without a note is damaged.
 
 use std::collections::VecDeque;
 
-use super::frame::MAX_NUMBER;
-use super::{Gap, Record};
+use super::Gap;
+#[cfg(feature = "files")]
+use super::{Record, frame::MAX_NUMBER};
+#[cfg(feature = "files")]
 use crate::json;
 use crate::model::LossReason;
 
 /// The number of a frame that has a note in place of a record.
+#[cfg(feature = "files")]
 pub(super) const NOTE: u64 = 0;
 
+#[cfg(feature = "files")]
 impl Gap {
     /// What a frame says about gone numbers, if that is what it is about.
     pub(super) fn noted(record: &Record) -> Option<Gap> {
@@ -25,13 +29,15 @@ impl Gap {
 
     /// Ends before it begins.
     const NOTHING: Gap = Gap { first: 1, last: 0, lost: LossReason::Unknown };
+}
 
+impl Gap {
     fn len(&self) -> u64 {
         self.len_after(0)
     }
 
     fn len_after(&self, number: u64) -> u64 {
-        (self.last + 1).saturating_sub(self.first.max(number + 1))
+        (self.last + 1).saturating_sub(self.first.max(number.saturating_add(1)))
     }
 }
 
@@ -67,6 +73,23 @@ impl Gone {
         }
     }
 
+    /// How many are gone for that reason, of those after `number`; a gap that begins behind `last` does
+    /// not count yet.
+    pub(super) fn count_after(&self, number: u64, last: u64, reason: LossReason) -> u64 {
+        let of_reason = self.gaps.iter().filter(|gap| gap.lost == reason && gap.first <= last);
+        of_reason.map(|gap| gap.len_after(number)).sum()
+    }
+
+    pub(super) fn forget_through(&mut self, number: u64) {
+        while let Some(gap) = self.gaps.pop_front_if(|gap| gap.last <= number) {
+            self.numbers -= gap.len();
+        }
+    }
+}
+
+/// What a log of files asks, which no other program writes to.
+#[cfg(feature = "files")]
+impl Gone {
     pub(super) fn reason(&self, number: u64) -> Option<LossReason> {
         let place = self.gaps.partition_point(|gap| gap.last < number);
         self.gaps.get(place).filter(|gap| gap.first <= number).map(|gap| gap.lost)
@@ -98,27 +121,14 @@ impl Gone {
         gaps.map(move |gap| Gap { first: gap.first.max(first), last: gap.last.min(last), ..*gap })
     }
 
-    /// How many are gone for that reason, of those after `number`; a gap that begins behind `last` does
-    /// not count yet.
-    pub(super) fn count_after(&self, number: u64, last: u64, reason: LossReason) -> u64 {
-        let of_reason = self.gaps.iter().filter(|gap| gap.lost == reason && gap.first <= last);
-        of_reason.map(|gap| gap.len_after(number)).sum()
-    }
-
     /// How many are gone after `number`, which nothing before the first gap's end is asked about.
     pub(super) fn all_after(&self, number: u64) -> u64 {
         let passed = self.gaps.front().map_or(0, |gap| gap.len() - gap.len_after(number));
         self.numbers - passed
     }
-
-    pub(super) fn forget_through(&mut self, number: u64) {
-        while let Some(gap) = self.gaps.pop_front_if(|gap| gap.last <= number) {
-            self.numbers -= gap.len();
-        }
-    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "files"))]
 mod tests {
     use super::*;
     use LossReason::*;

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, ready, select};
 use serde::{Deserialize, Serialize};
 
+use super::gone::Gone;
 use super::numbers::Numbers;
 use super::{Found, Gap, Most, Record, RecordLog, Settled, Taken, Ticket};
 use crate::error::{Error, Result};
@@ -73,6 +74,8 @@ struct State {
     writing: usize,
     /// How many records were dropped, whose numbers are passed over with the next one.
     skip: u64,
+    /// The numbers that were passed over, and are not answered for.
+    gone: Gone,
     /// Records that the platform has refused, for the next log: nobody has an acknowledgement, and they were taken.
     refused: VecDeque<String>,
     /// How many records were taken that there was no room for after all.
@@ -119,6 +122,7 @@ impl SharedLog {
             queue: VecDeque::new(),
             writing: 0,
             skip: 0,
+            gone: Gone::default(),
             refused: VecDeque::new(),
             unkept: 0,
             numbers: Numbers::default(),
@@ -214,7 +218,7 @@ impl SharedLog {
             let many = std::mem::take(&mut state.writing);
             match &written {
                 Ok(first) => {
-                    state.skip -= skip;
+                    state.pass_over(skip, *first);
                     state.last = state.last.max(first + many as u64 - 1);
                 }
                 Err(error) if error.code() != Code::SpoolFull => {
@@ -253,7 +257,10 @@ impl SharedLog {
             self.open().await?.read(after, most.records, most.bytes).await.map_err(failed)?;
         let mut state = self.state();
         state.set_answered(part.answered);
-        state.last = state.last.max(part.last);
+        // Else what is being written is counted by its number already, and once more as not yet written.
+        if state.writing == 0 {
+            state.last = state.last.max(part.last);
+        }
         Ok(part)
     }
 
@@ -288,16 +295,29 @@ impl State {
         self.numbers.ticket();
     }
 
+    /// The numbers of so many records that were dropped are those before `number`.
+    fn pass_over(&mut self, skip: u64, number: u64) {
+        self.skip -= skip;
+        self.gone.add(Gap { first: number - skip, last: number - 1, lost: LossReason::Overflow });
+    }
+
     fn set_answered(&mut self, answered: u64) {
         if answered < self.answered {
             self.reopened = self.reopened.max(self.answered);
         }
         self.answered = answered;
+        self.gone.forget_through(answered);
     }
 
     /// How many records wait behind `number`, as far as it is known.
     fn waiting_after(&self, number: u64) -> u64 {
-        self.last.saturating_sub(number.max(self.removed)) + self.unwritten()
+        let kept_after = number.max(self.removed);
+        let numbers = self.last.saturating_sub(kept_after);
+        numbers.saturating_sub(self.gone_after(kept_after)) + self.unwritten()
+    }
+
+    fn gone_after(&self, number: u64) -> u64 {
+        self.gone.count_after(number, self.last, LossReason::Overflow)
     }
 
     fn unwritten(&self) -> u64 {
@@ -416,7 +436,8 @@ impl RecordLog for Arc<SharedLog> {
                 tracing::warn!(%error, "what was delivered is delivered again by the next program");
             }
             let mut state = self.state();
-            state.answered = state.answered.max(answered);
+            let answered = state.answered.max(answered);
+            state.set_answered(answered);
             noted.is_ok()
         };
         settling.boxed()
@@ -482,7 +503,8 @@ impl RecordLog for Arc<SharedLog> {
         let state = self.state();
         match reason {
             LossReason::Overflow => {
-                state.skip + state.unkept + state.removed.saturating_sub(number)
+                let removed = state.removed.saturating_sub(number);
+                removed + state.gone_after(number.max(state.removed)) + state.skip + state.unkept
             }
             _ => 0,
         }

@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::host::sim::Simulation;
 use crate::model::{Code, LossReason};
 use crate::usage::limits::{Durability, Overflow, SpoolLimits};
+use crate::usage::stats::UsageStats;
 use browser::{Browser, Tab};
 
 #[derive(Debug, Default)]
@@ -391,6 +392,35 @@ fn a_log_that_is_full_drops_as_it_was_told_to_and_says_what() {
         });
         let books = browser.market.books();
         assert_eq!((books.counted.len(), books.lost), (9, lost), "{overflow:?}");
+    }
+}
+
+/// What is written is told of later, and may be read before.
+#[test]
+fn at_every_moment_the_books_have_each_event_once() {
+    for online in [false, true] {
+        each_seed(60, |seed| {
+            let simulation = Simulation::new(seed);
+            let browser = Browser::new();
+            let mut chance = Rng::with_seed(seed);
+            let limits = SpoolLimits::default().events(30).overflow(Overflow::DropNewest);
+            let tab = browser.tab_with(&simulation, limits, Durability::Fast);
+            tab.offline.store(!online, Ordering::Relaxed);
+            simulation.run(async {
+                for tracked in 1..=40 {
+                    tab.track().await.unwrap();
+                    for _ in 0..chance.u8(..50) {
+                        tab.wait(4).await;
+                        let usage = tab.tracker.stats();
+                        let UsageStats { delivered, pending, lost, .. } = usage;
+                        assert_eq!(usage.tracked, tracked, "{usage:?}");
+                        assert_eq!(delivered + pending + lost.overflow, tracked, "{usage:?}");
+                        assert!(online || pending == tracked.min(30), "{usage:?}");
+                    }
+                }
+            });
+            Totals { events: 40, deaths: 0 }
+        });
     }
 }
 

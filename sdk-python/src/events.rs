@@ -15,7 +15,7 @@ use pyo3::types::PyDict;
 use crate::call::Call;
 use crate::errors::raised;
 use crate::home::Background;
-use crate::model::{UsageEvent, seconds};
+use crate::model::UsageEvent;
 
 /// The events from now on.
 #[pyclass(frozen, module = "cloudnestle_marketplace._native")]
@@ -78,7 +78,7 @@ fn told(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         Event::Offline => "offline",
         Event::Online => "online",
         Event::RateLimited { wait } => {
-            of.set_item("wait", seconds(wait))?;
+            of.set_item("wait", wait.as_secs_f64())?;
             "rate_limited"
         }
         Event::TokenRefreshed => "token_refreshed",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::server::Server;
 use crate::shell::{cargo, output, run as run_command, step, target};
-use crate::{npm, projects};
+use crate::{npm, projects, pypi};
 
 /// `bench/budgets.toml`: what may not be exceeded. No times: machines differ.
 #[derive(Deserialize)]
@@ -103,6 +103,18 @@ pub(crate) fn node(quick: bool) -> Result<()> {
     let mut measure = Command::new("node");
     measure.arg("main.mjs").args(quick.then_some("--quick"));
     run_command(measure.current_dir(folder).env("CLOUDNESTLE_MOCK_SERVER", server))
+}
+
+/// The Python SDK beside its peers; `quick` is for trying the measurements themselves.
+pub(crate) fn python(quick: bool) -> Result<()> {
+    step("building the server for release");
+    cargo(&["build", "--release", "--locked", "--package=cloudnestle-mock-server"])?;
+    step("the Python package, beside its peers");
+    let python = pypi::beside("bench/python/requirements.txt")?;
+    let server = std::path::absolute(target().join("release").join("cloudnestle-mock-server"))?;
+    let mut measure = Command::new(python);
+    measure.arg("bench/python/main.py").args(quick.then_some("--quick"));
+    run_command(measure.env("CLOUDNESTLE_MOCK_SERVER", server).env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 /// The server under load, as users run it.

@@ -80,10 +80,13 @@ enum Command {
         #[arg(long, conflicts_with_all = ["check", "load", "tokens"])]
         spool: bool,
         /// Only the JavaScript SDK, beside its peers
-        #[arg(long, conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool"])]
         node: bool,
-        /// With `--node`: a short run, to try the measurements themselves
-        #[arg(long, requires = "node")]
+        /// Only the Python SDK, beside its peers
+        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        python: bool,
+        /// With `--node` or `--python`: a short run, to try the measurements themselves
+        #[arg(long, requires = "peers")]
         quick: bool,
     },
     /// Kills processes for as long as it is told, compares what was acknowledged with what was
@@ -138,6 +141,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { tokens: true, .. } => bench::campaign("tokens"),
         Command::Bench { spool: true, .. } => bench::campaign("spool"),
         Command::Bench { node: true, quick, .. } => bench::node(quick),
+        Command::Bench { python: true, quick, .. } => bench::python(quick),
         Command::Bench { check, .. } => bench::run(check),
         Command::Crash { campaign } => crash::run(&campaign),
         Command::Sim(campaign) => sim::run(&campaign),

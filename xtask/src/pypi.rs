@@ -24,20 +24,12 @@ pub(crate) fn test() -> Result<()> {
     let tools = Tools::install()?;
     step("the Python package");
     tools.stubs_are_true()?;
-    let wheels = target().join("pypi/wheels");
-    if wheels.exists() {
-        fs::remove_dir_all(&wheels)?;
-    }
-    let package = tools.build(SOURCES, &["--release"], &wheels)?;
+    let package = tools.build(SOURCES, &["--release"])?;
     is_small(&package)?;
     cargo(&["build", "--locked", "--package=cloudnestle-mock-server"])?;
-    let server = tools.build(SERVER, &[], &wheels)?;
-
-    let python = shell::python("pypi/consumer", &format!("{SOURCES}/requirements.txt"))?;
-    let python = std::path::absolute(python)?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    let anew = ["--force-reinstall", "--no-deps"];
-    shell::run(Command::new(&python).args(install).args(anew).args([&package, &server]))?;
+    let server = tools.build(SERVER, &[])?;
+    let python =
+        consumer("pypi/consumer", &format!("{SOURCES}/requirements.txt"), &[package, server])?;
     step("the Python package, checked");
     let settings = fs::canonicalize(SOURCES)?.join("pyproject.toml");
     let of_types = |module: &str| {
@@ -59,6 +51,21 @@ pub(crate) fn test() -> Result<()> {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env_remove("CLOUDNESTLE_MOCK_SERVER"),
     )
+}
+
+/// A Python that has installed the SDK's wheel beside what is required.
+pub(crate) fn beside(requirements: &str) -> Result<PathBuf> {
+    let package = Tools::install()?.build(SOURCES, &["--release"])?;
+    consumer("pypi/bench", requirements, &[package])
+}
+
+/// A Python that has installed wheels, and what is required.
+fn consumer(name: &str, requirements: &str, wheels: &[PathBuf]) -> Result<PathBuf> {
+    let python = std::path::absolute(shell::python(name, requirements)?)?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let anew = ["--force-reinstall", "--no-deps"];
+    shell::run(Command::new(&python).args(install).args(anew).args(wheels))?;
+    Ok(python)
 }
 
 /// Writes what the native module says of its types into the sources.
@@ -91,8 +98,11 @@ impl Tools {
     }
 
     /// The wheel of a package.
-    fn build(&self, sources: &str, how: &[&str], wheels: &Path) -> Result<PathBuf> {
-        let wheels = std::path::absolute(wheels)?.join(sources);
+    fn build(&self, sources: &str, how: &[&str]) -> Result<PathBuf> {
+        let wheels = std::path::absolute(target())?.join("pypi/wheels").join(sources);
+        if wheels.exists() {
+            fs::remove_dir_all(&wheels)?;
+        }
         shell::run(self.maturin("build", sources)?.args(how).arg("--out").arg(&wheels))?;
         let wheel = fs::read_dir(&wheels)?.next().context("maturin has made no wheel")?;
         Ok(wheel?.path())

@@ -1,11 +1,15 @@
 //! How the face sets the core up. What it does not set comes from the environment, as the core reads it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use cloudnestle_marketplace::{
-    Builder, Code, Durability, Error, MarketplaceSdk, Overflow, Result, SpoolLimits, ValidationMode,
+    Builder, Code, Durability, Error, MarketplaceSdk, Overflow, Result, Secret, SpoolLimits,
+    ValidationMode,
 };
+use futures_channel::oneshot;
 use pyo3::prelude::*;
 
 /// The settings, of types that the face has given them.
@@ -13,6 +17,9 @@ use pyo3::prelude::*;
 #[pyo3(from_item_all)]
 pub(crate) struct Settings {
     secret_key: Option<String>,
+    /// A function of Python's that knows the key which has replaced the secret key.
+    #[pyo3(from_py_with = shared)]
+    secret_key_provider: Option<Arc<Py<PyAny>>>,
     solution: Option<String>,
     url: Option<String>,
     issuer: Option<String>,
@@ -39,6 +46,10 @@ impl Settings {
             .spool_limits(self.limits()?);
         if let Some(key) = &self.secret_key {
             builder = builder.secret_key(key.as_str());
+        }
+        if let Some(provider) = &self.secret_key_provider {
+            let provider = provider.clone();
+            builder = builder.secret_key_provider(move || asked(provider.clone()));
         }
         if let Some(solution) = &self.solution {
             builder = builder.solution(solution);
@@ -71,6 +82,28 @@ impl Settings {
         }
         Ok(limits)
     }
+}
+
+/// Cloned without the interpreter.
+fn shared(function: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Py<PyAny>>>> {
+    Ok(function.extract::<Option<Py<PyAny>>>()?.map(Arc::new))
+}
+
+/// What a program's function says the key is now, in a thread of its own: it may wait for a file, or for a vault.
+async fn asked(provider: Arc<Py<PyAny>>) -> Option<Secret> {
+    let (tell, told) = oneshot::channel();
+    let ask = move || {
+        let key = Python::try_attach(|py| {
+            let key = provider.call0(py).and_then(|key| key.extract::<Option<String>>(py));
+            key.unwrap_or_else(|error| {
+                error.write_unraisable(py, None);
+                None
+            })
+        });
+        let _ = tell.send(key.flatten()); // nobody waits any more
+    };
+    thread::Builder::new().name("cloudnestle-key".to_owned()).spawn(ask).ok()?;
+    told.await.ok()?.map(Secret::new)
 }
 
 const VALIDATION: [(&str, ValidationMode); 3] = [

@@ -101,12 +101,42 @@ def test_built_in_bases_are_caught_too(marketplace, sdk, token):
         {"max_age": float("nan")},
         {"url": "http://marketplace.example"},
         {"secret_key": "cnak_test_x"},
+        {"secret_key_provider": "cnsk_test_x"},
     ],
 )
 def test_a_setting_that_is_none_is_named(marketplace, wrong):
     with pytest.raises(ConfigError) as named:
         MarketplaceSDK(**{**marketplace.options(), **wrong})
     assert isinstance(named.value, ValueError)
+
+
+UNKNOWN_KEY = "cnsk_test_thisIsNoKeyOfTheMarketplace00000000"
+
+
+def test_a_key_that_was_replaced_while_the_program_runs_is_asked_for_and_used(marketplace):
+    asked = []
+
+    def replaced():
+        asked.append(threading.current_thread() is threading.main_thread())
+        return marketplace.solution().secret_key
+
+    options = marketplace.options(secret_key=UNKNOWN_KEY, secret_key_provider=replaced)
+    with MarketplaceSDK(**options) as sdk:
+        assert sdk.quotas("cus_ravi")
+        assert sdk.quotas("cus_ravi")
+    assert asked == [False]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_who_does_not_find_the_key_leaves_the_error_as_it_was(marketplace):
+    def missing():
+        raise FileNotFoundError("no such secret")
+
+    for provider in (missing, lambda: None, lambda: 7):
+        with MarketplaceSDK(**marketplace.options(secret_key=UNKNOWN_KEY, secret_key_provider=provider)) as sdk:
+            with pytest.raises(MarketplaceError) as refused:
+                sdk.quotas("cus_ravi")
+            assert refused.value.code == "credential_invalid"
 
 
 def test_an_error_has_what_caused_it(marketplace, tmp_path):

@@ -24,6 +24,21 @@ def test_a_script_exports_while_the_limit_allows(marketplace, tmp_path):
     assert marketplace.used("cus_ravi", "export") == 5
 
 
+def test_the_quickstart_tells_what_it_does(marketplace, tmp_path):
+    token = marketplace.token_pair("cus_ravi").access_token
+    environment = {**os.environ, **marketplace.environment(), "CLOUDNESTLE_TOKEN": token}
+    environment["CLOUDNESTLE_SPOOL_DIR"] = str(tmp_path)
+    command = [sys.executable, str(EXAMPLES / "quickstart-python/quickstart.py")]
+    ran = subprocess.run(command, env=environment, timeout=60, capture_output=True, text=True, check=True)
+    first, second, forged, *quotas, denied = ran.stdout.splitlines()
+    assert first.startswith("first: cus_ravi, registered, online, fresh, after ")
+    assert first.rpartition("after ")[2] == second.rpartition("after ")[2], "the second is from memory"
+    assert forged == "forged: token_signature_invalid"
+    assert "search: 3 of 100 used" in quotas
+    assert denied.startswith("export: 5 left until ")
+    assert marketplace.used("cus_ravi", "search") == 4
+
+
 def test_an_application_counts_what_is_asked(marketplace, tmp_path):
     command = ["uvicorn", "app:app", "--port", "{port}", "--log-level", "warning"]
     application = Application(marketplace, tmp_path, command, EXAMPLES / "python-fastapi")

@@ -5,11 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::npm;
 use crate::server::{SOLUTION, Server};
-use crate::shell;
+use crate::{npm, pypi, shell};
 
-pub(crate) fn run(keep: bool, node: bool) -> Result<()> {
+pub(crate) fn run(keep: bool, node: bool, python: bool) -> Result<()> {
     shell::step("building the server and the quickstart");
     shell::cargo(&[
         "build",
@@ -25,11 +24,14 @@ pub(crate) fn run(keep: bool, node: bool) -> Result<()> {
     shell::step("running examples/quickstart-rust against it");
     play(&mut server)?;
 
+    let spool = tempfile::tempdir()?;
+    let mut environment = server.ready.environment(SOLUTION)?;
+    environment.push(("CLOUDNESTLE_SPOOL_DIR", spool.path().display().to_string()));
     if node {
-        let mut environment = server.ready.environment(SOLUTION)?;
-        let spool = tempfile::tempdir()?;
-        environment.push(("CLOUDNESTLE_SPOOL_DIR", spool.path().display().to_string()));
         npm::run_example("examples/quickstart-node/quickstart.mjs", &environment)?;
+    }
+    if python {
+        pypi::run_example("examples/quickstart-python/quickstart.py", &environment)?;
     }
 
     if keep {

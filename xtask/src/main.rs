@@ -42,6 +42,9 @@ enum Command {
         /// Runs the SDK for JavaScript, too. The first time that takes some minutes, for a compiler.
         #[arg(long)]
         node: bool,
+        /// Runs the SDK for Python, too. The first time that takes some minutes, for its wheel.
+        #[arg(long)]
+        python: bool,
     },
     /// Runs every test, in every language.
     Test {
@@ -106,7 +109,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     match Door::parse().command {
-        Command::Demo { keep, node } => demo::run(keep, node),
+        Command::Demo { keep, node, python } => demo::run(keep, node, python),
         Command::Test { fuzz } => {
             crash::strace()?;
             shell::step("every test of the workspace");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::budgets;
 use crate::shell::{self, cargo, step, target};
@@ -24,10 +24,11 @@ pub(crate) fn test() -> Result<()> {
     let tools = Tools::install()?;
     step("the Python package");
     tools.stubs_are_true()?;
-    let package = tools.build(SOURCES, &["--release"])?;
+    // Of the source distribution, so that it is one that can be built. It has less than the lock file knows of.
+    let package = tools.build(SOURCES, &["--release", "--sdist"])?;
     is_small(&package)?;
     cargo(&["build", "--locked", "--package=cloudnestle-mock-server"])?;
-    let server = tools.build(SERVER, &[])?;
+    let server = tools.build(SERVER, &["--locked"])?;
     let python =
         consumer("pypi/consumer", &format!("{SOURCES}/requirements.txt"), &[package, server])?;
     step("the Python package, checked");
@@ -37,6 +38,8 @@ pub(crate) fn test() -> Result<()> {
         check.args(["-m", module]).current_dir(target().join("pypi"));
         check
     };
+    let strictly = ["--project".as_ref(), settings.as_os_str(), "--pythonpath".as_ref()];
+    shell::run(of_types("pyright").args(strictly).arg(&python))?;
     let package = "--package=cloudnestle_marketplace";
     shell::run(of_types("mypy").arg("--config-file").arg(&settings).arg(package))?;
     let module = ["cloudnestle_marketplace._native", "--concise"];
@@ -55,8 +58,17 @@ pub(crate) fn test() -> Result<()> {
 
 /// A Python that has installed the SDK's wheel beside what is required.
 pub(crate) fn beside(requirements: &str) -> Result<PathBuf> {
-    let package = Tools::install()?.build(SOURCES, &["--release"])?;
+    let package = Tools::install()?.build(SOURCES, &["--release", "--locked"])?;
     consumer("pypi/bench", requirements, &[package])
+}
+
+/// Runs an example as a program of which the SDK is installed.
+pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Result<()> {
+    let package = Tools::install()?.build(SOURCES, &["--release", "--locked"])?;
+    let python = consumer("pypi/consumer", &format!("{SOURCES}/requirements.txt"), &[package])?;
+    step(&format!("running {example} against it"));
+    let environment = environment.iter().map(|(name, value)| (name, value));
+    shell::run(Command::new(python).arg(example).envs(environment))
 }
 
 /// A Python that has installed wheels, and what is required.
@@ -92,7 +104,7 @@ impl Tools {
 
     fn maturin(&self, command: &str, sources: &str) -> Result<Command> {
         let mut maturin = Command::new(self.folder.join("maturin"));
-        maturin.args([command, "--locked", "--quiet"]).current_dir(sources);
+        maturin.args([command, "--quiet"]).current_dir(sources);
         maturin.env("CARGO_TARGET_DIR", std::path::absolute(target())?);
         Ok(maturin)
     }
@@ -104,13 +116,18 @@ impl Tools {
             fs::remove_dir_all(&wheels)?;
         }
         shell::run(self.maturin("build", sources)?.args(how).arg("--out").arg(&wheels))?;
-        let wheel = fs::read_dir(&wheels)?.next().context("maturin has made no wheel")?;
-        Ok(wheel?.path())
+        for made in fs::read_dir(&wheels)? {
+            let made = made?.path();
+            if made.extension().is_some_and(|extension| extension == "whl") {
+                return Ok(made);
+            }
+        }
+        bail!("maturin has made no wheel")
     }
 
     fn stubs(&self) -> Result<String> {
         let folder = std::path::absolute(target().join("pypi/stubs"))?;
-        let features = ["--features", "stubs"];
+        let features = ["--locked", "--features", "stubs"];
         shell::run(
             self.maturin("generate-stubs", SOURCES)?.args(features).arg("--out").arg(&folder),
         )?;

@@ -27,6 +27,10 @@ class Base:
     What is not set comes from the environment: ``CLOUDNESTLE_SECRET_KEY``, ``CLOUDNESTLE_SOLUTION``,
     ``CLOUDNESTLE_URL``, ``CLOUDNESTLE_ISSUER`` and ``CLOUDNESTLE_SPOOL_DIR``. Building asks nobody.
 
+    ``secret_key_provider`` is for programs that outlive a secret key: it is called, from a thread of the SDK's, when the
+    marketplace refuses the one in use, at most every 5 s, and returns the one that has replaced it, or ``None`` if it
+    knows of none. What it raises goes to ``sys.unraisablehook``.
+
     Raises:
         ConfigError: a setting is missing or wrong; the message names it.
     """
@@ -35,6 +39,7 @@ class Base:
         self,
         *,
         secret_key: str | None = None,
+        secret_key_provider: Callable[[], str | None] | None = None,
         solution: str | None = None,
         url: str | None = None,
         issuer: str | None = None,
@@ -50,6 +55,7 @@ class Base:
         self._core = _native.Core(
             settings(
                 secret_key=secret_key,
+                secret_key_provider=secret_key_provider,
                 solution=solution,
                 url=url,
                 issuer=issuer,

@@ -28,6 +28,9 @@ def settings(*, spool: str | os.PathLike[str] | None, **given: Any) -> dict[str,
             raise errors.invalid(setting, " or ".join(map(repr, words)))
     for setting in ("deadline", "max_age"):
         seconds(setting, given[setting])
+    provider = given["secret_key_provider"]
+    if provider is not None and not callable(provider):
+        raise errors.invalid("secret_key_provider", "a function")
     in_memory = spool == "memory"
     folder = None if spool is None or in_memory else os.fspath(spool)
     return {"spool_dir": folder, "spool_in_memory": in_memory, **given}

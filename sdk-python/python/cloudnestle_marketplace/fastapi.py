@@ -24,7 +24,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Awaitable, Callable
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -78,7 +78,7 @@ class Guard:
         app.add_exception_handler(MarketplaceError, _answer)
 
     @asynccontextmanager
-    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, app: FastAPI) -> AsyncGenerator[None, None]:
         """Closes the SDK when the application ends."""
         yield
         await self.sdk.aclose()
@@ -106,7 +106,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MarketplaceError)
     status = _status(error)
     problem: dict[str, Any] = {"type": error.docs_url, "title": str(error), "status": status, "code": error.code}
-    headers = {}
+    headers: dict[str, str] = {}
     if status >= 500:
         # What lies between the application and the marketplace is no matter of its caller.
         problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}

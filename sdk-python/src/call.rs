@@ -241,14 +241,14 @@ fn too_late(py: Python<'_>) -> PyErr {
 
 /// Those who are telling Python something from the SDK's own thread. A thread that waits for an interpreter
 /// which ends would end in the middle of Rust's frames, and the process with it.
-struct Telling;
+pub(crate) struct Telling;
 
 static TELLING: AtomicUsize = AtomicUsize::new(0);
 /// The thread that ends the interpreter, once it does.
 static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
 
 impl Telling {
-    fn while_possible(tell: impl FnOnce() -> Option<()>) {
+    pub(crate) fn while_possible(tell: impl FnOnce() -> Option<()>) {
         TELLING.fetch_add(1, Ordering::SeqCst);
         let _telling = Telling;
         if ENDED_BY.get().is_none() {

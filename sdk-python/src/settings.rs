@@ -1,8 +1,7 @@
 //! How the face sets the core up. What it does not set comes from the environment, as the core reads it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloudnestle_marketplace::{
@@ -11,13 +10,16 @@ use cloudnestle_marketplace::{
 };
 use futures_channel::oneshot;
 use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict, PyTuple};
+
+use crate::call::Telling;
 
 /// The settings, of types that the face has given them.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Settings {
     secret_key: Option<String>,
-    /// A function of Python's that knows the key which has replaced the secret key.
+    /// Has a function called with the key that has replaced the secret key, from a thread of Python's.
     #[pyo3(from_py_with = shared)]
     secret_key_provider: Option<Arc<Py<PyAny>>>,
     solution: Option<String>,
@@ -89,20 +91,25 @@ fn shared(function: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Py<PyAny>>>> {
     Ok(function.extract::<Option<Py<PyAny>>>()?.map(Arc::new))
 }
 
-/// What a program's function says the key is now, in a thread of its own: it may wait for a file, or for a vault.
-async fn asked(provider: Arc<Py<PyAny>>) -> Option<Secret> {
+/// What the face's function has asked for the key that has replaced the secret key.
+async fn asked(ask: Arc<Py<PyAny>>) -> Option<Secret> {
     let (tell, told) = oneshot::channel();
-    let ask = move || {
-        let key = Python::try_attach(|py| {
-            let key = provider.call0(py).and_then(|key| key.extract::<Option<String>>(py));
-            key.unwrap_or_else(|error| {
+    let tell = Mutex::new(Some(tell));
+    Telling::while_possible(|| {
+        Python::try_attach(|py| {
+            let tell = move |given: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
+                let key: Option<String> = given.get_item(0)?.extract()?;
+                let tell = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let _ = tell.map(|tell| tell.send(key)); // nobody waits any more
+                PyResult::Ok(())
+            };
+            let asked = PyCFunction::new_closure(py, None, None, tell)
+                .and_then(|tell| ask.call1(py, (tell,)));
+            if let Err(error) = asked {
                 error.write_unraisable(py, None);
-                None
-            })
-        });
-        let _ = tell.send(key.flatten()); // nobody waits any more
-    };
-    thread::Builder::new().name("cloudnestle-key".to_owned()).spawn(ask).ok()?;
+            }
+        })
+    });
     told.await.ok()?.map(Secret::new)
 }
 

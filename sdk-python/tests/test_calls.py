@@ -127,7 +127,7 @@ def test_a_key_that_was_replaced_while_the_program_runs_is_asked_for_and_used(ma
     assert asked == [False]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_who_does_not_find_the_key_leaves_the_error_as_it_was(marketplace):
     def missing():
         raise FileNotFoundError("no such secret")

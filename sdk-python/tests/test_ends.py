@@ -257,6 +257,22 @@ def test_an_sdk_that_a_worker_of_multiprocessing_builds_is_closed_at_its_end(pro
     programs.each_counts_once(5)
 
 
+def test_who_looks_for_a_key_holds_no_program_up_that_ends(programs):
+    """Whose thread is in the midst of it when the interpreter ends."""
+    code, said = programs.run(
+        """
+        def look():
+            print("looking", flush=True)
+            while True:
+                time.sleep(0.001)
+        sdk = MarketplaceSDK(secret_key="cnsk_test_thisIsNoKeyOfTheMarketplace00000000", secret_key_provider=look)
+        threading.Thread(target=lambda: sdk.quotas("cus_ravi"), daemon=True).start()
+        time.sleep(1)
+        """
+    )
+    assert (code, said) == (0, "looking\n")
+
+
 def test_callbacks_are_called_in_a_child_too(programs):
     program = """
         from cloudnestle_marketplace import events

@@ -27,9 +27,9 @@ class Base:
     What is not set comes from the environment: ``CLOUDNESTLE_SECRET_KEY``, ``CLOUDNESTLE_SOLUTION``,
     ``CLOUDNESTLE_URL``, ``CLOUDNESTLE_ISSUER`` and ``CLOUDNESTLE_SPOOL_DIR``. Building asks nobody.
 
-    ``secret_key_provider`` is for programs that outlive a secret key: it is called, from a thread of the SDK's, when the
+    ``secret_key_provider`` is for programs that outlive a secret key: it is called, in a thread of its own, when the
     marketplace refuses the one in use, at most every 5 s, and returns the one that has replaced it, or ``None`` if it
-    knows of none. What it raises goes to ``sys.unraisablehook``.
+    knows of none. What it raises goes to ``threading.excepthook``.
 
     Raises:
         ConfigError: a setting is missing or wrong; the message names it.

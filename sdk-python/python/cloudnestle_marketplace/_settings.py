@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+
 from . import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Any, Callable, Literal
 
     Validation = Literal["connected", "online", "local"]
     Durability = Literal["fast", "durable"]
@@ -29,11 +30,20 @@ def settings(*, spool: str | os.PathLike[str] | None, **given: Any) -> dict[str,
     for setting in ("deadline", "max_age"):
         seconds(setting, given[setting])
     provider = given["secret_key_provider"]
-    if provider is not None and not callable(provider):
-        raise errors.invalid("secret_key_provider", "a function")
+    if provider is not None:
+        if not callable(provider):
+            raise errors.invalid("secret_key_provider", "a function")
+        given["secret_key_provider"] = lambda tell: _ask(provider, tell)
     in_memory = spool == "memory"
     folder = None if spool is None or in_memory else os.fspath(spool)
     return {"spool_dir": folder, "spool_in_memory": in_memory, **given}
+
+
+def _ask(provider: Callable[[], str | None], tell: Callable[[str | None], None]) -> None:
+    """It may wait for a file, or for a vault, and so it has a thread."""
+    import threading
+
+    threading.Thread(target=lambda: tell(provider()), name="cloudnestle-key", daemon=True).start()
 
 
 def seconds(setting: str, given: float | None) -> float | None:

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use crate::errors::raised;
 use crate::home::Background;
 use crate::settings::duration;
+use crate::words;
 
 /// How often a thread that waits looks whether it was interrupted, by Ctrl-C for example.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -271,6 +272,7 @@ pub(crate) fn nobody_tells() {
 /// The interpreter ends: nothing is told any more from other threads.
 #[pyfunction]
 pub(crate) fn stop_telling(py: Python<'_>) {
+    words::hand_over(py);
     let _ = ENDED_BY.set(thread::current().id());
     py.detach(|| {
         let until = Instant::now() + STOP_WITHIN;

@@ -18,6 +18,7 @@ use crate::receipt::Receipt;
 use crate::settings::{Settings, duration};
 use crate::source::TokenSource;
 use crate::usage::usage;
+use crate::words;
 
 /// The SDK of a program, whichever process it is in.
 #[pyclass(frozen, weakref, module = "cloudnestle_marketplace._native")]
@@ -27,6 +28,7 @@ pub(crate) struct Core {
 
 impl Core {
     fn sdk(&self, py: Python<'_>) -> PyResult<MarketplaceSdk> {
+        words::hand_over(py);
         self.home.sdk(py)
     }
 

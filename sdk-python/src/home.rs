@@ -14,15 +14,17 @@ use crate::call::nobody_tells;
 use crate::errors::raised;
 use crate::events::End;
 use crate::settings::Settings;
+use crate::words;
 
 /// How often this process is a child's child.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// Python's hook after a fork, in the child. Takes no lock.
+/// Python's hook after a fork, in the child. Takes no lock that a thread of the parent's may have held.
 #[pyfunction]
 pub(crate) fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     nobody_tells();
+    words::forget();
 }
 
 /// The SDK, in whichever process it is used.

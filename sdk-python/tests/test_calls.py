@@ -165,6 +165,37 @@ def test_what_the_sdk_does_by_itself_is_told(sdk, token):
     assert [type(event) for event in watching] in ([], [events.UsageDelivered])  # and it ends
 
 
+def records_of(caplog, text):
+    return [record for record in caplog.records if text in record.getMessage()]
+
+
+def test_what_the_sdk_does_by_itself_is_logged_under_one_name(marketplace, sdk, token, caplog):
+    caplog.set_level("DEBUG", logger="cloudnestle_marketplace")
+    sdk.validate_user(token)
+    marketplace.set_outage(True)
+    sdk.track_usage(token, "search")
+    sdk.flush_before_return(2)
+    marketplace.set_outage(False)
+    sdk.flush()
+    sdk.stats()
+    offline, online = records_of(caplog, "Offline"), records_of(caplog, "Online")
+    assert [(record.name, record.levelname) for record in offline + online] == [
+        ("cloudnestle_marketplace", "DEBUG")
+    ] * 2
+    assert token not in caplog.text
+
+
+def test_what_is_wrong_is_a_warning_without_the_secret(marketplace, caplog):
+    options = marketplace.options(secret_key=UNKNOWN_KEY, secret_key_provider=lambda: "cnxx_secret")
+    with MarketplaceSDK(**options) as sdk:
+        for _ in range(2):
+            with pytest.raises(MarketplaceError):
+                sdk.quotas("cus_ravi")
+    (warning,) = records_of(caplog, "secret key")
+    assert (warning.name, warning.levelname) == ("cloudnestle_marketplace", "WARNING")
+    assert "cnxx_secret" not in caplog.text and UNKNOWN_KEY not in caplog.text
+
+
 def test_a_callback_that_fails_keeps_no_other_from_being_called(sdk, token, caplog):
     told, delivered = [], threading.Event()
     sdk.on(events.UsageDelivered, lambda event: 1 / 0)

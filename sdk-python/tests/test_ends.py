@@ -257,6 +257,28 @@ def test_an_sdk_that_a_worker_of_multiprocessing_builds_is_closed_at_its_end(pro
     programs.each_counts_once(5)
 
 
+NO_KEY = "the provided secret key has not the form of one for this environment"
+
+
+def test_what_waits_to_be_logged_is_logged_at_the_end_and_by_the_parent_alone(programs):
+    code, said = programs.run(
+        """
+        import logging
+        from cloudnestle_marketplace import MarketplaceError
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(name)s %(message)s")
+        unknown = "cnsk_test_thisIsNoKeyOfTheMarketplace00000000"
+        sdk = MarketplaceSDK(secret_key=unknown, secret_key_provider=lambda: "no key")
+        try:
+            sdk.quotas("cus_ravi")
+        except MarketplaceError as error:
+            print(error.code, flush=True)
+        if child := os.fork():
+            os.waitpid(child, 0)
+        """
+    )
+    assert (code, said) == (0, f"credential_invalid\ncloudnestle_marketplace {NO_KEY}\n")
+
+
 def test_who_looks_for_a_key_holds_no_program_up_that_ends(programs):
     """Whose thread is in the midst of it when the interpreter ends."""
     code, said = programs.run(

@@ -37,6 +37,15 @@ class AsyncMarketplaceSDK(Base):
 
     It is bound to no event loop: one may be used in any number of them, one after the other and at the same time.
     A task that is cancelled gives its request up, but for a renewal that is under way, which others may wait for.
+
+    >>> import asyncio
+    >>> async def who():
+    ...     async with AsyncMarketplaceSDK() as sdk:
+    ...         user = await sdk.validate_user(token)
+    ...         await sdk.track_usage(token, "search")
+    ...         return user.customer_id
+    >>> asyncio.run(who())
+    'cus_ravi'
     """
 
     async def validate_user(self, token: str) -> User:

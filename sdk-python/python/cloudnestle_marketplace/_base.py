@@ -76,6 +76,9 @@ class Base:
     def with_options(self: Self, *, deadline: float | None = None) -> Self:
         """The same SDK, whose calls each have so many seconds; lists, receipts and token sources that it gives out are not
         bound. What has noted usage may be late, too: who tries again names the event by an ``idempotency_key``.
+
+        >>> sdk.with_options(deadline=0.8).validate_user(token).customer_id
+        'cus_ravi'
         """
         other = object.__new__(type(self))
         vars(other).update(vars(self))
@@ -83,17 +86,28 @@ class Base:
         return other
 
     def stats(self) -> Stats:
-        """What the SDK has done since it was built, in this process."""
+        """What the SDK has done since it was built, in this process.
+
+        >>> sdk.stats().usage
+        UsageStats(tracked=0, delivered=0, pending=0, rejected=0, lost=0)
+        """
         return self._core.stats()
 
     def on(self: Self, kind: type[Told], callback: Callable[[Told], object]) -> Self:
         """Has something called at each event of a kind, such as ``events.UsageRejected``, from a thread of its own. What
         it raises is logged by ``cloudnestle_marketplace``.
+
+        >>> from cloudnestle_marketplace import events
+        >>> sdk = sdk.on(events.UsageRejected, lambda rejected: print(rejected.code))
         """
         self._callbacks.add(self._core, kind, callback)
         return self
 
     def off(self: Self, kind: type[Told], callback: Callable[[Told], object]) -> Self:
-        """Takes an ``on`` back."""
+        """Takes an ``on`` back.
+
+        >>> from cloudnestle_marketplace import events
+        >>> sdk = sdk.on(events.Offline, print).off(events.Offline, print)
+        """
         self._callbacks.remove(kind, callback)
         return self

@@ -31,7 +31,12 @@ class Acknowledgement:
 
 
 class Receipt(Acknowledgement):
-    """That an event is taken. It will count once."""
+    """That an event is taken. It will count once.
+
+    >>> receipt = sdk.track_usage(token, "search")
+    >>> receipt.persisted()
+    >>> receipt.delivered()
+    """
 
     __slots__ = ()
 

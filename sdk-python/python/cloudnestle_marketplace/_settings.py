@@ -33,17 +33,21 @@ def settings(*, spool: str | os.PathLike[str] | None, **given: Any) -> dict[str,
     if provider is not None:
         if not callable(provider):
             raise errors.invalid("secret_key_provider", "a function")
-        given["secret_key_provider"] = lambda tell: _ask(provider, tell)
+        given["secret_key_provider"] = _asking(provider)
     in_memory = spool == "memory"
     folder = None if spool is None or in_memory else os.fspath(spool)
     return {"spool_dir": folder, "spool_in_memory": in_memory, **given}
 
 
-def _ask(provider: Callable[[], str | None], tell: Callable[[str | None], None]) -> None:
-    """It may wait for a file, or for a vault, and so it has a thread."""
-    import threading
+def _asking(provider: Callable[[], Any]) -> Callable[[Callable[[str | None], None]], None]:
+    """Has it called in a thread of its own: it may wait for a file, or for a vault."""
 
-    threading.Thread(target=lambda: tell(provider()), name="cloudnestle-key", daemon=True).start()
+    def ask(tell: Callable[[str | None], None]) -> None:
+        import threading
+
+        threading.Thread(target=lambda: tell(provider()), name="cloudnestle-key", daemon=True).start()
+
+    return ask
 
 
 def seconds(setting: str, given: float | None) -> float | None:

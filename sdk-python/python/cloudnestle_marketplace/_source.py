@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 
 class TokenSource:
-    """Gives out a pair's access token, and renews it before it ends."""
+    """Gives out a pair's access token, and renews it before it ends.
+
+    >>> source = sdk.keep_fresh(pair)
+    >>> source.access_token() == source.replace("a token that was refused")
+    True
+    """
 
     def __init__(self, source: _native.TokenSource) -> None:
         self._source = source

@@ -101,6 +101,24 @@ def test_a_program_that_is_asked_to_end_delivers_first(programs):
     programs.each_counts_once(10)
 
 
+def test_a_task_that_is_asked_to_end_delivers_first(programs):
+    program = """
+        async def main():
+            sdk = AsyncMarketplaceSDK().close_on_signal()
+            for _ in range(10):
+                receipt = await sdk.track_usage(token, "search")
+                os.write(acknowledged, receipt.event_id.encode() + b"\\n")
+            print("ready", flush=True)
+            await asyncio.sleep(60)
+        asyncio.run(main())
+    """
+    with programs.begin(program, stdout=subprocess.PIPE) as running:
+        assert running.stdout.readline() == b"ready\n"
+        running.terminate()
+    assert running.returncode == -signal.SIGTERM
+    programs.each_counts_once(10)
+
+
 def test_ctrl_c_interrupts_a_call_that_waits(programs):
     programs.marketplace.inject("GET /api/quotas/{customer_id}/{solution_id}", delay_ms=60_000)
     program = """

@@ -111,3 +111,13 @@ class Base:
         """
         self._callbacks.remove(kind, callback)
         return self
+
+    def close_on_signal(self: Self, deadline: float = CLOSE_WITHIN) -> Self:
+        """Closes the SDK when the process is asked to end (SIGTERM), and then lets whoever was asked before decide;
+        if that is nobody, the process ends. To be called in the main thread, which waits for the end, and an event loop
+        in it as well.
+
+        >>> sdk = sdk.close_on_signal(deadline=1)
+        """
+        _ending.on_signal(self._core, deadline)
+        return self

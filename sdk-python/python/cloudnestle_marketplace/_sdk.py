@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from . import _ending
 from ._base import CLOSE_WITHIN, Base
 from ._reading import moment, read
 from ._receipt import Receipt
@@ -260,15 +259,6 @@ class MarketplaceSDK(Base):
         0
         """
         return self._core.close(deadline).wait()
-
-    def close_on_signal(self, deadline: float = CLOSE_WITHIN) -> MarketplaceSDK:
-        """Closes the SDK when the process is asked to end (SIGTERM), and then lets whoever was asked before decide;
-        if that is nobody, the process ends. To be called in the main thread.
-
-        >>> sdk = sdk.close_on_signal(deadline=1)
-        """
-        _ending.on_signal(self._core, deadline)
-        return self
 
     def diagnose(self) -> Diagnosis:
         """What stands between this program and the marketplace; ``print`` it.

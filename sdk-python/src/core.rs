@@ -64,6 +64,7 @@ impl Core {
     #[new]
     #[pyo3(signature = (settings: "dict[str, object]"))]
     fn new(py: Python<'_>, settings: Settings) -> PyResult<Self> {
+        words::listen();
         let home = Home::build(settings).map_err(|error| raised(py, &error))?;
         Ok(Core { home })
     }

@@ -24,8 +24,6 @@ use pyo3::prelude::*;
 /// What the face is made over. Use `cloudnestle_marketplace`.
 #[pymodule]
 pub mod _native {
-    use pyo3::prelude::*;
-
     #[pymodule_export]
     use crate::call::{Call, settle, stop_telling};
     #[pymodule_export]
@@ -47,10 +45,4 @@ pub mod _native {
     use crate::receipt::Receipt;
     #[pymodule_export]
     use crate::source::TokenSource;
-
-    #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::words::listen();
-        Ok(())
-    }
 }

@@ -41,10 +41,10 @@ struct Words {
     text: String,
 }
 
-/// Has this module listened to.
+/// Has the core listened to, from the first SDK on.
 pub(crate) fn listen() {
     LazyLock::force(&QUEUE);
-    let _ = tracing::subscriber::set_global_default(Listener); // once, when the module is loaded
+    let _ = tracing::subscriber::set_global_default(Listener); // it is, already
 }
 
 /// Says what has waited. To be called with no lock held.

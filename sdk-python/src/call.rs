@@ -271,8 +271,7 @@ pub(crate) fn nobody_tells() {
 
 /// The interpreter ends: nothing is told any more from other threads.
 #[pyfunction]
-pub(crate) fn stop_telling(py: Python<'_>) {
-    words::hand_over(py);
+pub(crate) fn stop_telling(py: Python<'_>) -> PyResult<()> {
     let _ = ENDED_BY.set(thread::current().id());
     py.detach(|| {
         let until = Instant::now() + STOP_WITHIN;
@@ -280,4 +279,5 @@ pub(crate) fn stop_telling(py: Python<'_>) {
             thread::sleep(Duration::from_millis(1));
         }
     });
+    words::hand_over(py)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Core {
 
 impl Core {
     fn sdk(&self, py: Python<'_>) -> PyResult<MarketplaceSdk> {
-        words::hand_over(py);
+        words::hand_over(py)?;
         self.home.sdk(py)
     }
 

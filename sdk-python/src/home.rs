@@ -19,7 +19,7 @@ use crate::words;
 /// How often this process is a child's child.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// Python's hook after a fork, in the child. Takes no lock that a thread of the parent's may have held.
+/// Python's hook after a fork, in the child. Waits for no lock.
 #[pyfunction]
 pub(crate) fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);

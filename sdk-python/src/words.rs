@@ -4,11 +4,13 @@
 //! wait here until the next call of the SDK, which hands them over before it begins, or for the program's end. A forked
 //! child does not say what its parent's core has said. Of secrets the core says nothing.
 
+use std::collections::VecDeque;
 use std::fmt::{Debug, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::thread;
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -18,23 +20,14 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// The logger, and the crate that is listened to.
 const NAME: &str = "cloudnestle_marketplace";
 
-/// So many wait at most.
+/// So often is tried to get at the queue.
+const TRIES: usize = 100;
+
+/// So many wait at most; of more, the latest.
 const BUFFER: usize = 256;
 
-/// Takes no lock where nobody blocks on it.
-struct Queue {
-    say: SyncSender<Words>,
-    /// Locked with the interpreter held, and nothing of Python's within: nobody forks meanwhile.
-    said: Mutex<Receiver<Words>>,
-}
-
-static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
-    let (say, said) = sync_channel(BUFFER);
-    Queue { say, said: Mutex::new(said) }
-});
 static WAITING: AtomicBool = AtomicBool::new(false);
-/// How many there was no room for.
-static UNSAID: AtomicU64 = AtomicU64::new(0);
+static QUEUE: Mutex<VecDeque<Words>> = Mutex::new(VecDeque::new());
 
 struct Words {
     level: Level,
@@ -43,39 +36,51 @@ struct Words {
 
 /// Has the core listened to, from the first SDK on.
 pub(crate) fn listen() {
-    LazyLock::force(&QUEUE);
     let _ = tracing::subscriber::set_global_default(Listener); // it is, already
 }
 
 /// Says what has waited. To be called with no lock held.
-pub(crate) fn hand_over(py: Python<'_>) {
-    if WAITING.load(Ordering::Relaxed)
-        && let Err(error) = say(py, &taken())
-    {
-        error.write_unraisable(py, None);
+///
+/// # Errors
+/// Who interrupts the program while it is said.
+pub(crate) fn hand_over(py: Python<'_>) -> PyResult<()> {
+    if !WAITING.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    WAITING.store(false, Ordering::Release);
+    let words = queue().map(|mut queue| std::mem::take(&mut *queue)).unwrap_or_default();
+    match say(py, &words) {
+        Err(error) if error.is_instance_of::<PyException>(py) => {
+            error.write_unraisable(py, None);
+            Ok(())
+        }
+        said => said,
     }
 }
 
 /// In a forked child: what waits is its parent's to say.
 pub(crate) fn forget() {
-    taken();
-}
-
-fn taken() -> Vec<Words> {
-    WAITING.store(false, Ordering::Release);
-    let said = QUEUE.said.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut words: Vec<_> = said.try_iter().collect();
-    let unsaid = UNSAID.swap(0, Ordering::Relaxed);
-    if unsaid > 0 {
-        words.push(Words { level: Level::WARN, text: format!("{unsaid} more were not said") });
+    if let Some(mut queue) = queue() {
+        queue.clear();
     }
-    words
 }
 
-fn say(py: Python<'_>, words: &[Words]) -> PyResult<()> {
+/// Nobody has it for long, unless a thread had it that is not in this forked child: then nothing is said here.
+fn queue() -> Option<MutexGuard<'static, VecDeque<Words>>> {
+    (0..TRIES).find_map(|_| match QUEUE.try_lock() {
+        Ok(queue) => Some(queue),
+        Err(TryLockError::Poisoned(queue)) => Some(queue.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            thread::yield_now();
+            None
+        }
+    })
+}
+
+fn say(py: Python<'_>, words: &VecDeque<Words>) -> PyResult<()> {
     // Who has not imported it does not look for what is of no consequence.
-    let may_wait = words.iter().all(|words| words.level > Level::WARN);
-    if may_wait && !py.import("sys")?.getattr("modules")?.contains("logging")? {
+    let is_of_no_consequence = words.iter().all(|words| words.level > Level::WARN);
+    if is_of_no_consequence && !py.import("sys")?.getattr("modules")?.contains("logging")? {
         return Ok(());
     }
     let logger = py.import("logging")?.call_method1("getLogger", (NAME,))?;
@@ -112,8 +117,11 @@ impl Subscriber for Listener {
         let mut text = String::new();
         event.record(&mut Sentence(&mut text));
         let words = Words { level: *event.metadata().level(), text };
-        if QUEUE.say.try_send(words).is_err() {
-            UNSAID.fetch_add(1, Ordering::Relaxed);
+        if let Some(mut queue) = queue() {
+            if queue.len() >= BUFFER {
+                queue.pop_front();
+            }
+            queue.push_back(words);
         }
         WAITING.store(true, Ordering::Release);
     }

@@ -28,8 +28,8 @@ class Base:
     ``CLOUDNESTLE_URL``, ``CLOUDNESTLE_ISSUER`` and ``CLOUDNESTLE_SPOOL_DIR``. Building asks nobody.
 
     ``secret_key_provider`` is for programs that outlive a secret key: it is called, in a thread of its own, when the
-    marketplace refuses the one in use, at most every 5 s, and returns the one that has replaced it, or ``None`` if it
-    knows of none. What it raises goes to ``threading.excepthook``.
+    marketplace refuses the one in use, at most every 5 s while it has none, and returns the one that has replaced it, or
+    ``None``. It has as long as the call that asks: 5 s. What it raises goes to ``threading.excepthook``.
 
     Raises:
         ConfigError: a setting is missing or wrong; the message names it.

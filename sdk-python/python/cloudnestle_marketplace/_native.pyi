@@ -769,7 +769,7 @@ def error_of(code: str) -> "Any":
 
 def forked() -> None:
     """
-    Python's hook after a fork, in the child. Takes no lock that a thread of the parent's may have held.
+    Python's hook after a fork, in the child. Waits for no lock.
     """
 
 def settle(future: Any, value: Any | None, error: Any | None) -> None:

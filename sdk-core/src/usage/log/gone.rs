@@ -73,6 +73,11 @@ impl Gone {
         }
     }
 
+    pub(super) fn reason(&self, number: u64) -> Option<LossReason> {
+        let place = self.gaps.partition_point(|gap| gap.last < number);
+        self.gaps.get(place).filter(|gap| gap.first <= number).map(|gap| gap.lost)
+    }
+
     /// How many are gone for that reason, of those after `number`; a gap that begins behind `last` does
     /// not count yet.
     pub(super) fn count_after(&self, number: u64, last: u64, reason: LossReason) -> u64 {
@@ -90,11 +95,6 @@ impl Gone {
 /// What a log of files asks, which no other program writes to.
 #[cfg(feature = "files")]
 impl Gone {
-    pub(super) fn reason(&self, number: u64) -> Option<LossReason> {
-        let place = self.gaps.partition_point(|gap| gap.last < number);
-        self.gaps.get(place).filter(|gap| gap.first <= number).map(|gap| gap.lost)
-    }
-
     /// All of the numbers from `first` to `last`, which have no records; what is not known to be gone is
     /// damaged.
     pub(super) fn fill(&self, first: u64, last: u64) -> Vec<Gap> {

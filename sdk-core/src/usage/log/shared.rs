@@ -257,10 +257,9 @@ impl SharedLog {
             self.open().await?.read(after, most.records, most.bytes).await.map_err(failed)?;
         let mut state = self.state();
         state.set_answered(part.answered);
-        // Else what is being written is counted by its number already, and once more as not yet written.
-        if state.writing == 0 {
-            state.last = state.last.max(part.last);
-        }
+        // What is being written may have its numbers already, and counts as not yet written.
+        let writing = if state.writing == 0 { 0 } else { state.writing as u64 + state.skip };
+        state.last = state.last.max(part.last.saturating_sub(writing));
         Ok(part)
     }
 
@@ -306,7 +305,6 @@ impl State {
             self.reopened = self.reopened.max(self.answered);
         }
         self.answered = answered;
-        self.gone.forget_through(answered);
     }
 
     /// How many records wait behind `number`, as far as it is known.
@@ -339,8 +337,12 @@ impl State {
     fn drop_oldest(&mut self) -> u64 {
         let kept_after = self.answered.max(self.removed);
         let most = (self.waiting_after(self.answered) / DROPPED).max(1);
-        let dropped = most.min(self.last.saturating_sub(kept_after));
-        self.removed = kept_after + dropped;
+        let records =
+            (kept_after + 1..=self.last).filter(|number| self.gone.reason(*number).is_none());
+        let (dropped, last) = records
+            .take(most as usize)
+            .fold((0, kept_after), |(dropped, _), number| (dropped + 1, number));
+        self.removed = last;
         dropped
     }
 }
@@ -414,6 +416,8 @@ impl RecordLog for Arc<SharedLog> {
     fn scan(&self, after: u64, most: Most) -> BoxFuture<'_, Result<Found>> {
         let found = async move {
             let part = self.read(after, most).await?;
+            // Whoever reads this puts on the books what is answered.
+            self.state().gone.forget_through(part.answered);
             let LogPart { answered, last, forgotten, records, refused, .. } = part;
             let records = records
                 .into_iter()
@@ -436,8 +440,8 @@ impl RecordLog for Arc<SharedLog> {
                 tracing::warn!(%error, "what was delivered is delivered again by the next program");
             }
             let mut state = self.state();
-            let answered = state.answered.max(answered);
-            state.set_answered(answered);
+            state.answered = state.answered.max(answered);
+            state.gone.forget_through(answered);
             noted.is_ok()
         };
         settling.boxed()

@@ -425,6 +425,30 @@ fn at_every_moment_the_books_have_each_event_once() {
 }
 
 #[test]
+fn a_log_that_opens_late_makes_room_by_what_it_has_and_says_each_loss_once() {
+    let simulation = Simulation::new(1);
+    let browser = Browser::new();
+    browser.delay.store(2_000, Ordering::Relaxed);
+    let limits = SpoolLimits::default().events(8).overflow(Overflow::DropOldest);
+    let tab = browser.tab_with(&simulation, limits, Durability::Fast);
+    tab.go_offline();
+    simulation.run(async {
+        for _ in 0..100 {
+            tab.track().await.unwrap();
+        }
+        tab.wait(20_000).await;
+        browser.delay.store(0, Ordering::Relaxed);
+        for _ in 0..30 {
+            tab.track().await.unwrap();
+            tab.wait(500).await;
+            let UsageStats { tracked, pending, lost, .. } = tab.tracker.stats();
+            assert!(pending <= 8, "{pending} wait");
+            assert_eq!(tracked, pending + lost.overflow);
+        }
+    });
+}
+
+#[test]
 fn a_log_that_is_full_and_rejects_says_so_at_once() {
     let simulation = Simulation::new(1);
     let browser = Browser::new();

@@ -6,6 +6,9 @@
 //! acknowledgement. Each program sends whatever is in the log, and the marketplace counts each number once. What
 //! it has answered is noted in the log, where the others find it.
 
+mod refused;
+mod state;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -14,20 +17,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, ready, select};
-use serde::{Deserialize, Serialize};
 
-use super::gone::Gone;
-use super::numbers::Numbers;
 use super::{Found, Gap, Most, Record, RecordLog, Settled, Taken, Ticket};
 use crate::error::{Error, Result};
 use crate::events::{Announcer, Event};
 use crate::host::{Host, LogError, LogPart, MemoryLog, PlatformLog, timeout};
-use crate::json;
-use crate::model::{Code, LossReason, UsageEvent};
+use crate::model::{Code, LossReason};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Signal};
 use crate::usage::limits::{Overflow, SpoolLimits};
-use crate::usage::range::{Outcome, Told};
 use crate::usage::rejected::RejectedUsage;
+use refused::Refused;
+use state::State;
 
 /// How often a program looks for what others have left that are gone.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -37,9 +37,6 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many records are written at once, at most: as many as are sent.
 const MAX_APPENDED: usize = Most::A_BATCH.records;
-
-/// Of a log that is full, so much is dropped at once, if the oldest are to be dropped.
-const DROPPED: u64 = 8;
 
 pub(crate) struct SharedLog {
     host: Arc<dyn Host>,
@@ -56,50 +53,6 @@ pub(crate) struct SharedLog {
     news: Signal,
 }
 
-struct State {
-    store: Arc<dyn PlatformLog>,
-    in_memory: bool,
-    producer: String,
-    /// Up to which number everything was answered for when it was opened.
-    opened_after: Option<u64>,
-    answered: u64,
-    last: u64,
-    /// Up to which number the marketplace had once answered for more than it has now.
-    reopened: u64,
-    /// Up to which number records were removed to make room.
-    removed: u64,
-    /// Records that nobody writes yet.
-    queue: VecDeque<String>,
-    /// How many are being written.
-    writing: usize,
-    /// How many records were dropped, whose numbers are passed over with the next one.
-    skip: u64,
-    /// The numbers that were passed over, and are not answered for.
-    gone: Gone,
-    /// Records that the platform has refused, for the next log: nobody has an acknowledgement, and they were taken.
-    refused: VecDeque<String>,
-    /// How many records were taken that there was no room for after all.
-    unkept: u64,
-    numbers: Numbers,
-    /// A task writes what is in the queue.
-    is_written: bool,
-    /// What was appended, in records and bytes: the average tells what the log holds.
-    appended: (u64, u64),
-}
-
-/// What is noted of numbers that were not counted.
-#[derive(Serialize, Deserialize)]
-struct Refused {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    through: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    code: Option<Code>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    lost: Option<LossReason>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    event: Option<UsageEvent>,
-}
-
 impl SharedLog {
     pub(crate) fn over(
         host: Arc<dyn Host>,
@@ -110,25 +63,7 @@ impl SharedLog {
         instead: Option<MemoryLog>,
         refused: VecDeque<String>,
     ) -> Arc<Self> {
-        let mut state = State {
-            store,
-            in_memory,
-            producer: String::new(),
-            opened_after: None,
-            answered: 0,
-            last: 0,
-            reopened: 0,
-            removed: 0,
-            queue: VecDeque::new(),
-            writing: 0,
-            skip: 0,
-            gone: Gone::default(),
-            refused: VecDeque::new(),
-            unkept: 0,
-            numbers: Numbers::default(),
-            is_written: false,
-            appended: (0, 0),
-        };
+        let mut state = State::unopened(store, in_memory);
         state.is_written = !refused.is_empty();
         let begins = state.is_written;
         refused.into_iter().for_each(|record| state.take(record));
@@ -282,68 +217,6 @@ impl SharedLog {
     async fn look(&self) -> Result<u64> {
         let part = self.read(u64::MAX, Most { records: 1, bytes: 1 }).await?;
         Ok(part.last)
-    }
-}
-
-impl State {
-    /// Puts a record to those that are to be written.
-    fn take(&mut self, record: String) {
-        self.appended.0 += 1;
-        self.appended.1 += record.len() as u64;
-        self.queue.push_back(record);
-        self.numbers.ticket();
-    }
-
-    /// The numbers of so many records that were dropped are those before `number`.
-    fn pass_over(&mut self, skip: u64, number: u64) {
-        self.skip -= skip;
-        self.gone.add(Gap { first: number - skip, last: number - 1, lost: LossReason::Overflow });
-    }
-
-    fn set_answered(&mut self, answered: u64) {
-        if answered < self.answered {
-            self.reopened = self.reopened.max(self.answered);
-        }
-        self.answered = answered;
-    }
-
-    /// How many records wait behind `number`, as far as it is known.
-    fn waiting_after(&self, number: u64) -> u64 {
-        let kept_after = number.max(self.removed);
-        let numbers = self.last.saturating_sub(kept_after);
-        numbers.saturating_sub(self.gone_after(kept_after)) + self.unwritten()
-    }
-
-    fn gone_after(&self, number: u64) -> u64 {
-        self.gone.count_after(number, self.last, LossReason::Overflow)
-    }
-
-    fn unwritten(&self) -> u64 {
-        (self.queue.len() + self.writing) as u64
-    }
-
-    fn is_full(&self, limits: SpoolLimits, record: &str) -> bool {
-        let waiting = self.waiting_after(self.answered);
-        waiting >= limits.events || self.bytes() + record.len() as u64 > limits.bytes
-    }
-
-    /// About how much is held.
-    fn bytes(&self) -> u64 {
-        let (records, bytes) = self.appended;
-        self.waiting_after(self.answered) * bytes / records.max(1)
-    }
-
-    /// Gives up the oldest records that have numbers; how many.
-    fn drop_oldest(&mut self) -> u64 {
-        let kept_after = self.answered.max(self.removed);
-        let most = (self.waiting_after(self.answered) / DROPPED).max(1);
-        let records =
-            (kept_after + 1..=self.last).filter(|number| self.gone.reason(*number).is_none());
-        let (dropped, last) = records
-            .take(most as usize)
-            .fold((0, kept_after), |(dropped, _), number| (dropped + 1, number));
-        self.removed = last;
-        dropped
     }
 }
 
@@ -553,38 +426,6 @@ impl RecordLog for Arc<SharedLog> {
     #[cfg(feature = "backend")]
     fn lessee(&self) -> Option<&crate::usage::spool::Producer> {
         None
-    }
-}
-
-impl Refused {
-    /// What is noted of an answer: each rejected event by itself, so that it can be replayed.
-    fn notes(outcomes: &[Told], rejected: &[(u64, RejectedUsage)]) -> Vec<(u64, String)> {
-        let lost = outcomes.iter().filter_map(|(numbers, outcome)| {
-            let Outcome::Lost(reason) = outcome else { return None };
-            let through = Some(*numbers.end()).filter(|end| end > numbers.start());
-            Some((
-                *numbers.start(),
-                Refused { through, lost: Some(*reason), code: None, event: None },
-            ))
-        });
-        let rejected = rejected.iter().map(|(number, usage)| {
-            let (code, event) = (Some(usage.code), Some(usage.event.clone()));
-            (*number, Refused { code, event, through: None, lost: None })
-        });
-        let notes = lost.chain(rejected);
-        notes.map(|(number, note)| (number, json::write(&note))).collect()
-    }
-
-    /// The event that was rejected, if that is what a note is about.
-    fn event(note: &str) -> Option<RejectedUsage> {
-        let Refused { code, event, .. } = json::read(note.as_bytes()).ok()?;
-        Some(RejectedUsage { code: code?, event: event? })
-    }
-
-    fn told(number: u64, note: &str) -> Option<Told> {
-        let Refused { through, code, lost, .. } = json::read(note.as_bytes()).ok()?;
-        let outcome = lost.map(Outcome::Lost).or(code.map(Outcome::Rejected))?;
-        Some((number..=through.unwrap_or(number), outcome))
     }
 }
 

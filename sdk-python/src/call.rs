@@ -16,8 +16,8 @@ use pyo3::prelude::*;
 
 use crate::errors::raised;
 use crate::home::Background;
+use crate::logging;
 use crate::settings::duration;
-use crate::words;
 
 /// How often a thread that waits looks whether it was interrupted, by Ctrl-C for example.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -279,5 +279,5 @@ pub(crate) fn stop_telling(py: Python<'_>) -> PyResult<()> {
             thread::sleep(Duration::from_millis(1));
         }
     });
-    words::hand_over(py)
+    logging::emit(py)
 }

@@ -10,6 +10,7 @@ use crate::errors::raised;
 use crate::events::Events;
 use crate::history::{self, Filters, Items};
 use crate::home::{Background, Home};
+use crate::logging;
 use crate::model::{
     CloseReport, Diagnosis, EventRef, Quota, RejectedUsage, Stats, TokenPair, UsageStats, User,
     UserContext,
@@ -18,7 +19,6 @@ use crate::receipt::Receipt;
 use crate::settings::{Settings, duration};
 use crate::source::TokenSource;
 use crate::usage::usage;
-use crate::words;
 
 /// The SDK of a program, whichever process it is in.
 #[pyclass(frozen, weakref, module = "cloudnestle_marketplace._native")]
@@ -28,7 +28,7 @@ pub(crate) struct Core {
 
 impl Core {
     fn sdk(&self, py: Python<'_>) -> PyResult<MarketplaceSdk> {
-        words::hand_over(py)?;
+        logging::emit(py)?;
         self.home.sdk(py)
     }
 
@@ -64,7 +64,7 @@ impl Core {
     #[new]
     #[pyo3(signature = (settings: "dict[str, object]"))]
     fn new(py: Python<'_>, settings: Settings) -> PyResult<Self> {
-        words::listen();
+        logging::listen();
         let home = Home::build(settings).map_err(|error| raised(py, &error))?;
         Ok(Core { home })
     }

@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use crate::call::nobody_tells;
 use crate::errors::raised;
 use crate::events::End;
+use crate::logging;
 use crate::settings::Settings;
-use crate::words;
 
 /// How often this process is a child's child.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -24,7 +24,7 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     nobody_tells();
-    words::forget();
+    logging::forget();
 }
 
 /// The SDK, in whichever process it is used.

@@ -12,12 +12,12 @@ mod errors;
 mod events;
 mod history;
 mod home;
+mod logging;
 mod model;
 mod receipt;
 mod settings;
 mod source;
 mod usage;
-mod words;
 
 use pyo3::prelude::*;
 

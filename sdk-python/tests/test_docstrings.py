@@ -1,5 +1,6 @@
 """The examples of the docstrings, each with a marketplace of its own."""
 
+import contextlib
 import doctest
 import importlib
 import signal
@@ -20,9 +21,21 @@ def examples():
                 yield test
 
 
+@contextlib.contextmanager
+def handlers_restored():
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_every_call_has_an_example():
-    called = {test.name.rpartition(".")[2] for test in examples()}
-    assert {name for name in dir(MarketplaceSDK) if not name.startswith("_")} <= called
+    shown = {test.name.split(".", 2)[2] for test in examples()}
+    for name in dir(MarketplaceSDK):
+        if not name.startswith("_"):
+            assert f"MarketplaceSDK.{name}" in shown or f"Base.{name}" in shown, name
+    assert {"AsyncMarketplaceSDK", "Receipt", "TokenSource"} <= shown
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.name.partition(".")[2])
@@ -31,10 +44,8 @@ def test_an_example_is_true(example, marketplace, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CLOUDNESTLE_SPOOL_DIR", str(tmp_path))
     pair = marketplace.token_pair("cus_ravi")
-    asked_to_end = signal.getsignal(signal.SIGTERM)
-    with MarketplaceSDK() as sdk:
+    with MarketplaceSDK() as sdk, handlers_restored():
         example.globs.update(marketplace=marketplace, pair=pair, sdk=sdk, token=pair.access_token)
         report = []
         ran = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.append)
-    signal.signal(signal.SIGTERM, asked_to_end)
     assert ran.failed == 0, "".join(report)

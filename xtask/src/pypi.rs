@@ -58,14 +58,17 @@ pub(crate) fn test() -> Result<()> {
 
 /// A Python that has installed the SDK's wheel beside what is required.
 pub(crate) fn beside(requirements: &str) -> Result<PathBuf> {
+    installed("pypi/bench", requirements)
+}
+
+fn installed(name: &str, requirements: &str) -> Result<PathBuf> {
     let package = Tools::install()?.build(SOURCES, &["--release", "--locked"])?;
-    consumer("pypi/bench", requirements, &[package])
+    consumer(name, requirements, &[package])
 }
 
 /// Runs an example as a program of which the SDK is installed.
 pub(crate) fn run_example(example: &str, environment: &[(&str, String)]) -> Result<()> {
-    let package = Tools::install()?.build(SOURCES, &["--release", "--locked"])?;
-    let python = consumer("pypi/consumer", &format!("{SOURCES}/requirements.txt"), &[package])?;
+    let python = installed("pypi/consumer", &format!("{SOURCES}/requirements.txt"))?;
     step(&format!("running {example} against it"));
     let environment = environment.iter().map(|(name, value)| (name, value));
     shell::run(Command::new(python).arg(example).envs(environment))

@@ -1,8 +1,8 @@
 //! What the core says of its work, as records of Python's logger `cloudnestle_marketplace`.
 //!
-//! The core speaks from threads of its own and with locks held, where nobody may wait for the interpreter. So its words
-//! wait here until the next call of the SDK, which hands them over before it begins, or for the program's end. A forked
-//! child does not say what its parent's core has said. Of secrets the core says nothing.
+//! The core logs from threads of its own and with locks held, where nobody may wait for the interpreter. So its records
+//! wait here until the next call of the SDK, which emits them before it begins, or for the program's end. A forked
+//! child does not log what its parent's core has done. Of secrets the core logs nothing.
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write};
@@ -27,11 +27,11 @@ const TRIES: usize = 100;
 const BUFFER: usize = 256;
 
 static WAITING: AtomicBool = AtomicBool::new(false);
-static QUEUE: Mutex<VecDeque<Words>> = Mutex::new(VecDeque::new());
+static QUEUE: Mutex<VecDeque<LogRecord>> = Mutex::new(VecDeque::new());
 
-struct Words {
+struct LogRecord {
     level: Level,
-    text: String,
+    message: String,
 }
 
 /// Has the core listened to, from the first SDK on.
@@ -39,34 +39,34 @@ pub(crate) fn listen() {
     let _ = tracing::subscriber::set_global_default(Listener); // it is, already
 }
 
-/// Says what has waited. To be called with no lock held.
+/// Logs what has waited. To be called with no lock held.
 ///
 /// # Errors
-/// Who interrupts the program while it is said.
-pub(crate) fn hand_over(py: Python<'_>) -> PyResult<()> {
+/// Who interrupts the program meanwhile.
+pub(crate) fn emit(py: Python<'_>) -> PyResult<()> {
     if !WAITING.load(Ordering::Relaxed) {
         return Ok(());
     }
     WAITING.store(false, Ordering::Release);
-    let words = queue().map(|mut queue| std::mem::take(&mut *queue)).unwrap_or_default();
-    match say(py, &words) {
+    let records = queue().map(|mut queue| std::mem::take(&mut *queue)).unwrap_or_default();
+    match log(py, &records) {
         Err(error) if error.is_instance_of::<PyException>(py) => {
             error.write_unraisable(py, None);
             Ok(())
         }
-        said => said,
+        logged => logged,
     }
 }
 
-/// In a forked child: what waits is its parent's to say.
+/// In a forked child: what waits is its parent's to log.
 pub(crate) fn forget() {
     if let Some(mut queue) = queue() {
         queue.clear();
     }
 }
 
-/// Nobody has it for long, unless a thread had it that is not in this forked child: then nothing is said here.
-fn queue() -> Option<MutexGuard<'static, VecDeque<Words>>> {
+/// Nobody has it for long, unless a thread had it that is not in this forked child: then nothing is logged here.
+fn queue() -> Option<MutexGuard<'static, VecDeque<LogRecord>>> {
     (0..TRIES).find_map(|_| match QUEUE.try_lock() {
         Ok(queue) => Some(queue),
         Err(TryLockError::Poisoned(queue)) => Some(queue.into_inner()),
@@ -77,15 +77,15 @@ fn queue() -> Option<MutexGuard<'static, VecDeque<Words>>> {
     })
 }
 
-fn say(py: Python<'_>, words: &VecDeque<Words>) -> PyResult<()> {
-    // Who has not imported it does not look for what is of no consequence.
-    let is_of_no_consequence = words.iter().all(|words| words.level > Level::WARN);
-    if is_of_no_consequence && !py.import("sys")?.getattr("modules")?.contains("logging")? {
+fn log(py: Python<'_>, records: &VecDeque<LogRecord>) -> PyResult<()> {
+    // Who has not imported `logging` looks for no details.
+    let is_detail = records.iter().all(|record| record.level > Level::WARN);
+    if is_detail && !py.import("sys")?.getattr("modules")?.contains("logging")? {
         return Ok(());
     }
     let logger = py.import("logging")?.call_method1("getLogger", (NAME,))?;
-    for Words { level, text } in words {
-        logger.call_method1("log", (number_of(*level), "%s", text))?;
+    for LogRecord { level, message } in records {
+        logger.call_method1("log", (number_of(*level), "%s", message))?;
     }
     Ok(())
 }
@@ -114,14 +114,14 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = String::new();
-        event.record(&mut Sentence(&mut text));
-        let words = Words { level: *event.metadata().level(), text };
+        let mut message = String::new();
+        event.record(&mut Message(&mut message));
+        let record = LogRecord { level: *event.metadata().level(), message };
         if let Some(mut queue) = queue() {
             if queue.len() >= BUFFER {
                 queue.pop_front();
             }
-            queue.push_back(words);
+            queue.push_back(record);
         }
         WAITING.store(true, Ordering::Release);
     }
@@ -140,11 +140,11 @@ impl Subscriber for Listener {
 }
 
 /// The message, and then the fields by their names.
-struct Sentence<'a>(&'a mut String);
+struct Message<'a>(&'a mut String);
 
-impl Visit for Sentence<'_> {
+impl Visit for Message<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let Sentence(text) = self;
+        let Message(text) = self;
         let _ = match field.name() {
             "message" => write!(text, "{value:?}"),
             name => write!(text, " {name}={value:?}"),

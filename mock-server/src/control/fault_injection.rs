@@ -1,4 +1,4 @@
-//! The layer in which calls of the API meet the fault plan and get into the journal.
+//! The layer in which calls of the API meet the fault plan.
 
 use std::sync::Arc;
 
@@ -9,10 +9,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::layers::{RequestId, name_of};
-use crate::api::problem::{Failure, code_of};
+use crate::api::problem::Failure;
 use crate::market::Market;
 use crate::server::ResetConnection;
-use crate::world::{Effect, JournalEntry, Reset};
+use crate::world::{Effect, Reset};
+
+/// What was done to a call on purpose, as the journal says it. It goes with the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Met(pub String);
 
 pub(crate) async fn layer(
     State(market): State<Arc<Market>>,
@@ -21,25 +25,11 @@ pub(crate) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
+    if market.world.faults.is_outage() {
+        return met(reset(), "outage".to_owned());
+    }
     let operation = format!("{} {}", name_of(request.method()), path.as_str());
-
-    let (response, fault) = if market.world.faults.is_outage() {
-        (reset(), Some("outage".to_owned()))
-    } else {
-        perform(&market, &operation, &request_id, request, next).await
-    };
-
-    let is_reset = response.extensions().get::<ResetConnection>().is_some();
-    market.world.journal.push(JournalEntry {
-        seq: 0, // the journal counts
-        at: market.world.now(),
-        operation,
-        status: (!is_reset).then(|| response.status().as_u16()),
-        code: if is_reset { None } else { code_of(&response) },
-        request_id,
-        fault,
-    });
-    response
+    perform(&market, &operation, &request_id, request, next).await
 }
 
 /// Answers a call, with the fault that is planned for it.
@@ -49,9 +39,9 @@ async fn perform(
     request_id: &str,
     request: Request,
     next: Next,
-) -> (Response, Option<String>) {
+) -> Response {
     let Some(fault) = market.world.faults.take(operation, request_id) else {
-        return (next.run(request).await, None);
+        return next.run(request).await;
     };
     if let Some(delay) = fault.delay_time() {
         tokio::time::sleep(delay).await;
@@ -78,7 +68,12 @@ async fn perform(
             response
         }
     };
-    (response, Some(fault.summary()))
+    met(response, fault.summary())
+}
+
+fn met(mut response: Response, fault: String) -> Response {
+    response.extensions_mut().insert(Met(fault));
+    response
 }
 
 fn reset() -> Response {

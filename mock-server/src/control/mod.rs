@@ -7,6 +7,7 @@ mod calls;
 pub(crate) mod fault_injection;
 mod gate;
 mod handle;
+pub(crate) mod recording;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 //! `text` beneath it; a block without one prints nothing.
 #![cfg(all(unix, feature = "control"))]
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +23,11 @@ fn the_api_guide_shows_what_happens() {
 #[test]
 fn the_authentication_guide_shows_what_happens() {
     run("docs/guides/authentication.md");
+}
+
+#[test]
+fn the_guide_to_the_command_line_shows_what_happens() {
+    run("docs/testing/cli.md");
 }
 
 #[test]
@@ -190,7 +196,13 @@ fn run(guide: &str) {
     for step in &steps {
         script.push_str(&format!("{}\nprintf '\\n%s\\n' '{MARK}'\n", step.script));
     }
-    let ran = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = Command::new("sh")
+        .args(["-c", &script])
+        .env("PATH", path_with_binary())
+        .current_dir(&folder)
+        .output()
+        .expect("a shell");
     let printed = String::from_utf8_lossy(&ran.stdout);
     let mut printed = printed.split(MARK).peekable();
     for Step { line, script, shown } in &steps {
@@ -227,6 +239,15 @@ fn start() -> (Server, String) {
     let exports = lines.filter(|line| line.starts_with("  export ")).collect::<Vec<_>>();
     assert!(!exports.is_empty(), "the banner has exports");
     (server, exports.join("\n") + "\n")
+}
+
+/// Where a shell looks for programs, the binary's folder before the others.
+fn path_with_binary() -> OsString {
+    let binary = Path::new(env!("CARGO_BIN_EXE_cloudnestle-mock-server"));
+    let own = binary.parent().expect("a folder").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(own).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).expect("folders that a PATH can hold")
 }
 
 /// Every page of the repository that people read.

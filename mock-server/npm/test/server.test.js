@@ -100,3 +100,18 @@ test("the command passes its arguments, its end and its signals on", async () =>
   serving.kill("SIGTERM");
   assert.deepEqual(await once(serving, "exit"), [0, null]);
 });
+
+test("the command runs another beside a marketplace, which ends as the other does", async () => {
+  const run = (...args) =>
+    new Promise((resolve) => execFile(BIN, args, (error, out) => resolve({ code: error?.code ?? 0, out })));
+  const asks = `fetch(process.env.CLOUDNESTLE_URL + "/healthz").then((it) => console.log(it.status))`;
+  assert.deepEqual(await run("exec", "--", process.execPath, "-e", asks), { code: 0, out: "200\n" });
+  assert.deepEqual(await run("exec", "--", process.execPath, "-e", "process.exit(7)"), { code: 7, out: "" });
+  assert.match((await run("completions", "bash")).out, /complete -F/);
+
+  const waits = `setInterval(() => {}, 1_000); process.on("SIGTERM", () => process.exit(9)); console.log("ready")`;
+  const running = spawn(BIN, ["exec", "--", process.execPath, "-e", waits], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(running.stdout, "data");
+  running.kill("SIGTERM");
+  assert.deepEqual(await once(running, "exit"), [9, null]);
+});

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// The world, with its keys: they are of this server alone, and for tests.
 #[derive(Serialize)]
-pub(crate) struct Ready {
+pub(super) struct Ready {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     control_token: Option<Secret>,
@@ -37,7 +37,7 @@ struct ReadySolution {
 
 impl Ready {
     #[cfg(feature = "control")]
-    pub(crate) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
+    pub(super) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
         use cloudnestle_marketplace::model::Tier;
 
         let customers = server.customers();
@@ -62,7 +62,7 @@ impl Ready {
     }
 
     #[cfg(not(feature = "control"))]
-    pub(crate) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
+    pub(super) async fn of(server: &MockServer) -> Result<Ready, Box<dyn Error>> {
         let solutions = server.solutions().into_iter().map(|solution| ReadySolution { solution });
         Ok(Ready {
             url: server.url().to_owned(),
@@ -74,7 +74,7 @@ impl Ready {
     }
 
     /// For people.
-    pub(crate) fn banner(&self, database: Option<&Path>) -> String {
+    pub(super) fn banner(&self, database: Option<&Path>) -> String {
         let mut text = String::new();
         // Writing to a string can't fail.
         let _ = self.write_banner(&mut text, database);
@@ -112,31 +112,56 @@ impl Ready {
     /// What a program finds the first solution by, and a token of one of its customers.
     #[cfg(feature = "control")]
     fn write_exports(&self, text: &mut String) -> std::fmt::Result {
-        let Some(ReadySolution { solution, holder: Some(holder), token_pair: Some(pair) }) =
-            self.solutions.first()
+        let Some(ReadySolution { solution, holder: Some(holder), .. }) = self.solutions.first()
         else {
             return Ok(());
         };
         let name = &solution.name;
         writeln!(text, "\nTo try {name} as {holder} from another shell, within 15 minutes")?;
-        let pair_json = serde_json::to_string(pair).unwrap_or_default();
-        for (name, value) in [
-            ("URL", self.url.as_str()),
-            ("SOLUTION", &solution.id),
-            ("SECRET_KEY", solution.secret_key.expose()),
-            ("PUBLISHABLE_KEY", solution.publishable_key.expose()),
-            ("ADMIN_KEY", self.admin_key.expose()),
-            ("CONTROL_TOKEN", self.control_token.as_ref().map_or("", Secret::expose)),
-            ("TOKEN", pair.access_token.expose()),
-            ("TOKEN_PAIR", &pair_json),
-        ] {
-            writeln!(text, "  export CLOUDNESTLE_{name}='{value}'")?;
+        for (name, value) in self.environment(None) {
+            writeln!(text, "  export {name}='{}'", value.unwrap_or_default())?;
         }
         Ok(())
     }
 
+    /// Whether the world has that solution.
+    pub(super) fn has(&self, solution_id: &str) -> bool {
+        self.solutions.iter().any(|it| it.solution.id == solution_id)
+    }
+
+    /// By what a program finds this server, as a solution's: the first one's unless told. `None` is what
+    /// this server has not.
+    pub(super) fn environment(
+        &self,
+        solution_id: Option<&str>,
+    ) -> [(&'static str, Option<String>); 8] {
+        let is_meant = |it: &&ReadySolution| solution_id.is_none_or(|id| id == it.solution.id);
+        let meant = self.solutions.iter().find(is_meant);
+        let own = |of: fn(&SolutionInfo) -> &str| meant.map(|it| of(&it.solution).to_owned());
+        #[cfg(feature = "control")]
+        let pair = meant.and_then(|it| it.token_pair.as_ref());
+        #[cfg(not(feature = "control"))]
+        let pair: Option<&cloudnestle_marketplace::model::TokenPair> = None;
+        let control_token = self.control_token.as_ref().map(|it| it.expose().to_owned());
+        [
+            ("CLOUDNESTLE_URL", Some(self.url.clone())),
+            ("CLOUDNESTLE_SOLUTION", own(|it| &it.id)),
+            ("CLOUDNESTLE_SECRET_KEY", own(|it| it.secret_key.expose())),
+            ("CLOUDNESTLE_PUBLISHABLE_KEY", own(|it| it.publishable_key.expose())),
+            ("CLOUDNESTLE_ADMIN_KEY", Some(self.admin_key.expose().to_owned())),
+            ("CLOUDNESTLE_CONTROL_TOKEN", control_token),
+            ("CLOUDNESTLE_TOKEN", pair.map(|it| it.access_token.expose().to_owned())),
+            ("CLOUDNESTLE_TOKEN_PAIR", pair.and_then(|it| serde_json::to_string(it).ok())),
+        ]
+    }
+
+    /// For programs that read what this one prints.
+    pub(super) fn line(&self) -> Result<String, Box<dyn Error>> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+
     /// For programs. The file appears complete or not at all, for its owner alone.
-    pub(crate) fn write_file(&self, path: &Path) -> Result<(), Box<dyn Error>> {
+    pub(super) fn write_file(&self, path: &Path) -> Result<(), Box<dyn Error>> {
         let unfinished = path.with_added_extension("unfinished");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cloudnestle_marketplace::{Code, MarketplaceSdk, TokenPair};
-use cloudnestle_mock_server::{Fault, MockServer, Reset};
+use cloudnestle_mock_server::{Fault, MockServer, When};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -234,9 +234,9 @@ fn fault(dice: &mut Dice) -> Fault {
     let fault = Fault::on(REFRESH);
     match dice.roll(4) {
         0 => fault.delay(Duration::from_millis(dice.roll(40))),
-        1 => fault.reset(Reset::BeforeCommit),
+        1 => fault.reset(When::BeforeCommit),
         2 => fault.status(503),
-        _ => fault.reset(Reset::AfterCommit),
+        _ => fault.reset(When::AfterCommit),
     }
 }
 

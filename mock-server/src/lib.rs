@@ -46,6 +46,10 @@ mod world;
 pub use control::ControlError;
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, StartError};
+/// What [`When`] was called; it goes.
+#[cfg(feature = "control")]
+#[doc(hidden)]
+pub use world::When as Reset;
 pub use world::{Callers, RateLimit};
 #[cfg(feature = "control")]
-pub use world::{Fault, FaultReport, JournalEntry, Reset, UsedFault};
+pub use world::{Fault, FaultReport, JournalEntry, PlannedFault, UnmetFaults, UsedFault, When};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloudnestle_marketplace::{Code, Event, MarketplaceSdk, TokenSource};
-use cloudnestle_mock_server::{Fault, MockServer, Reset};
+use cloudnestle_mock_server::{Fault, MockServer, When};
 use futures_util::future::join_all;
 
 const SOLUTION: &str = "sol_faiss_search";
@@ -103,7 +103,7 @@ async fn a_renewal_that_was_refused_is_not_tried_again() {
 async fn a_refused_token_is_replaced_once_for_all_who_held_it() {
     let world = World::begin().await;
     let refused = world.source.access_token().await.unwrap();
-    world.server.inject(Fault::on(REFRESH).reset(Reset::AfterCommit)).unwrap();
+    world.server.inject(Fault::on(REFRESH).reset(When::AfterCommit)).unwrap();
     let second = world.source.replace(&refused).await.unwrap();
     let third = world.source.replace(&refused).await.unwrap();
     assert!(second == third && second != refused);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloudnestle_mock_server::{Fault, MockServer, Reset};
+use cloudnestle_mock_server::{Fault, MockServer, When};
 
 const README: &str = include_str!("../../../README.md");
 const PROGRAM: &str = include_str!("../src/bin/ten_lines.rs");
@@ -42,7 +42,7 @@ async fn the_readmes_lines_for_tests_work() -> Result<(), Box<dyn std::error::Er
     let server = MockServer::start().await?;
     let pair = server.token_pair("cus_ravi", "sol_faiss_search").await?;
     server.advance_clock(Duration::from_secs(16 * 60))?; // the token has expired
-    server.inject(Fault::on("POST /api/track-usage").reset(Reset::AfterCommit))?;
+    server.inject(Fault::on("POST /api/track-usage").reset(When::AfterCommit))?;
     // To here.
     assert!(pair.expires_at < server.now());
     assert_eq!(server.faults().left.len(), 1);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Claims, Secret};
 
@@ -20,6 +20,9 @@ use crate::domain::principal::Principal;
 use crate::facts::{self, ApiKey};
 use crate::market::Market;
 use crate::store::transact;
+
+/// Names the solution that a caller takes itself for.
+pub(crate) const SOLUTION: HeaderName = HeaderName::from_static("cloudnestle-solution");
 
 /// Somebody who may read of what a customer may use, and has used.
 pub(crate) enum Reader {
@@ -365,7 +368,7 @@ impl SolutionKey {
         headers: &HeaderMap,
     ) -> Result<SolutionKey, Failure> {
         let key = look_up(market, Kind::SecretKey, key).await?;
-        let named = headers.get("cloudnestle-solution");
+        let named = headers.get(SOLUTION);
         if named.is_some_and(|named| named.as_bytes() != key.solution_id.as_bytes()) {
             return Err(Code::CredentialWrongSolution.into());
         }
@@ -406,7 +409,11 @@ impl PublishableKey {
 }
 
 /// What is kept of a key of a solution that is good now.
-async fn look_up(market: &Market, kind: Kind, credential: &str) -> Result<ApiKey, Failure> {
+pub(crate) async fn look_up(
+    market: &Market,
+    kind: Kind,
+    credential: &str,
+) -> Result<ApiKey, Failure> {
     if !kind.is_well_formed(credential) {
         let detail = "The key's checksum is wrong: it was cut or mistyped.";
         return Err(Failure::new(Code::CredentialInvalid, detail));

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tower_http::cors::{Any, CorsLayer, Vary};
 use tracing::Instrument;
 
+use super::caller::SOLUTION;
 use super::limits::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::problem::{self, Failure};
 use super::version::{VERSION, Version};
@@ -158,7 +159,9 @@ pub(crate) fn cors() -> CorsLayer {
             header::IF_NONE_MATCH,
             VERSION,
             REQUEST_ID,
-            name("cloudnestle-solution"),
+            SOLUTION,
+            #[cfg(feature = "control")]
+            crate::control::fault_injection::TEST,
             name("idempotency-key"),
         ])
         // Browsers show scripts a few harmless headers of an answer, and these.

@@ -13,13 +13,12 @@ use utoipa::ToSchema;
 
 use crate::api::Json;
 use crate::api::problem::Failure;
-use crate::api::routes;
 use crate::api::tokens;
 use crate::domain::catalogue::Customer;
 use crate::facts;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::transact;
-use crate::world::{Callers, Fault, FaultReport, JournalEntry, RateLimit};
+use crate::world::{Callers, JournalEntry, RateLimit};
 
 type TheMarket = State<Arc<Market>>;
 
@@ -103,36 +102,6 @@ pub(super) async fn move_clock(
 pub(super) async fn rotate_signing_key(State(market): TheMarket) -> Result<Json<Jwks>, Failure> {
     market.rotate_signing_key().await?;
     Ok(Json(market.keys.signing().jwks(&market.url, market.world.now())))
-}
-
-/// `GET /mock/faults`
-pub(super) async fn faults(State(market): TheMarket) -> Json<FaultReport> {
-    Json(market.world.faults.report().clone())
-}
-
-/// `POST /mock/faults`
-pub(super) async fn plan_fault(
-    State(market): TheMarket,
-    Json(fault): Json<Fault>,
-) -> Result<Json<FaultReport>, Failure> {
-    plan(&market, fault)?;
-    Ok(faults(State(market)).await)
-}
-
-/// Plans a fault for an operation there is: one with a slip of the pen would never be met.
-pub(super) fn plan(market: &Market, fault: Fault) -> Result<(), Failure> {
-    if !routes::api().iter().any(|route| route.operation() == fault.on) {
-        let detail = "Name an operation as the API page does, such as `POST /api/track-usage`.";
-        return Err(Failure::field("on", detail));
-    }
-    let planned = market.world.faults.push(fault);
-    planned.map_err(|reason| Failure::new(Code::RequestInvalid, reason))
-}
-
-/// `DELETE /mock/faults`
-pub(super) async fn clear_faults(State(market): TheMarket) -> NoContent {
-    market.world.faults.clear();
-    NoContent
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]

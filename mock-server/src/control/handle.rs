@@ -5,12 +5,12 @@ use std::time::Duration;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
-use super::calls;
+use super::{calls, faults};
 use crate::api::launches;
 use crate::api::problem::Failure;
 use crate::api::tokens;
 use crate::server::MockServer;
-use crate::world::{Callers, Fault, FaultReport, JournalEntry, OutOfRange, RateLimit};
+use crate::world::{Callers, Fault, FaultReport, JournalEntry, OutOfRange, RateLimit, UnmetFaults};
 
 /// Why the server did not do as a test asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,14 +108,51 @@ impl MockServer {
         Ok(self.market.rotate_signing_key().await.map_err(Failure::from)?)
     }
 
-    /// Plans a fault, after those that are planned already.
-    pub fn inject(&self, fault: Fault) -> Result<(), ControlError> {
-        Ok(calls::plan(&self.market, fault)?)
+    /// Plans a fault, after those that are planned already. Answers its id, `flt_…`.
+    ///
+    /// # Errors
+    /// If it makes no sense, or no call there is could meet it.
+    pub fn inject(&self, fault: Fault) -> Result<String, ControlError> {
+        Ok(faults::plan_one(&self.market, fault)?)
     }
 
-    /// What is left of the fault plan, and what was used.
+    /// What is left of the fault plan, and which calls met what.
     pub fn faults(&self) -> FaultReport {
-        self.market.world.faults.report().clone()
+        self.market.world.faults.report(self.now())
+    }
+
+    /// Whether the fault plan is used up, for the end of a test: one whose faults no call has met has
+    /// shown nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::{Fault, MockServer};
+    ///
+    /// let server = MockServer::start().await?;
+    /// let id = server.inject(Fault::on("POST /api/track-usage").status(503).times(2))?;
+    /// assert!(server.verify_faults().is_err()); // nobody has called yet
+    /// server.remove_fault(&id)?;
+    /// server.verify_faults()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What is left of the plan.
+    pub fn verify_faults(&self) -> Result<(), UnmetFaults> {
+        match self.faults() {
+            FaultReport { used_up: true, .. } => Ok(()),
+            FaultReport { left, .. } => Err(UnmetFaults { left }),
+        }
+    }
+
+    /// Lets no more calls meet a fault.
+    ///
+    /// # Errors
+    /// If there never was a fault of that id.
+    pub fn remove_fault(&self, id: &str) -> Result<(), ControlError> {
+        Ok(faults::remove_one(&self.market, id)?)
     }
 
     /// Forgets the fault plan.

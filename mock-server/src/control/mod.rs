@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod fault_injection;
+mod faults;
 mod gate;
 mod handle;
 pub(crate) mod recording;
@@ -43,13 +44,17 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/mock/keys", CONTROL, calls::rotate_signing_key,
             "Lets the next of the published keys sign tokens from now on. Those of the last one stay good.",
             r#"-X POST -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
-        get("/mock/faults", CONTROL, calls::faults,
-            "The fault plan: what is left of it, and what was used.", AUTH),
-        post("/mock/faults", CONTROL, calls::plan_fault,
-            "Plans a fault for the next call of an operation: a `status` (with `code` and `headers`), a `reset` (`before_commit` or `after_commit`), a `delay_ms`.",
+        get("/mock/faults", CONTROL, faults::read,
+            "The fault plan: what is left of it, and which calls met what.", AUTH),
+        post("/mock/faults", CONTROL, faults::plan,
+            "Plans a fault, or a list of them, for calls to come: a `status` (with `code` and `headers`), a `reset` (`before_commit` or `after_commit`), a `delay_ms`. For which calls, say `on` (an operation, or `*`), `solution` and `test` (what they have in `CloudNestle-Test`); for how many, `times`, `after`, `probability`, `expires_ms`.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"on": "POST /api/track-usage", "reset": "after_commit"}'"#),
-        delete("/mock/faults", CONTROL, calls::clear_faults, "Forgets the fault plan.",
+        delete("/mock/faults", CONTROL, faults::clear, "Forgets the fault plan.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
+        delete("/mock/faults/{fault_id}", CONTROL, faults::remove,
+            "Lets no more calls meet a fault. Made again, it says so again.",
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
+            .fails(&[Code::NotFound]),
         get("/mock/outage", CONTROL, calls::outage, "Whether the API is out of reach.", AUTH),
         post("/mock/outage", CONTROL, calls::set_outage,
             "Lets every call of the API have its connection reset, until switched off.",

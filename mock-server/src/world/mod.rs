@@ -20,9 +20,9 @@ pub(crate) use clock::OutOfRange;
 #[cfg(feature = "sim")]
 pub(crate) use clock::Simulated;
 #[cfg(feature = "control")]
-pub(crate) use fault::{Effect, FaultPlan};
+pub(crate) use fault::{Candidate, Effect, FaultPlan, Kind, Nonsense};
 #[cfg(feature = "control")]
-pub use fault::{Fault, FaultReport, Reset, UsedFault};
+pub use fault::{Fault, FaultReport, PlannedFault, UnmetFaults, UsedFault, When};
 #[cfg(feature = "control")]
 pub(crate) use journal::Journal;
 #[cfg(feature = "control")]

@@ -38,6 +38,18 @@ impl Random {
         bytes.copy_from_slice(&block.as_ref()[..N]);
         bytes
     }
+
+    /// A number from 0 until before 1, the same one whenever the same thing is decided: what else is drawn,
+    /// and in which order, changes nothing.
+    #[cfg(feature = "control")]
+    pub(crate) fn share(&self, decided: &str) -> f64 {
+        // No counter is as long.
+        let block = hmac::sign(&self.seed, format!("decided: {decided}").as_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&block.as_ref()[..8]);
+        // As many bits as a number of this type has.
+        (u64::from_be_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
+    }
 }
 
 #[cfg(test)]

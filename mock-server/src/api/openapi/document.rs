@@ -17,6 +17,8 @@ const PATH_PARAMETERS: &[(&str, &str, &str)] = &[
     ("solution_id", "The solution, `sol_…`.", "sol_faiss_search"),
     ("lease_id", "The lease, `lse_…`.", "lse_example"),
     ("producer_id", "The producer, `prd_…`.", "prd_example"),
+    #[cfg(feature = "control")]
+    ("fault_id", "The fault, `flt_…`.", "flt_1"),
 ];
 
 /// What an answer hands to the next call: `(operation, next operation, field of its body, value)`.
@@ -91,9 +93,13 @@ fn operation(tag: &str, route: &Route, shape: &Shape) -> Value {
     operation
 }
 
-/// `POST /api/generate-token` is `postGenerateToken`. Parameters are not part of it.
+/// `POST /api/generate-token` is `postGenerateToken`. Parameters are not part of it; but
+/// `DELETE /mock/faults/{fault_id}`, beside a call about all of them, is `deleteMockFault`.
 pub(crate) fn operation_id(route: &Route) -> String {
-    let words = route.path.split(['/', '-', '.']).filter(|word| !word.starts_with('{'));
+    let one_of = route.path.strip_prefix("/mock/").and_then(|path| path.split_once("s/{"));
+    let one_of = one_of.filter(|(_, rest)| rest.ends_with('}')).map(|(path, _)| path);
+    let path = one_of.map_or(route.path.to_owned(), |path| format!("/mock/{path}"));
+    let words = path.split(['/', '-', '.']).filter(|word| !word.starts_with('{'));
     let words = words.filter(|word| !["", "api", "well", "known", "json"].contains(word));
     camel_case(std::iter::once(&*route.method.to_ascii_lowercase()).chain(words))
 }

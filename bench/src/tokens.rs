@@ -221,7 +221,7 @@ async fn theft_ends_the_family(
     stolen: &TokenPair,
     current: &TokenPair,
 ) -> Result<bool> {
-    server.advance_clock(Duration::from_secs(60))?; // beyond the time for lost answers
+    server.advance_clock(Duration::from_secs(60)).await?; // beyond the time for lost answers
     let thief = sdk(server)?;
     let for_the_thief = thief.refresh(stolen).await;
     let is_reuse = |result: cloudnestle_marketplace::Result<TokenPair>| {

@@ -5,6 +5,7 @@
 //! | marketplace | `keys` | `1` | [`KeySeeds`] |
 //! | marketplace | `audit/` day | `aud_…` | [`AuditEntry`] |
 //! | marketplace | `founded` | `1` | [`Founded`] |
+//! | marketplace | `agenda` | when it is due `/` kind `/` whose | a [`Task`] |
 //! | solutions | `sol_…` | `solution` | [`Solution`] |
 //! | users | `cus_…` | `customer` | [`Customer`] |
 //! | users | `email/…` | `account` | [`Account`] |
@@ -39,6 +40,7 @@
 //! [`Account`]: crate::domain::account::Account
 //! [`KeptCode`]: crate::domain::launch::KeptCode
 //! [`Founded`]: crate::market::Founded
+//! [`Task`]: crate::agenda::Task
 //! [`Deed`]: crate::api::idempotency::Deed
 //! [`Solution`]: crate::domain::catalogue::Solution
 //! [`Customer`]: crate::domain::catalogue::Customer
@@ -83,6 +85,38 @@ pub(crate) fn audit_entry(at: Timestamp, id: &str) -> Key {
 
 pub(crate) fn founded() -> Key {
     Key::new(Table::Marketplace, "founded", "1")
+}
+
+/// What is due at a moment. The same planned twice is one item.
+pub(crate) fn due(at: Timestamp, kind: &str, whose: &str) -> Key {
+    Key::new(Table::Marketplace, AGENDA, format!("{}/{kind}/{whose}", due_sort(at)))
+}
+
+/// What is due first, up to a moment.
+pub(crate) fn due_until(until: Timestamp, limit: usize) -> Query {
+    Query {
+        table: Table::Marketplace,
+        partition: AGENDA.to_owned(),
+        sort: String::new()..=format!("{}/~", due_sort(until)),
+        limit,
+        descending: false,
+    }
+}
+
+/// When an item of the agenda is due; `None` for all other items.
+pub(crate) fn due_at(key: &Key) -> Option<Timestamp> {
+    if key.table != Table::Marketplace || key.partition != AGENDA {
+        return None;
+    }
+    let millis = key.sort.split('/').next()?.parse().ok()?;
+    Some(Timestamp::from_millis(millis))
+}
+
+const AGENDA: &str = "agenda";
+
+/// As many digits as a time has for the next 300 years, so that byte order is the order of time.
+fn due_sort(at: Timestamp) -> String {
+    format!("{:013}", at.as_millis().max(0))
 }
 
 pub(crate) fn solution(id: &str) -> Key {

@@ -25,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agenda;
 mod api;
 #[cfg(feature = "control")]
 mod control;
@@ -42,8 +43,9 @@ pub mod sim;
 pub mod store;
 mod world;
 
+pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
-pub use control::ControlError;
+pub use control::{ControlError, Happened};
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, StartError};
 /// What [`When`] was called; it goes.

@@ -32,7 +32,7 @@ async fn open(release: &str) -> (MockServer, Known, tempfile::TempDir) {
     std::fs::copy(golden.with_added_extension("db"), &copy).expect("a copy");
     let server = MockServer::builder().db(copy).public_url(&known.url).start().await;
     let server = server.expect("a server");
-    server.set_clock(known.now).expect("in range");
+    server.set_clock(known.now).await.expect("in range");
     (server, known, folder)
 }
 

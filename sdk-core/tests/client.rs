@@ -92,7 +92,7 @@ async fn usage_waits_while_its_token_is_over_and_goes_with_the_renewed_one() {
     client.validate_user(pair.access_token.expose()).await.unwrap();
     stage.server.set_outage(true);
     view(&client, &pair).await;
-    stage.server.advance_clock(LONG).unwrap();
+    stage.server.advance_clock(LONG).await.unwrap();
     stage.server.set_outage(false);
 
     let error = client.flush().await.unwrap_err();
@@ -120,7 +120,7 @@ async fn a_pair_that_is_kept_fresh_has_usage_sent_that_waited_for_it() {
     client.validate_user(pair.access_token.expose()).await.unwrap();
     stage.server.set_outage(true);
     view(&client, &pair).await;
-    stage.server.advance_clock(LONG).unwrap();
+    stage.server.advance_clock(LONG).await.unwrap();
     stage.server.set_outage(false);
     client.flush().await.unwrap_err();
 

@@ -121,7 +121,7 @@ async fn a_name_without_an_address_is_told_from_a_server_that_is_down() {
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_a_warning_that_says_by_how_much() {
     let server = MockServer::start().await.unwrap();
-    server.advance_clock(Duration::from_secs(3600)).unwrap();
+    server.advance_clock(Duration::from_secs(3600)).await.unwrap();
     let diagnosis = diagnose(builder(&server)).await;
     let clock = finding(&diagnosis, Check::Clock);
     assert_eq!(clock.severity, Severity::Warning);

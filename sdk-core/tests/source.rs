@@ -31,7 +31,7 @@ impl World {
 
     /// The time moves on, and the SDK learns of it by an answer.
     async fn let_pass(&self, secs: u64) {
-        self.server.advance_clock(Duration::from_secs(secs)).unwrap();
+        self.server.advance_clock(Duration::from_secs(secs)).await.unwrap();
         self.sdk.quotas("cus_asha").await.unwrap();
     }
 

@@ -196,7 +196,7 @@ async fn what_is_too_old_for_the_program_is_declared_lost() {
     sdk.validate_user(&stage.token).await.unwrap();
     stage.server.set_outage(true);
     sdk.track_usage(&stage.token, "search").await.unwrap();
-    stage.server.advance_clock(Duration::from_secs(2 * 3_600)).unwrap();
+    stage.server.advance_clock(Duration::from_secs(2 * 3_600)).await.unwrap();
     stage.server.set_outage(false);
     sdk.quotas("cus_ravi").await.unwrap(); // any answer tells its clock
     sdk.flush().await.unwrap();

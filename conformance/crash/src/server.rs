@@ -52,7 +52,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         builder = builder.seed(seed);
     }
     let server = builder.start().await?;
-    server.advance_clock(Duration::from_millis(ahead_ms))?;
+    server.advance_clock(Duration::from_millis(ahead_ms)).await?;
     let secret_key = server.secret_key(SOLUTION).context("a key of the solution")?;
     let pair = server.token_pair("cus_ravi", SOLUTION).await?;
     let told = Ready {

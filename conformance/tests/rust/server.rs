@@ -30,7 +30,7 @@ impl Server {
         let mut server = Server { server: None, http: reqwest::Client::new(), folder, solution };
         server.begin(0).await?;
         if let Some(now) = scenario.given.clock {
-            server.running()?.set_clock(now)?;
+            server.running()?.set_clock(now).await?;
         }
         Ok(server)
     }
@@ -192,13 +192,15 @@ impl Server {
         Ok(())
     }
 
-    pub(crate) fn advance_clock(&self, millis: u64) -> Result<()> {
-        Ok(self.running()?.advance_clock(Duration::from_millis(millis))?)
+    pub(crate) async fn advance_clock(&self, millis: u64) -> Result<()> {
+        self.running()?.advance_clock(Duration::from_millis(millis)).await?;
+        Ok(())
     }
 
-    pub(crate) fn turn_clock_back(&self, millis: u64) -> Result<()> {
+    pub(crate) async fn turn_clock_back(&self, millis: u64) -> Result<()> {
         let server = self.running()?;
-        Ok(server.set_clock(server.now() - Duration::from_millis(millis))?)
+        server.set_clock(server.now() - Duration::from_millis(millis)).await?;
+        Ok(())
     }
 
     pub(crate) fn outage(&self, on: bool) -> Result<()> {

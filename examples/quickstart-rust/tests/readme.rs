@@ -41,7 +41,7 @@ async fn the_readmes_lines_for_tests_work() -> Result<(), Box<dyn std::error::Er
     // From here on as in the README:
     let server = MockServer::start().await?;
     let pair = server.token_pair("cus_ravi", "sol_faiss_search").await?;
-    server.advance_clock(Duration::from_secs(16 * 60))?; // the token has expired
+    server.advance_clock(Duration::from_secs(16 * 60)).await?; // the token has expired
     server.inject(Fault::on("POST /api/track-usage").reset(When::AfterCommit))?;
     // To here.
     assert!(pair.expires_at < server.now());

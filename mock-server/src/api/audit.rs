@@ -93,12 +93,12 @@ mod tests {
             answer.expect("an answer").status().as_u16()
         };
         let noon = "2027-01-15T12:00:00Z".parse().expect("RFC 3339");
-        server.set_clock(noon).expect("in range");
+        server.set_clock(noon).await.expect("in range");
         assert_eq!(change("req_a", "pro").await, 200);
         assert_eq!(change("req_b", "pro").await, 200, "and changes nothing");
         assert_eq!(change("req_c", "galactic").await, 422, "no such tier is offered");
         // Ids are in the order of milliseconds.
-        server.advance_clock(Duration::from_secs(1)).expect("in range");
+        server.advance_clock(Duration::from_secs(1)).await.expect("in range");
         assert_eq!(change("req_d", "registered").await, 200);
 
         let entries = entries(&server.market).await;

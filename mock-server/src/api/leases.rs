@@ -20,6 +20,7 @@ use super::query::Query;
 use super::quotas::{quotas_of, time_zone};
 use super::tokens::subscribed_tier;
 use super::usage::projection;
+use crate::agenda::{self, Task};
 use crate::domain::catalogue::{Solution, Subscription};
 use crate::domain::fence::{Fence, Refusal};
 use crate::domain::lease::{Block, Lease, MOST_HELD};
@@ -33,7 +34,8 @@ use crate::market::Market;
 use crate::planted::{Bug, planted};
 use crate::store::{Key, StoreError, Transaction, transact};
 
-/// How many leases a commit gives back: each is an item and two counters for each of two windows.
+/// How many leases a commit gives back: each is an item, its end on the agenda, and two counters for each
+/// of two windows.
 const EACH: usize = 15;
 /// How many leases one call looks at when a producer ends.
 const MOST_AT_ONCE: usize = 1_000;
@@ -129,6 +131,7 @@ async fn grant(
     }
     tx.add_within(&held, 1, i64::MIN..=MOST_HELD)?;
     tx.put(&key, &lease)?;
+    agenda::plan(tx, lease.ends_at, &its_end(principal, &asked.producer, &asked.id))?;
     Ok(Ok(told(granted, lease.ttl_ms(now))))
 }
 
@@ -228,7 +231,17 @@ fn release(
     }
     tx.add(&facts::leases_held(principal, producer), -1)?;
     tx.delete(key);
+    agenda::unplan(tx, lease.ends_at, &its_end(principal, producer, &key.sort));
     Ok(left)
+}
+
+/// The end of a lease, as the agenda has it.
+pub(super) fn its_end(principal: &Principal, producer: &str, lease_id: &str) -> Task {
+    Task::LeaseEnds {
+        solution_id: principal.solution_id().to_owned(),
+        producer: producer.to_owned(),
+        lease_id: lease_id.to_owned(),
+    }
 }
 
 /// `POST /api/producers/{producer_id}/end`

@@ -16,6 +16,7 @@ use super::idempotency::IdempotencyKey;
 use super::json::{Json, Large};
 use super::problem::Failure;
 use super::revocations::end_family;
+use crate::agenda::{self, Task};
 use crate::domain::catalogue::{Customer, Solution, Subscription};
 use crate::domain::credential::{Hash, Kind};
 use crate::domain::jwt::{self, ACCESS_SECS};
@@ -409,6 +410,7 @@ fn keep_access(
     tx.create(&facts::issued_token(&claims.jti), &issued)?;
     let (token_id, expires_at) = (claims.jti.clone(), issued.expires_at);
     let key = facts::family_token(family_id, &token_id, expires_at);
+    agenda::plan(tx, expires_at, &Task::TokenExpires { token_id: token_id.clone() })?;
     Ok(tx.create(&key, &FamilyToken { token_id, expires_at })?)
 }
 

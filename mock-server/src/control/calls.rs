@@ -2,12 +2,11 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
-use cloudnestle_marketplace::model::{Jwks, Secret, Timestamp, TokenPair};
+use cloudnestle_marketplace::model::{Jwks, Secret, TokenPair};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,39 +62,6 @@ pub(super) async fn sign_in(market: &Market, customer_id: &str) -> Result<TokenP
         return Err(Failure::new(Code::NotFound, "There is no customer of that id."));
     }
     tokens::issue(market, customer_id, &market.url).await
-}
-
-#[derive(Serialize, ToSchema)]
-pub(super) struct ClockAnswer {
-    now: Timestamp,
-    /// How far it is ahead of the machine's clock.
-    offset_ms: i64,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MoveClock {
-    set: Option<Timestamp>,
-    advance_ms: Option<u64>,
-}
-
-/// `GET /mock/clock`
-pub(super) async fn clock(State(market): TheMarket) -> Json<ClockAnswer> {
-    Json(ClockAnswer { now: market.world.now(), offset_ms: market.world.clock.offset_millis() })
-}
-
-/// `POST /mock/clock`
-pub(super) async fn move_clock(
-    State(market): TheMarket,
-    Json(request): Json<MoveClock>,
-) -> Result<Json<ClockAnswer>, Failure> {
-    let clock = &market.world.clock;
-    match (request.set, request.advance_ms) {
-        (Some(now), None) => clock.set(now)?,
-        (None, Some(millis)) => clock.advance(Duration::from_millis(millis))?,
-        _ => return Err(Failure::new(Code::RequestInvalid, "Give either `set` or `advance_ms`.")),
-    }
-    Ok(self::clock(State(market)).await)
 }
 
 /// `POST /mock/keys`

@@ -5,12 +5,13 @@ use std::time::Duration;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
+use super::clock::{self, Destination, Happened};
 use super::{calls, faults};
 use crate::api::launches;
 use crate::api::problem::Failure;
 use crate::api::tokens;
 use crate::server::MockServer;
-use crate::world::{Callers, Fault, FaultReport, JournalEntry, OutOfRange, RateLimit, UnmetFaults};
+use crate::world::{Callers, Fault, FaultReport, JournalEntry, RateLimit, Scale, UnmetFaults};
 
 /// Why the server did not do as a test asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +38,7 @@ impl ControlError {
 ///
 /// let server = MockServer::start().await?;
 /// server.inject(Fault::on("GET /api/user-context").status(503).header("retry-after", "1"))?;
-/// server.advance_clock(Duration::from_secs(16 * 60))?; // every token has expired
+/// server.advance_clock(Duration::from_secs(16 * 60)).await?; // every token has expired
 /// assert!(server.journal().is_empty()); // nobody has called yet
 /// # Ok(())
 /// # }
@@ -93,14 +94,48 @@ impl MockServer {
         self.market.world.now()
     }
 
-    /// Sets the clock, to a moment of the years 2000 to 2199. It runs on from there.
-    pub fn set_clock(&self, now: Timestamp) -> Result<(), ControlError> {
-        Ok(self.market.world.clock.set(now).map_err(Failure::from)?)
+    /// Sets the clock, to a moment of the years 2000 to 2199; it goes on from there as it did before. What
+    /// is due on the way to a later moment happens, as in [`advance_clock`](Self::advance_clock); an
+    /// earlier one undoes nothing.
+    pub async fn set_clock(&self, now: Timestamp) -> Result<Happened, ControlError> {
+        Ok(clock::travel(&self.market, Destination::At(now)).await?)
     }
 
-    /// Moves the clock on.
-    pub fn advance_clock(&self, by: Duration) -> Result<(), ControlError> {
-        Ok(self.market.world.clock.advance(by).map_err(Failure::from)?)
+    /// Moves the clock on. Everything that is due on the way (tokens that expire, quotas that reset, leases
+    /// that end) happens, each at its moment and in the order of time; afterwards nothing is left to do, and
+    /// the clock goes on as it did before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use cloudnestle_mock_server::{MockServer, Task};
+    ///
+    /// let server = MockServer::start().await?;
+    /// server.token_pair("cus_ravi", "sol_faiss_search").await?;
+    /// let happened = server.advance_clock(Duration::from_secs(16 * 60)).await?;
+    /// assert!(matches!(happened.fired[0].task, Task::TokenExpires { .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn advance_clock(&self, by: Duration) -> Result<Happened, ControlError> {
+        Ok(clock::travel(&self.market, Destination::After(by)).await?)
+    }
+
+    /// Moves the clock on to the next moment at which something happens; nowhere, if nothing is planned.
+    pub async fn advance_to_next_event(&self) -> Result<Happened, ControlError> {
+        Ok(clock::travel(&self.market, Destination::NextEvent).await?)
+    }
+
+    /// Lets the clock stand still, or go on.
+    pub fn freeze_clock(&self, is_frozen: bool) {
+        clock::freeze(&self.market, is_frozen);
+    }
+
+    /// Lets the clock run, so many times as fast as real time: more than 0, and at most 1,000,000.
+    pub fn scale_clock(&self, scale: f64) -> Result<(), ControlError> {
+        clock::scale(&self.market, Scale::new(scale).map_err(Failure::from)?);
+        Ok(())
     }
 
     /// Lets the next of the published keys sign tokens from now on. Those of the last one stay good.
@@ -184,11 +219,5 @@ impl MockServer {
 impl From<Failure> for ControlError {
     fn from(failure: Failure) -> Self {
         ControlError { code: failure.code, detail: failure.explanation().to_owned() }
-    }
-}
-
-impl From<OutOfRange> for Failure {
-    fn from(_: OutOfRange) -> Self {
-        Failure::new(Code::RequestInvalid, "The clock shows the years 2000 to 2199.")
     }
 }

@@ -4,6 +4,7 @@
 //! code that makes requests fail.
 
 mod calls;
+mod clock;
 pub(crate) mod fault_injection;
 mod faults;
 mod gate;
@@ -22,6 +23,7 @@ use crate::api::layers;
 use crate::api::routes::{Credential, Route, collect, delete, get, post};
 use crate::market::Market;
 
+pub use clock::Happened;
 pub use handle::ControlError;
 
 /// The calls of `/mock`.
@@ -37,9 +39,10 @@ pub(crate) fn routes() -> Vec<Route> {
             "Signs a customer in, without asking for a password.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#)
             .fails(&[Code::NotFound]),
-        get("/mock/clock", CONTROL, calls::clock, "What the server's clock shows.", AUTH),
-        post("/mock/clock", CONTROL, calls::move_clock,
-            "Sets the clock, or moves it on: `{\"set\": \"2026-11-22T00:00:00Z\"}` or `{\"advance_ms\": 60000}`. It runs on from there.",
+        get("/mock/clock", CONTROL, clock::read,
+            "What the server's clock shows, how it goes, and what is due next.", AUTH),
+        post("/mock/clock", CONTROL, clock::change,
+            "Sets the clock (`{\"set\": \"2026-11-22T00:00:00Z\"}`), moves it on (`advance_ms`, or `advance_to_next_event`), stops it (`freeze`) or lets it run so many times as fast (`scale`). What is due on the way happens in order; the answer says what did.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"advance_ms": 60000}'"#),
         post("/mock/keys", CONTROL, calls::rotate_signing_key,
             "Lets the next of the published keys sign tokens from now on. Those of the last one stay good.",

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::StartError;
+use crate::agenda::{Agenda, Attended};
 use crate::api::json::Bodies;
 use crate::api::passwords::Passwords;
 use crate::domain::builtin::built_in;
@@ -41,6 +42,7 @@ pub(crate) struct Generation {
 /// What every request is answered from. There may be many in a process; they share nothing.
 pub(crate) struct Market {
     pub store: Arc<dyn Store>,
+    pub agenda: Agenda,
     catalogue: Decoded<Solution>,
     /// The turn of who brings the counters up to date.
     pub projecting: Mutex<()>,
@@ -87,11 +89,14 @@ impl Market {
         };
         let keys = Keys::open(&seeds).ok_or(StartError::DamagedKeys)?;
         let (solutions, customers) = show(&*store, &keys, &founded).await?;
+        let agenda = Agenda::default();
+        let store = Arc::new(Attended::new(store, agenda.alarm.clone()));
         Ok(Market {
             #[cfg(feature = "control")]
             control_token: Kind::ControlToken.secret(world.random.bytes()),
             generation: Generation { id: world.id("gen"), began_at: now },
             store,
+            agenda,
             catalogue: Decoded::default(),
             projecting: Mutex::default(),
             world,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::converse::Host;
+use crate::agenda;
 use crate::api::routes::router;
 use crate::api::usage::projection;
 use crate::market::{CustomerInfo, Market, Seed, SolutionInfo};
@@ -163,6 +164,7 @@ impl MockServer {
         drop(running);
         // An accept loop that panicked has ended, too.
         let _ = accepting.await;
+        market.agenda.close().await;
         drop(market);
     }
 }
@@ -239,6 +241,7 @@ impl Builder {
         let market = Arc::new(Market::open(store, world, url, address, seed).await?);
         // What an earlier process accepted and did not live to count.
         projection::catch_up(&market).await?;
+        agenda::attend(&market);
 
         let (running, ended) = watch::channel(());
         let host = Host { market: market.clone(), router: router(market.clone()), ended };

@@ -1,49 +1,77 @@
-//! The server's clock: this machine's (or a simulation's), and an offset that a test may change.
+//! The server's clock: this machine's (or a simulation's), until a test sets it, stops it or lets it run
+//! faster.
+
+#[cfg(feature = "control")]
+mod pace;
 
 use std::fmt;
-#[cfg(feature = "control")]
-use std::ops::RangeInclusive;
 #[cfg(feature = "sim")]
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(feature = "control")]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, SystemTime};
 
 use cloudnestle_marketplace::model::Timestamp;
 
-/// The years a clock may show, 2000 to 2199: calendar arithmetic cannot leave what jiff can count.
 #[cfg(feature = "control")]
-const SETTABLE: RangeInclusive<Timestamp> =
-    Timestamp::from_secs(946_684_800)..=Timestamp::from_secs(7_258_118_400);
+use pace::Pace;
+#[cfg(feature = "control")]
+pub(crate) use pace::{OutOfRange, Scale, check_settable};
 
 /// What tells the time in a simulation.
 #[cfg(feature = "sim")]
 pub(crate) type Simulated = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Runs at the speed of real time, from wherever it was set.
+/// Runs at the speed of real time, unless a test wants another.
 #[derive(Default)]
 pub(crate) struct Clock {
-    /// Milliseconds ahead of this machine's clock.
-    offset: AtomicI64,
+    #[cfg(feature = "control")]
+    pace: RwLock<Pace>,
     #[cfg(feature = "sim")]
     simulated: Option<Simulated>,
 }
 
-/// A clock shows the years 2000 to 2199.
+/// Everything a clock shows, at one moment.
 #[cfg(feature = "control")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OutOfRange;
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Reading {
+    pub now: Timestamp,
+    /// How far it is ahead of the machine's clock.
+    pub offset_millis: i64,
+    pub is_frozen: bool,
+    pub scale: f64,
+}
 
 impl Clock {
+    #[cfg(feature = "control")]
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.machine() + self.offset.load(Ordering::SeqCst))
+        let pace = self.pace();
+        // Read while nobody changes the pace: no reader sees a moment that the clock has never shown.
+        Timestamp::from_millis(pace.shown(self.machine()))
+    }
+
+    #[cfg(not(feature = "control"))]
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.machine())
+    }
+
+    /// How long it takes, in real time, until the clock shows a moment; `None` while it stands still.
+    #[cfg(feature = "control")]
+    pub(crate) fn real_time_until(&self, at: Timestamp) -> Option<Duration> {
+        let pace = self.pace();
+        pace.real_time_until(at.as_millis(), self.machine())
+    }
+
+    /// How long it takes, in real time, until the clock shows a moment.
+    #[cfg(not(feature = "control"))]
+    pub(crate) fn real_time_until(&self, at: Timestamp) -> Option<Duration> {
+        Some(at.since(self.now()))
     }
 
     /// A clock of a machine that exists in a simulation alone.
     #[cfg(feature = "sim")]
     pub(crate) fn simulated(simulated: Simulated) -> Clock {
-        Clock { offset: AtomicI64::new(0), simulated: Some(simulated) }
+        Clock { simulated: Some(simulated), ..Clock::default() }
     }
 
     /// Milliseconds since 1970 by the machine's clock.
@@ -64,28 +92,68 @@ impl fmt::Debug for Clock {
 
 #[cfg(feature = "control")]
 impl Clock {
-    /// How far it is ahead of this machine's clock.
-    pub(crate) fn offset_millis(&self) -> i64 {
-        self.offset.load(Ordering::SeqCst)
-    }
-
-    /// Lets it show `now` from now on.
-    pub(crate) fn set(&self, now: Timestamp) -> Result<(), OutOfRange> {
-        if !SETTABLE.contains(&now) {
-            return Err(OutOfRange);
+    pub(crate) fn read(&self) -> Reading {
+        let pace = self.pace();
+        let machine = self.machine();
+        let shown = pace.shown(machine);
+        Reading {
+            now: Timestamp::from_millis(shown),
+            offset_millis: shown - machine,
+            is_frozen: pace.is_frozen,
+            scale: pace.scale,
         }
-        self.offset.store(now.as_millis() - self.machine(), Ordering::SeqCst);
-        Ok(())
     }
 
-    pub(crate) fn advance(&self, by: Duration) -> Result<(), OutOfRange> {
-        let advanced = |offset: i64| {
-            let offset = offset.checked_add(i64::try_from(by.as_millis()).ok()?)?;
-            let now = Timestamp::from_millis(self.machine().checked_add(offset)?);
-            SETTABLE.contains(&now).then_some(offset)
-        };
-        let moved = self.offset.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advanced);
-        moved.map(drop).map_err(|_| OutOfRange)
+    /// Lets it stand still, or run on at the speed it had.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let mut pace = self.pace_to_change();
+        pace.rest(self.machine());
+        pace.is_frozen = is_frozen;
+    }
+
+    /// Lets it run, so many times as fast as real time.
+    pub(crate) fn scale(&self, scale: Scale) {
+        let mut pace = self.pace_to_change();
+        pace.rest(self.machine());
+        (pace.is_frozen, pace.scale) = (false, scale.get());
+    }
+
+    /// Stops it for somebody who says what it [shows](Self::show), until it is let go. For one at a
+    /// time.
+    pub(crate) fn hold(&self) {
+        let mut pace = self.pace_to_change();
+        pace.rest(self.machine());
+        pace.is_held = true;
+    }
+
+    /// Lets it go on as it did before it was held, from what it shows.
+    pub(crate) fn let_go(&self) {
+        let mut pace = self.pace_to_change();
+        pace.rest(self.machine());
+        pace.is_held = false;
+    }
+
+    /// Lets it show a moment, and go on from there as it did.
+    pub(crate) fn show(&self, at: Timestamp) {
+        self.pace_to_change().rest_at(at.as_millis(), self.machine());
+    }
+
+    /// Lets it show a moment, unless it shows a later one.
+    pub(crate) fn reach(&self, at: Timestamp) {
+        let mut pace = self.pace_to_change();
+        let machine = self.machine();
+        if pace.shown(machine) < at.as_millis() {
+            pace.rest_at(at.as_millis(), machine);
+        }
+    }
+
+    fn pace(&self) -> RwLockReadGuard<'_, Pace> {
+        // Nothing can panic half-way through a change.
+        self.pace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace_to_change(&self) -> RwLockWriteGuard<'_, Pace> {
+        self.pace.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,27 +165,70 @@ fn real() -> i64 {
 
 #[cfg(all(test, feature = "control"))]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    fn noon() -> Timestamp {
+        "2031-05-06T12:00:00Z".parse().expect("RFC 3339")
+    }
 
     #[test]
     fn a_clock_runs_on_from_where_it_was_set() {
         let clock = Clock::default();
-        let noon: Timestamp = "2031-05-06T12:00:00Z".parse().expect("RFC 3339");
         let before = real();
-        clock.set(noon).expect("in range");
+        clock.show(noon());
         let shown = clock.now();
         let passed = Duration::from_millis(real().abs_diff(before));
-        assert!((noon..=noon + passed).contains(&shown), "{shown}");
-        clock.advance(Duration::from_secs(3_600)).expect("in range");
-        assert!(clock.now() >= noon + Duration::from_secs(3_600));
+        assert!((noon()..=noon() + passed).contains(&shown), "{shown}");
     }
 
     #[test]
-    fn a_clock_that_cannot_go_further_stays_where_it_is() {
+    fn a_clock_that_is_held_shows_what_its_holder_says_and_then_goes_on_as_before() {
         let clock = Clock::default();
-        assert_eq!(clock.advance(Duration::MAX), Err(OutOfRange));
-        assert_eq!(clock.advance(Duration::from_secs(300 * 365 * 86_400)), Err(OutOfRange));
-        assert_eq!(clock.set(Timestamp::from_millis(i64::MAX)), Err(OutOfRange));
-        assert_eq!(clock.offset_millis(), 0);
+        clock.hold();
+        clock.show(noon());
+        assert_eq!((clock.now(), clock.real_time_until(noon())), (noon(), Some(Duration::ZERO)));
+        assert_eq!(clock.real_time_until(noon() + Duration::from_secs(1)), None);
+        clock.reach(noon() - Duration::from_secs(1));
+        assert_eq!(clock.now(), noon(), "it is later than that already");
+        clock.let_go();
+        assert!(clock.real_time_until(noon() + Duration::from_secs(1)).is_some());
+
+        clock.freeze(true);
+        clock.hold();
+        clock.show(noon());
+        clock.let_go();
+        assert_eq!(clock.real_time_until(noon() + Duration::from_secs(1)), None);
+        assert_eq!(clock.now(), noon());
+    }
+
+    #[test]
+    fn nobody_sees_a_moment_that_a_clock_has_never_shown() {
+        let clock = Arc::new(Clock::default());
+        clock.freeze(true);
+        clock.show(noon());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // A million times real time, for moments: between two machine readings lie years.
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    clock.scale(Scale::new(1_000_000.0).expect("in range"));
+                    clock.freeze(true);
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut last = noon();
+                    while !done.load(Ordering::SeqCst) {
+                        let now = clock.now();
+                        assert!(now >= last, "{now} after {last}");
+                        last = now;
+                    }
+                });
+            }
+        });
     }
 }

@@ -15,10 +15,10 @@ mod rates;
 use cloudnestle_marketplace::model::{Timestamp, new_id};
 
 pub(crate) use clock::Clock;
-#[cfg(feature = "control")]
-pub(crate) use clock::OutOfRange;
 #[cfg(feature = "sim")]
 pub(crate) use clock::Simulated;
+#[cfg(feature = "control")]
+pub(crate) use clock::{OutOfRange, Reading, Scale, check_settable};
 #[cfg(feature = "control")]
 pub(crate) use fault::{Candidate, Effect, FaultPlan, Kind, Nonsense};
 #[cfg(feature = "control")]

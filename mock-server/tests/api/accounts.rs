@@ -122,7 +122,7 @@ async fn a_session_is_renewed_like_any_pair_and_ends_when_the_customer_signs_out
     for server in both().await {
         let first = sign_in(&server, "asha@example.com", "cloudnestle-test").await;
         let refresh = json!({"refresh_token": secret(&first, "refresh_token")});
-        server.advance_clock(Duration::from_secs(14 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(14 * 60)).await.expect("in range");
         let second = server.call_openly("POST /api/refresh-token", refresh.clone()).await;
         let session = secret(&second, "access_token");
         let listed = server.call("GET /api/user-solutions", &session, Value::Null).await;

@@ -72,7 +72,7 @@ async fn a_call_that_is_repeated_takes_once() {
         let two = body(&pair, "export", 2);
         for _ in 0..3 {
             // The server's clock goes on between a call and its repetition.
-            server.advance_clock(Duration::from_secs(1)).expect("in range");
+            server.advance_clock(Duration::from_secs(1)).await.expect("in range");
             let by_id = consume(&server, named("evt_1", two.clone())).await;
             assert_eq!(by_id.body["allowed"], true, "{by_id:?}");
             let by_key = consume_under(&server, "job-1", &two).await;
@@ -86,7 +86,7 @@ async fn a_call_that_is_repeated_takes_once() {
         other.is_problem(422, "idempotency_mismatch");
 
         // Even when the token has ended, what was allowed was allowed.
-        server.advance_clock(Duration::from_secs(20 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(20 * 60)).await.expect("in range");
         for again in [
             consume(&server, named("evt_1", two.clone())).await,
             consume_under(&server, "job-1", &two).await,
@@ -112,14 +112,17 @@ async fn many_repetitions_at_once_take_once() {
 #[tokio::test]
 async fn what_was_refused_may_be_asked_again_under_its_name() {
     for server in both().await {
-        server.set_clock("2027-01-15T18:20:00Z".parse().expect("RFC 3339")).expect("in range");
+        server
+            .set_clock("2027-01-15T18:20:00Z".parse().expect("RFC 3339"))
+            .await
+            .expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         consume(&server, named("evt_1", body(&pair, "export", 5))).await;
         let one = body(&pair, "export", 1);
         assert_eq!(consume(&server, named("evt_2", one.clone())).await.body["allowed"], false);
         assert_eq!(consume_under(&server, "job-1", &one).await.body["allowed"], false);
         // After midnight in Kolkata there is quota again.
-        server.advance_clock(Duration::from_secs(11 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(11 * 60)).await.expect("in range");
         assert_eq!(consume(&server, named("evt_2", one.clone())).await.body["allowed"], true);
         assert_eq!(consume_under(&server, "job-1", &one).await.body["allowed"], true);
     }

@@ -141,7 +141,7 @@ async fn two_servers_in_one_process_share_nothing() {
     let (one, two) = (in_memory().await, in_memory().await);
     let pair = one.pair("cus_ravi", FAISS).await;
     one.track(range("prd_a", 0, 1, vec![search(&one, &pair, 1)])).await;
-    one.advance_clock(Duration::from_secs(86_400)).expect("in range");
+    one.advance_clock(Duration::from_secs(86_400)).await.expect("in range");
     one.set_outage(true);
 
     assert_ne!(one.key(FAISS), two.key(FAISS));

@@ -112,11 +112,11 @@ async fn a_correction_counts_in_the_window_of_the_original() {
     for server in both().await {
         // Ten minutes before midnight in Kolkata.
         let evening = "2027-01-15T18:20:00Z".parse().expect("RFC 3339");
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         let pair = server.pair("cus_ravi", "sol_faiss_search").await;
         let events = vec![search(&server, &pair, 1), export(&server, &pair, 2, 5)];
         server.track(range("prd_a", 0, 1, events)).await;
-        server.advance_clock(Duration::from_secs(11 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(11 * 60)).await.expect("in range");
         let events = vec![
             void(search(&server, &pair, 3), &numbered("prd_a", 1)),
             void(export(&server, &pair, 4, 1), &numbered("prd_a", 2)),
@@ -126,7 +126,7 @@ async fn a_correction_counts_in_the_window_of_the_original() {
         assert_eq!(statuses(&answer), ["accepted"; 3]);
         assert_eq!(server.used("cus_ravi").await, 1);
         assert_eq!(server.quota("cus_ravi", "export").await["used"], 0);
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         assert_eq!(server.used("cus_ravi").await, 0);
         assert_eq!(server.quota("cus_ravi", "export").await["used"], 0);
     }

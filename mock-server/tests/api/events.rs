@@ -62,7 +62,7 @@ async fn use_it(server: &TestServer) {
     for (n, moment) in
         ["2026-11-22T05:50:00Z", "2026-11-22T06:10:00Z", "2026-11-23T06:00:00Z"].iter().enumerate()
     {
-        server.set_clock(at(moment)).expect("a time");
+        server.set_clock(at(moment)).await.expect("a time");
         let pair = server.pair("cus_ravi", FAISS).await;
         let (base, producer) = (100 * n as u64, format!("prd_{n}"));
         let mut alone = search(server, &pair, base);
@@ -91,7 +91,7 @@ async fn use_it(server: &TestServer) {
         let mut late = search(server, &pair, base + 9);
         late["quantity"] = json!(3);
         let late = range(&format!("prd_late_{n}"), 0, 1, vec![late]);
-        server.advance_clock(26 * 60 * MINUTE).expect("a time");
+        server.advance_clock(26 * 60 * MINUTE).await.expect("a time");
         accepted(server, late).await;
     }
 }
@@ -249,10 +249,10 @@ async fn events_are_told_to_the_customer_without_what_the_solution_noted() {
 #[tokio::test]
 async fn an_hour_with_much_in_it_is_told_in_pages_that_end() {
     let server = in_memory().await;
-    server.set_clock(at("2026-11-22T06:00:00Z")).expect("a time");
+    server.set_clock(at("2026-11-22T06:00:00Z")).await.expect("a time");
     let pair = server.pair("cus_ravi", FAISS).await;
     accepted(&server, json!({"event": search(&server, &pair, 0)})).await;
-    server.advance_clock(MINUTE).expect("a time");
+    server.advance_clock(MINUTE).await.expect("a time");
     for n in 1..=900 {
         accepted(&server, json!({"event": search(&server, &pair, n)})).await;
     }
@@ -298,7 +298,7 @@ async fn a_database_of_before_tells_the_same_events() {
     assert_eq!(index(), []);
 
     let server = TestServer::new(start().await.expect("a server"), None);
-    server.set_clock(now).expect("a time");
+    server.set_clock(now).await.expect("a time");
     assert_eq!(events(&server, "", 100).await, told);
     assert_eq!(index(), before);
 }

@@ -48,7 +48,7 @@ async fn a_refresh_whose_answer_was_reset_logs_nobody_out() {
         let body = json!({"refresh_token": pair.refresh_token});
         server.inject(Fault::on(refresh).reset(When::AfterCommit)).expect("a fault");
         assert!(server.try_call(refresh, "", &body).await.is_err());
-        server.advance_clock(Duration::from_secs(300)).expect("in range");
+        server.advance_clock(Duration::from_secs(300)).await.expect("in range");
         assert_eq!(server.call_openly(refresh, body).await.status, 200);
     }
 }
@@ -235,7 +235,7 @@ async fn a_fault_ends_by_the_servers_clock_whatever_became_of_its_test() {
     let server = in_memory().await;
     let minute = Duration::from_secs(60);
     let id = server.inject(Fault::on_any().status(503).expires_after(minute)).expect("a fault");
-    server.advance_clock(minute).expect("in range");
+    server.advance_clock(minute).await.expect("in range");
     assert_eq!(server.call_openly("GET /.well-known/jwks.json", Value::Null).await.status, 200);
     let unmet = server.verify_faults().expect_err("nobody has met it");
     assert_eq!((unmet.left[0].id.as_str(), unmet.left[0].expired), (id.as_str(), true));

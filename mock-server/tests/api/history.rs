@@ -15,7 +15,7 @@ fn at(text: &str) -> Timestamp {
 
 /// Ravi searches so often at that moment.
 async fn searches(server: &TestServer, moment: &str, quantity: u64) {
-    server.set_clock(at(moment)).expect("a time");
+    server.set_clock(at(moment)).await.expect("a time");
     let pair = server.pair("cus_ravi", FAISS).await;
     let mut event = search(server, &pair, server.now().as_millis().unsigned_abs());
     event["quantity"] = json!(quantity);
@@ -106,7 +106,7 @@ async fn what_arrives_late_is_told_where_it_occurred() {
     let pair = server.pair("cus_ravi", FAISS).await;
     let mut event = search(&server, &pair, 1);
     event["quantity"] = json!(5);
-    server.advance_clock(26 * HOUR).expect("a time");
+    server.advance_clock(26 * HOUR).await.expect("a time");
     assert_eq!(statuses(&server.track(range("prd_a", 0, 1, vec![event])).await), ["accepted"]);
     let day = [bucket("2026-11-21T18:30:00Z", "2026-11-22T18:30:00Z", 6)];
     assert_eq!(history(&server, "").await, day);
@@ -163,7 +163,7 @@ async fn page_after_page_tells_each_bucket_of_each_action_once() {
 #[tokio::test]
 async fn hours_days_and_months_come_to_the_same() {
     let server = in_memory().await;
-    server.set_clock(at("2026-10-24T21:10:00Z")).expect("a time");
+    server.set_clock(at("2026-10-24T21:10:00Z")).await.expect("a time");
     // Through the night in which Berlin has an hour twice.
     for n in 1..=8_u64 {
         let pair = server.pair("cus_ravi", NOTES).await;
@@ -173,7 +173,7 @@ async fn hours_days_and_months_come_to_the_same() {
         let body = json!({"event": event});
         let answer = server.call("POST /api/track-usage", &server.key(NOTES), body).await;
         assert_eq!(statuses(&answer), ["accepted"]);
-        server.advance_clock(HOUR / 2).expect("a time");
+        server.advance_clock(HOUR / 2).await.expect("a time");
     }
     for (bucket, buckets) in [("hour", 4), ("day", 2), ("month", 1)] {
         let path = format!("GET /api/usage/cus_ravi?bucket={bucket}");

@@ -108,7 +108,7 @@ async fn a_key_is_forgotten_after_a_day() {
     let server = in_memory().await;
     let session = server.session("cus_asha").await.expect("a session");
     let first = generate(&server, &session, "open-1", FAISS).await;
-    server.advance_clock(std::time::Duration::from_secs(24 * 60 * 60)).expect("in range");
+    server.advance_clock(std::time::Duration::from_secs(24 * 60 * 60)).await.expect("in range");
     let session = server.session("cus_asha").await.expect("a session");
     assert_ne!(generate(&server, &session, "open-1", FAISS).await.body, first.body);
 }

@@ -55,7 +55,7 @@ async fn a_code_is_for_its_own_solution_and_for_a_minute() {
         other.is_problem(401, "launch_code_invalid");
         let page = exchange(&server, &publishable_key(&server), &code(&launched)).await;
         page.is_problem(401, "launch_code_invalid");
-        server.advance_clock(Duration::from_secs(60)).expect("in range");
+        server.advance_clock(Duration::from_secs(60)).await.expect("in range");
         let late = exchange(&server, &server.key(FAISS), &code(&launched)).await;
         late.is_problem(401, "launch_code_invalid");
         let invented = exchange(&server, &server.key(FAISS), "cnlc_test_invented").await;
@@ -148,7 +148,7 @@ async fn a_replaced_secret_key_is_good_until_its_overlap_is_over() {
             server.call("POST /api/validate-token", key, body).await.status
         };
         assert_eq!((ask(&old).await, ask(&new).await), (200, 200));
-        server.advance_clock(Duration::from_secs(3600)).expect("in range");
+        server.advance_clock(Duration::from_secs(3600)).await.expect("in range");
         assert_eq!((ask(&old).await, ask(&new).await), (401, 200));
     }
 }

@@ -90,7 +90,7 @@ async fn who_asks_again_under_an_id_gets_the_same_lease_and_the_time_that_is_lef
         let asked = json!({"id": "lse_a", "least": 1, "wanted": 20});
         let first = take(&server, &pair, asked.clone()).await;
         assert!(first.body["lease"]["ttl_ms"].as_u64().expect("a time") > 299_000, "{first:?}");
-        server.advance_clock(Duration::from_secs(60)).expect("in range");
+        server.advance_clock(Duration::from_secs(60)).await.expect("in range");
         let again = take(&server, &pair, asked.clone()).await;
         assert_eq!(again.body["lease"]["granted"], 20);
         assert!(again.body["lease"]["ttl_ms"].as_u64().expect("a time") <= 240_000, "{again:?}");
@@ -222,7 +222,7 @@ async fn who_takes_a_log_over_gives_its_leases_back_when_they_have_ended() {
         assert_eq!(exports(&server, "cus_asha").await, (0, 20, Some(PRO - 20)));
         end(&server, "prd_a", 0, 0).await.is_problem(409, "epoch_superseded");
 
-        server.advance_clock(Duration::from_millis(wait)).expect("in range");
+        server.advance_clock(Duration::from_millis(wait)).await.expect("in range");
         assert_eq!(end(&server, "prd_a", 1, 0).await.body, json!({"open": 0}));
         assert_eq!(exports(&server, "cus_asha").await, (0, 0, Some(PRO)));
     }
@@ -233,13 +233,13 @@ async fn a_lease_ends_with_its_window_and_what_it_allowed_counts_there() {
     for server in both().await {
         // Two minutes before midnight in Kolkata.
         let evening = "2027-01-15T18:28:00Z".parse().expect("RFC 3339");
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         let answer = take(&server, &pair, json!({"id": "lse_a", "least": 5, "wanted": 5})).await;
         let ttl = answer.body["lease"]["ttl_ms"].as_u64().expect("a time");
         assert!((119_000..=120_000).contains(&ttl), "{ttl}");
         let event = leased(&server, &pair, 1, 3, "lse_a");
-        server.advance_clock(Duration::from_secs(180)).expect("in range");
+        server.advance_clock(Duration::from_secs(180)).await.expect("in range");
         assert_eq!(exports(&server, "cus_ravi").await, (0, 0, Some(5)), "a new day");
         // One was noted by a clock that is a little ahead.
         let mut ahead = leased(&server, &pair, 2, 1, "lse_a");
@@ -254,7 +254,7 @@ async fn a_lease_ends_with_its_window_and_what_it_allowed_counts_there() {
         let answer = server.track(range("prd_a", 0, 3, vec![void])).await;
         assert_eq!(codes(&answer), [""]);
         assert_eq!(exports(&server, "cus_ravi").await, (5, 0, Some(0)));
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         assert_eq!(exports(&server, "cus_ravi").await, (3, 1, Some(1)));
     }
 }
@@ -281,7 +281,10 @@ async fn a_reset_gives_back_what_was_used_and_leaves_what_is_leased() {
 async fn what_a_lease_paid_for_is_forgiven_by_resets_of_its_own_window() {
     for server in both().await {
         // Two minutes before midnight in Kolkata; the client's clock has passed it.
-        server.set_clock("2027-01-15T18:28:00Z".parse().expect("RFC 3339")).expect("in range");
+        server
+            .set_clock("2027-01-15T18:28:00Z".parse().expect("RFC 3339"))
+            .await
+            .expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         take(&server, &pair, json!({"id": "lse_a", "least": 2, "wanted": 2})).await;
         let mut ahead = leased(&server, &pair, 1, 2, "lse_a");
@@ -289,7 +292,7 @@ async fn what_a_lease_paid_for_is_forgiven_by_resets_of_its_own_window() {
         server.track(range("prd_a", 0, 1, vec![ahead])).await;
         let body = json!({"customer_id": "cus_ravi", "solution_id": FAISS, "action": "export"});
         server.call("POST /api/reset-quota", &server.admin_key(), body).await;
-        server.advance_clock(Duration::from_secs(1)).expect("in range");
+        server.advance_clock(Duration::from_secs(1)).await.expect("in range");
         let mut void = export(&server, &pair, 2, 1);
         void["voids"] = json!({"producer": "prd_a", "number": 1});
         let events = vec![export(&server, &pair, 3, 3), void];
@@ -463,7 +466,7 @@ async fn a_lease_is_for_who_may_be_let_in_and_the_call_must_make_sense() {
     let answer = take(&server, &pair, one.clone()).await;
     assert_eq!(answer.body["code"], "token_not_for_customer", "the user is");
     let pair = server.pair("cus_ravi", FAISS).await;
-    server.advance_clock(Duration::from_secs(17 * 60)).expect("in range");
+    server.advance_clock(Duration::from_secs(17 * 60)).await.expect("in range");
     let answer = take(&server, &pair, one.clone()).await;
     assert_eq!(answer.body["code"], "token_not_for_customer", "expired");
     assert_eq!(exports(&server, "cus_ravi").await, (0, 0, Some(REGISTERED)));

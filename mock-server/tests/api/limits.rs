@@ -63,20 +63,20 @@ async fn a_hard_limit_begins_anew_at_midnight_and_late_usage_comes_under_that_of
     for server in both().await {
         // Ten minutes before midnight in Kolkata.
         let evening: Timestamp = "2027-01-15T18:20:00Z".parse().expect("RFC 3339");
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         let late = [export(&server, &pair, 1, 1), export(&server, &pair, 2, 1)];
         let first = server.track(json!({"event": export(&server, &pair, 3, 4)})).await;
         assert_eq!(statuses(&first), ["accepted"]);
 
-        server.advance_clock(Duration::from_secs(11 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(11 * 60)).await.expect("in range");
         let [one, another] = late;
         let events = vec![export(&server, &pair, 4, 5), one, another, export(&server, &pair, 5, 1)];
         let answer = server.track(range("prd_a", 0, 1, events)).await;
         // Five of today, the fifth of yesterday, and one too many of each.
         assert_eq!(codes(&answer), ["", "", "quota_exceeded", "quota_exceeded"]);
         assert_eq!(server.quota("cus_ravi", "export").await["used"], 5);
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         assert_eq!(server.quota("cus_ravi", "export").await["used"], 5);
     }
 }

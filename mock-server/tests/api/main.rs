@@ -5,6 +5,7 @@ mod accounts;
 mod bodies;
 mod browsers;
 mod clients;
+mod clock;
 mod common;
 mod connections;
 mod consume;

@@ -145,7 +145,7 @@ async fn a_body_must_be_json_and_at_most_a_megabyte() {
 #[tokio::test]
 async fn every_answer_has_an_id_the_version_and_the_servers_time() {
     let server = in_memory().await;
-    server.set_clock("2031-05-06T12:00:00Z".parse().expect("RFC 3339")).expect("in range");
+    server.set_clock("2031-05-06T12:00:00Z".parse().expect("RFC 3339")).await.expect("in range");
     let call = async |id: &str| {
         let request = server.request("GET /healthz").header("x-request-id", id);
         answer(request).await.expect("an answer").headers

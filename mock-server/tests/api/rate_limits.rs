@@ -31,7 +31,7 @@ async fn a_key_that_calls_too_often_waits_and_gets_through() {
         assert_eq!(refused.headers["ratelimit"], r#""key";r=0;t=2"#);
         assert_eq!(read_quotas(&server, NOTES).await.status, 200, "another key has its own limit");
 
-        server.advance_clock(Duration::from_secs(1)).expect("in range");
+        server.advance_clock(Duration::from_secs(1)).await.expect("in range");
         assert_eq!(read_quotas(&server, FAISS).await.status, 200);
     }
 }
@@ -79,7 +79,7 @@ async fn what_is_refused_has_no_effect_and_is_in_the_journal() {
     refresh().await.is_problem(429, "rate_limited");
     let last = server.journal().pop().expect("an entry");
     assert_eq!((last.status, last.operation.as_str()), (Some(429), "POST /api/refresh-token"));
-    server.advance_clock(Duration::from_secs(60)).expect("in range");
+    server.advance_clock(Duration::from_secs(60)).await.expect("in range");
     assert_eq!(refresh().await.status, 200, "the token was not used up");
 }
 
@@ -110,7 +110,7 @@ async fn who_guesses_passwords_is_slowed_down_by_address() {
     let guesses = futures_util::future::join_all((0..20).map(|_| sign_in("a guess"))).await;
     let statuses: Vec<u16> = guesses.iter().map(|answer| answer.status).collect();
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
-    server.advance_clock(Duration::from_secs(3)).expect("in range");
+    server.advance_clock(Duration::from_secs(3)).await.expect("in range");
     assert_eq!(sign_in("cloudnestle-test").await.status, 200, "who waits gets in");
 }
 

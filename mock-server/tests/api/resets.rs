@@ -44,14 +44,14 @@ async fn a_reset_is_of_one_action_if_it_names_one_and_of_the_windows_of_now() {
     for server in both().await {
         // Ten minutes before midnight in Kolkata.
         let evening = "2027-01-15T18:20:00Z".parse().expect("RFC 3339");
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         track(&server, search(&server, &pair, 1)).await;
         track(&server, export(&server, &pair, 2, 3)).await;
         let exports = json!({"customer_id": "cus_ravi", "solution_id": FAISS, "action": "export"});
-        server.advance_clock(Duration::from_secs(11 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(11 * 60)).await.expect("in range");
         reset(&server, exports.clone()).await;
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         assert_eq!(server.quota("cus_ravi", "export").await["used"], 3, "yesterday is over");
 
         reset(&server, exports).await;
@@ -111,7 +111,7 @@ async fn what_a_reset_has_forgiven_is_not_given_back_again() {
         track(&server, many).await;
         track(&server, export(&server, &pair, 2, 5)).await;
         reset(&server, everything.clone()).await;
-        server.advance_clock(Duration::from_secs(1)).expect("in range");
+        server.advance_clock(Duration::from_secs(1)).await.expect("in range");
 
         // Soft: 20 are used since.
         track(&server, correct(search(&server, &pair, 3), 1, 0)).await;

@@ -64,9 +64,9 @@ fn revoked(feed: &Revocations) -> Vec<String> {
 async fn a_revoked_family_names_every_token_that_can_still_be_alive() {
     for server in both().await {
         let first = server.pair("cus_ravi", FAISS).await;
-        server.advance_clock(Duration::from_secs(600)).expect("in range");
+        server.advance_clock(Duration::from_secs(600)).await.expect("in range");
         let second = refreshed(&server, &first.refresh_token).await;
-        server.advance_clock(Duration::from_secs(600)).expect("in range");
+        server.advance_clock(Duration::from_secs(600)).await.expect("in range");
         let third = refreshed(&server, &second.refresh_token).await;
         let stranger = server.pair("cus_asha", FAISS).await;
 
@@ -91,7 +91,7 @@ async fn a_family_that_ends_because_of_a_thief_is_told_too() {
         let first = server.pair("cus_ravi", FAISS).await;
         let second = refreshed(&server, &first.refresh_token).await;
         refreshed(&server, &second.refresh_token).await;
-        server.advance_clock(Duration::from_secs(11)).expect("in range");
+        server.advance_clock(Duration::from_secs(11)).await.expect("in range");
         assert!(feed(&server, FAISS, "").await.changes.is_empty());
         refresh(&server, &first.refresh_token).await.is_problem(401, "refresh_token_reused");
         assert_eq!(revoked(&feed(&server, FAISS, "").await).len(), 3);
@@ -130,7 +130,7 @@ async fn what_concerns_no_living_token_is_dropped_and_an_old_cursor_gets_a_snaps
         change_tier(&server, "pro").await;
         let early = feed(&server, FAISS, "").await;
         change_tier(&server, "enterprise").await;
-        server.advance_clock(Duration::from_secs(901)).expect("in range");
+        server.advance_clock(Duration::from_secs(901)).await.expect("in range");
         assert_eq!(feed(&server, FAISS, &begin.cursor).await.changes, [], "of no use to anybody");
 
         change_tier(&server, "registered").await;
@@ -285,10 +285,10 @@ async fn a_user_who_is_revoked_many_times_at_once_has_good_tokens_that_count_aft
 async fn a_clock_that_went_back_makes_no_token_that_outlives_its_quarter_of_an_hour() {
     let server = in_memory().await;
     let now = server.now();
-    server.set_clock("2030-01-01T00:00:00Z".parse().expect("RFC 3339")).expect("in range");
+    server.set_clock("2030-01-01T00:00:00Z".parse().expect("RFC 3339")).await.expect("in range");
     let ahead = server.pair("cus_ravi", FAISS).await;
     assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
-    server.set_clock(now).expect("in range");
+    server.set_clock(now).await.expect("in range");
     let pair = server.pair("cus_ravi", FAISS).await;
     assert!(claims(&pair.access_token).exp <= server.now().numeric_date() + 900);
     assert_eq!(server.validate(&pair.access_token).await["valid"], true);
@@ -303,7 +303,7 @@ async fn a_clock_that_goes_back_hides_nothing_from_whoever_reads_the_feed() {
         for server in both().await {
             let before = server.pair("cus_ravi", FAISS).await;
             let begin = feed(&server, FAISS, "").await;
-            server.set_clock(server.now() - Duration::from_secs(back)).expect("in range");
+            server.set_clock(server.now() - Duration::from_secs(back)).await.expect("in range");
             change_tier(&server, "pro").await;
             assert_eq!(revoke_user(&server, "cus_ravi").await.status, 204);
             let after = server.pair("cus_ravi", FAISS).await;

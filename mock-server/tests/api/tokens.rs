@@ -86,7 +86,7 @@ async fn a_bad_token_is_answered_with_the_reason_and_never_with_an_error() {
             assert_eq!(validation, json!({"valid": false, "code": code}));
         }
 
-        server.advance_clock(Duration::from_secs(900)).expect("in range");
+        server.advance_clock(Duration::from_secs(900)).await.expect("in range");
         let expired = server.validate(&pair.access_token).await;
         assert_eq!(expired["code"], "token_expired");
     }
@@ -126,7 +126,7 @@ async fn only_a_subscriber_opens_a_solution() {
         open(&session, "sol_none").await.is_problem(404, "not_found");
         let pair = server.pair("cus_ravi", FAISS).await;
         open(&pair.access_token, FAISS).await.is_problem(403, "forbidden");
-        server.advance_clock(Duration::from_secs(900)).expect("in range");
+        server.advance_clock(Duration::from_secs(900)).await.expect("in range");
         open(&session, FAISS).await.is_problem(401, "credential_invalid");
         assert!(server.session("cus_nobody").await.is_err());
     }
@@ -139,7 +139,7 @@ async fn a_bad_token_of_the_caller_is_a_401_with_the_tokens_code() {
             async |token: &Secret| server.call("GET /api/user-context", token, Value::Null).await;
         read(&Secret::new("garbage")).await.is_problem(401, "token_malformed");
         let pair = server.pair("cus_ravi", FAISS).await;
-        server.advance_clock(Duration::from_secs(900)).expect("in range");
+        server.advance_clock(Duration::from_secs(900)).await.expect("in range");
         let expired = read(&pair.access_token).await;
         expired.is_problem(401, "token_expired");
         assert_eq!(expired.headers["www-authenticate"], "Bearer");
@@ -150,13 +150,13 @@ async fn a_bad_token_of_the_caller_is_a_401_with_the_tokens_code() {
 async fn a_refresh_whose_answer_was_lost_gives_the_same_pair_again() {
     for server in both().await {
         let first = server.pair("cus_ravi", FAISS).await;
-        server.advance_clock(Duration::from_secs(600)).expect("in range");
+        server.advance_clock(Duration::from_secs(600)).await.expect("in range");
         let lost = pair_of(&refresh(&server, &first.refresh_token).await);
         assert_ne!(lost.refresh_token, first.refresh_token);
         assert_ne!(lost.access_token, first.access_token);
 
         // Long after the ten seconds, because nobody has used the new one.
-        server.advance_clock(Duration::from_secs(600)).expect("in range");
+        server.advance_clock(Duration::from_secs(600)).await.expect("in range");
         let again = pair_of(&refresh(&server, &first.refresh_token).await);
         assert_eq!(again, lost, "to the last byte");
 
@@ -186,7 +186,7 @@ async fn a_copied_refresh_token_ends_the_whole_family() {
         // A straggler is forgiven for ten seconds, and gets the pair it missed.
         assert_eq!(pair_of(&refresh(&server, &first.refresh_token).await), second);
 
-        server.advance_clock(Duration::from_secs(11)).expect("in range");
+        server.advance_clock(Duration::from_secs(11)).await.expect("in range");
         refresh(&server, &first.refresh_token).await.is_problem(401, "refresh_token_reused");
 
         refresh(&server, &third.refresh_token).await.is_problem(401, "refresh_token_invalid");
@@ -203,10 +203,10 @@ async fn a_family_ends_after_thirty_days_however_often_it_was_renewed() {
     let server = in_memory().await;
     let mut pair = server.pair("cus_ravi", FAISS).await;
     for _ in 0..29 {
-        server.advance_clock(Duration::from_secs(86_400)).expect("in range");
+        server.advance_clock(Duration::from_secs(86_400)).await.expect("in range");
         pair = pair_of(&refresh(&server, &pair.refresh_token).await);
     }
-    server.advance_clock(Duration::from_secs(86_400)).expect("in range");
+    server.advance_clock(Duration::from_secs(86_400)).await.expect("in range");
     refresh(&server, &pair.refresh_token).await.is_problem(401, "refresh_token_invalid");
 }
 

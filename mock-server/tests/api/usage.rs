@@ -240,13 +240,13 @@ async fn usage_counts_until_nobody_can_have_missed_that_its_token_was_revoked() 
     for server in both().await {
         let pair = server.pair("cus_ravi", FAISS).await;
         let before = search(&server, &pair, 1);
-        server.advance_clock(Duration::from_secs(60)).expect("in range");
+        server.advance_clock(Duration::from_secs(60)).await.expect("in range");
         let body = json!({"token": pair.access_token});
         server.call("DELETE /api/revoke-token", &server.key(FAISS), body).await;
         // In an outage the SDK believes for five minutes what it knew.
-        server.advance_clock(Duration::from_secs(5 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(5 * 60)).await.expect("in range");
         let in_good_faith = search(&server, &pair, 2);
-        server.advance_clock(Duration::from_secs(2 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(2 * 60)).await.expect("in range");
         let after = search(&server, &pair, 3);
         let events = vec![before, in_good_faith, after];
         let answer = server.track(range("prd_a", 0, 1, events)).await;
@@ -364,18 +364,18 @@ async fn a_quota_begins_anew_at_midnight_and_late_usage_falls_in_its_own_day() {
     for server in both().await {
         // Ten minutes before midnight in Kolkata.
         let evening: Timestamp = "2027-01-15T18:20:00Z".parse().expect("RFC 3339");
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         let pair = server.pair("cus_ravi", FAISS).await;
         let late = search(&server, &pair, 1);
         server.track(range("prd_a", 0, 1, vec![search(&server, &pair, 2)])).await;
         assert_eq!(server.used("cus_ravi").await, 1);
 
-        server.advance_clock(Duration::from_secs(11 * 60)).expect("in range");
+        server.advance_clock(Duration::from_secs(11 * 60)).await.expect("in range");
         assert_eq!(server.used("cus_ravi").await, 0);
         server.track(range("prd_a", 0, 2, vec![late, search(&server, &pair, 3)])).await;
         assert_eq!(server.used("cus_ravi").await, 1, "the late one was yesterday's");
 
-        server.set_clock(evening).expect("in range");
+        server.set_clock(evening).await.expect("in range");
         assert_eq!(server.used("cus_ravi").await, 2, "and yesterday shows it");
     }
 }

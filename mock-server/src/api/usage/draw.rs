@@ -3,6 +3,8 @@
 use cloudnestle_marketplace::model::{Timestamp, UsageEvent};
 
 use super::admission::Rules;
+use crate::agenda;
+use crate::api::leases::its_end;
 use crate::domain::lease::Lease;
 use crate::domain::quota::period;
 use crate::domain::usage::Counter;
@@ -62,6 +64,7 @@ pub(super) async fn draw(
     match lease.left() {
         Some(0) => {
             tx.delete(&key);
+            agenda::unplan(tx, lease.ends_at, &its_end(principal, producer, id));
             tx.add(&facts::leases_held(principal, producer), -1)?;
         }
         _ => tx.put(&key, &lease)?,

@@ -80,8 +80,9 @@ fn room_for(entries: &[Entry], rules: Rules<'_>) -> Result<usize, Failure> {
         }
         keys.extend(&event.idempotency_key);
         if event.lease.as_ref().is_some_and(|lease| leases.insert(lease)) {
-            // Beside the quotas of now, which it comes under if the lease does not pay for it.
-            of_leases += 1 + solution.hard_windows(&event.action).count();
+            // It, and its end on the agenda; beside the quotas of now, which the event comes under if the
+            // lease does not pay for it.
+            of_leases += 2 + solution.hard_windows(&event.action).count();
         }
         for window in solution.hard_windows(&event.action) {
             // What lies outside of the calendar is rejected and takes of nothing.

@@ -46,7 +46,7 @@ impl Play {
         // What comes in the millisecond of a reset is taken for forgiven.
         self.now = self.now + Duration::from_secs(1);
         self.steps += 1;
-        self.market.world.clock.set(self.now).expect("in range");
+        self.market.world.clock.show(self.now);
         match step {
             Step::Do(deed, dies) => self.act(deed, dies).await,
             Step::TakeOver(producer) => self.model.logs[producer].epoch += 1,
@@ -67,7 +67,7 @@ impl Play {
     async fn dying(&self, last_one_happens: bool) -> Arc<Market> {
         let (store, commits_left) = (self.store.clone(), AtomicUsize::new(1));
         let market = market(Arc::new(Dying { store, commits_left, last_one_happens })).await;
-        market.world.clock.set(self.now).expect("in range");
+        market.world.clock.show(self.now);
         market
     }
 
@@ -204,7 +204,7 @@ impl Play {
             self.step(Step::Do(Deed::End(producer), None)).await;
         }
         self.step(Step::Wait(6)).await;
-        self.market.world.clock.set(self.now).expect("in range");
+        self.market.world.clock.show(self.now);
         for (name, epoch, through) in self.model.ended.clone() {
             assert_eq!(end(&self.market, &name, epoch, through).await.expect("an answer"), 0);
             assert_eq!(self.model.end(&name, epoch, self.now), 0);

@@ -75,7 +75,7 @@ async fn play(steps: Vec<Step>) {
     let mut number = 1;
     for (n, step) in steps.into_iter().enumerate() {
         // Real time passes too, but no test takes half an hour.
-        market.world.clock.set(now).expect("in range");
+        market.world.clock.show(now);
         match step {
             Step::Export(exports) => {
                 let at = |hours: u64| now - Duration::from_secs(hours * 3_600);

@@ -45,9 +45,9 @@ mod world;
 
 pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
-pub use control::{ControlError, Happened};
+pub use control::{ControlError, Happened, NewWorld};
 pub use market::{CustomerInfo, SolutionInfo};
-pub use server::{Builder, MockServer, StartError};
+pub use server::{Builder, MockServer, MockWorld, StartError};
 /// What [`When`] was called; it goes.
 #[cfg(feature = "control")]
 #[doc(hidden)]

@@ -24,7 +24,7 @@ use crate::api::tokens;
 use crate::api::usage::projection;
 use crate::domain::catalogue::{Action, Solution};
 use crate::facts;
-use crate::market::Market;
+use crate::market::{Market, Site};
 use crate::store::{Item, Store, StoreError, transact};
 use crate::world::World;
 use crate::{Callers, ControlError, CustomerInfo, RateLimit, SolutionInfo, StartError};
@@ -69,7 +69,7 @@ impl SimMarket {
     ) -> Result<SimMarket, StartError> {
         let world = World::simulated(Arc::new(time), &seed);
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let market = Market::open(store, world, url.to_owned(), nowhere, None).await?;
+        let market = Market::open(store, world, Site::new(url.to_owned(), nowhere), None).await?;
         let market = Arc::new(market);
         projection::catch_up(&market).await?;
         Ok(SimMarket { router: router(market.clone()), market })

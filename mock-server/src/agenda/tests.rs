@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use super::*;
+use crate::market::Site;
 use crate::store::{Memory, Store};
 use crate::world::World;
 
@@ -16,7 +17,8 @@ async fn market(store: Arc<dyn Store>) -> Arc<Market> {
     world.clock.freeze(true);
     world.clock.show(began());
     let address = ([127, 0, 0, 1], 4242).into();
-    let market = Market::open(store, world, "http://market.test".to_owned(), address, None).await;
+    let site = Site::new("http://market.test".to_owned(), address);
+    let market = Market::open(store, world, site, None).await;
     Arc::new(market.expect("a market"))
 }
 

@@ -115,6 +115,15 @@ async fn parse<T: DeserializeOwned>(
     Ok(value)
 }
 
+/// Reads what was sent as a part of a body, and judged by nobody yet.
+#[cfg(feature = "control")]
+pub(crate) fn part<T: DeserializeOwned>(
+    name: &str,
+    value: serde_json::Value,
+) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(value).map_err(|error| explain(error).within(name))
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(Ok(media_type)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;

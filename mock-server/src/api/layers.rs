@@ -87,9 +87,9 @@ fn note_failure(method: &str, path: &str, response: &Response) {
 }
 
 /// The answer to what never became a call.
-pub(crate) fn refuse(market: &Market, code: Code) -> Response {
-    market.world.metrics.count("other", "none", Some(code.status()), Duration::ZERO);
-    finish(market, market.world.id("req"), Failure::from(code).into_response())
+pub(crate) fn refuse(market: &Market, failure: Failure) -> Response {
+    market.world.metrics.count("other", "none", Some(failure.code.status()), Duration::ZERO);
+    finish(market, market.world.id("req"), failure.into_response())
 }
 
 fn finish(market: &Market, id: String, response: Response) -> Response {
@@ -162,6 +162,8 @@ pub(crate) fn cors() -> CorsLayer {
             SOLUTION,
             #[cfg(feature = "control")]
             crate::control::fault_injection::TEST,
+            #[cfg(feature = "control")]
+            crate::control::worlds::HEADER,
             name("idempotency-key"),
         ])
         // Browsers show scripts a few harmless headers of an answer, and these.

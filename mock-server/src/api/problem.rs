@@ -41,6 +41,13 @@ impl Failure {
         Failure { field, ..Failure::new(Code::RequestInvalid, detail) }
     }
 
+    /// What is wrong is in a field of this one.
+    #[cfg(feature = "control")]
+    pub(crate) fn within(self, field: &str) -> Failure {
+        let inner = self.field.map(|inner| format!("{field}.{inner}"));
+        Failure { field: Some(inner.unwrap_or_else(|| field.to_owned())), ..self }
+    }
+
     /// Numbers are missing behind the fence.
     pub(crate) fn gap(fence: u64, detail: impl Into<String>) -> Failure {
         Failure { fence: Some(fence), ..Failure::new(Code::SequenceGap, detail) }

@@ -10,6 +10,7 @@ use cloudnestle_marketplace::model::{Jwks, Secret, TokenPair};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::worlds::Standing;
 use crate::api::Json;
 use crate::api::problem::Failure;
 use crate::api::tokens;
@@ -21,9 +22,15 @@ use crate::world::{Callers, JournalEntry, RateLimit};
 
 type TheMarket = State<Arc<Market>>;
 
+/// A world as a test finds it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct WorldAnswer {
+    /// `wld_…`; none if it is the server's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     url: String,
+    /// Rules this world, and names it.
+    control_token: Secret,
     admin_key: Secret,
     solutions: Vec<SolutionInfo>,
     customers: Vec<CustomerInfo>,
@@ -31,12 +38,23 @@ pub(super) struct WorldAnswer {
 
 /// `GET /mock/world`
 pub(super) async fn world(State(market): TheMarket) -> Json<WorldAnswer> {
-    Json(WorldAnswer {
-        url: market.url.clone(),
-        admin_key: market.keys.test_admin_key(),
-        solutions: market.solutions.clone(),
-        customers: market.customers.clone(),
-    })
+    Json(WorldAnswer::of(&market))
+}
+
+impl WorldAnswer {
+    pub(super) fn of(market: &Market) -> WorldAnswer {
+        WorldAnswer {
+            id: match &market.standing {
+                Standing::Server(_) => None,
+                Standing::Hosted { id, .. } => Some(id.clone()),
+            },
+            url: market.url.clone(),
+            control_token: market.control_token.clone(),
+            admin_key: market.keys.test_admin_key(),
+            solutions: market.solutions.clone(),
+            customers: market.customers.clone(),
+        }
+    }
 }
 
 #[derive(Deserialize, ToSchema)]

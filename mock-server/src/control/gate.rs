@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::Secret;
 
+use super::worlds::Standing;
 use crate::api::caller::bearer;
 use crate::api::problem::Failure;
 use crate::domain::credential::Hash;
@@ -42,10 +43,18 @@ fn admit(market: &Market, headers: &HeaderMap) -> Result<(), Failure> {
     }
     let credential = headers.get(header::AUTHORIZATION).ok_or(Code::CredentialMissing)?;
     let presented = bearer(credential.as_bytes()).unwrap_or_default();
-    if !Hash::of(&Secret::new(presented)).matches(&Hash::of(&market.control_token)) {
-        return Err(Failure::new(Code::CredentialInvalid, "This takes the control token."));
+    let presented = Hash::of(&Secret::new(presented));
+    let rules = |token: &Secret| presented.matches(&Hash::of(token));
+    let is_good = match &market.standing {
+        Standing::Server(_) => rules(&market.control_token),
+        Standing::Hosted { control_token, server_token, .. } => {
+            rules(control_token) | rules(server_token)
+        }
+    };
+    match is_good {
+        true => Ok(()),
+        false => Err(Failure::new(Code::CredentialInvalid, "This takes the control token.")),
     }
-    Ok(())
 }
 
 /// Whether a host is the address we listen on, this machine's own name, or our public name.
@@ -63,7 +72,14 @@ fn names_us(market: &Market, host: &str) -> bool {
 }
 
 fn is_ours(market: &Market, origin: &str, host: &str) -> bool {
-    origin == market.url || origin == format!("http://{host}")
+    origin == origin_of(&market.url) || origin == format!("http://{host}")
+}
+
+/// A URL without its path.
+fn origin_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + "://".len());
+    let path = url[authority..].find('/');
+    path.map_or(url, |path| &url[..authority + path])
 }
 
 fn authority_of(url: &str) -> Option<Authority> {

@@ -6,11 +6,12 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
 use super::clock::{self, Destination, Happened};
+use super::worlds::{NewWorld, Standing};
 use super::{calls, faults};
 use crate::api::launches;
 use crate::api::problem::Failure;
 use crate::api::tokens;
-use crate::server::MockServer;
+use crate::server::MockWorld;
 use crate::world::{Callers, Fault, FaultReport, JournalEntry, RateLimit, Scale, UnmetFaults};
 
 /// Why the server did not do as a test asked.
@@ -43,7 +44,29 @@ impl ControlError {
 /// # Ok(())
 /// # }
 /// ```
-impl MockServer {
+impl MockWorld {
+    /// Makes a world beside the server's own, whichever this is. It shares nothing with any other, and
+    /// is forgotten when it is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::{MockServer, NewWorld};
+    ///
+    /// let server = MockServer::start().await?;
+    /// let world = server.create_world(NewWorld::default().id("wld_checkout").seed(7)).await?;
+    /// assert_eq!(world.url(), format!("{}/worlds/wld_checkout", server.url()));
+    /// world.set_outage(true); // of this world alone
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn create_world(&self, wanted: NewWorld) -> Result<MockWorld, ControlError> {
+        let server = self.beside.as_ref().unwrap_or(&self.market);
+        let worlds = server.standing.worlds().ok_or_else(|| Failure::internal("no server"))?;
+        let market = worlds.create(server, wanted).await?;
+        Ok(MockWorld { market, beside: Some(server.clone()) })
+    }
+
     /// What `/mock` takes as `Authorization: Bearer …`; another one at each start.
     pub fn control_token(&self) -> &Secret {
         &self.market.control_token
@@ -213,6 +236,16 @@ impl MockServer {
     /// Forgets the journal.
     pub fn clear_journal(&self) {
         self.market.world.journal.clear();
+    }
+}
+
+impl Drop for MockWorld {
+    fn drop(&mut self) {
+        if let (Standing::Hosted { id, .. }, Some(server)) = (&self.market.standing, &self.beside)
+            && let Some(worlds) = server.standing.worlds()
+        {
+            worlds.remove(id);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod gate;
 mod handle;
 pub(crate) mod recording;
+pub(crate) mod worlds;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::market::Market;
 
 pub use clock::Happened;
 pub use handle::ControlError;
+pub use worlds::NewWorld;
 
 /// The calls of `/mock`.
 #[rustfmt::skip] // a table
@@ -35,6 +37,15 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/mock/world", CONTROL, calls::world,
             "The world as it was when the server began, the built-in one or the seed's: the admin key, solutions with their secret keys, customers with their subscriptions.",
             AUTH),
+        post("/mock/worlds", CONTROL, worlds::create,
+            "Makes a world beside the server's own: a marketplace in memory with keys, ids, a clock, a fault plan and a journal that no other shares. Its calls begin with its `url`, or name it by `CloudNestle-World`, or by one of its keys.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"id": "wld_checkout", "seed": 7}'"#)
+            .fails(&[Code::Forbidden]),
+        get("/mock/worlds", CONTROL, worlds::list, "The worlds there are beside the server's own.", AUTH)
+            .fails(&[Code::Forbidden]),
+        delete("/mock/worlds/{world_id}", CONTROL, worlds::remove, "Forgets a world, and all that was done in it.",
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
+            .fails(&[Code::Forbidden, Code::NotFound]),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#)

@@ -15,6 +15,8 @@ use crate::StartError;
 use crate::agenda::{Agenda, Attended};
 use crate::api::json::Bodies;
 use crate::api::passwords::Passwords;
+#[cfg(feature = "control")]
+use crate::control::worlds::Standing;
 use crate::domain::builtin::built_in;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
 #[cfg(feature = "control")]
@@ -29,6 +31,8 @@ use crate::world::World;
 pub(crate) use founding::Founded;
 use founding::found;
 pub(crate) use seed::Seed;
+#[cfg(feature = "control")]
+pub(crate) use seed::SeedFile;
 
 /// A stretch of time in which the database is known to have been one and the same. A file may have
 /// been replaced, or restored from a backup, while no server had it open, and nothing in it would
@@ -48,9 +52,9 @@ pub(crate) struct Market {
     pub projecting: Mutex<()>,
     pub world: World,
     pub keys: Keys,
-    pub passwords: Passwords,
+    pub passwords: Arc<Passwords>,
     /// What the bodies of calls may take of the memory.
-    pub bodies: Bodies,
+    pub bodies: Arc<Bodies>,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
     pub generation: Generation,
@@ -61,6 +65,32 @@ pub(crate) struct Market {
     pub address: SocketAddr,
     #[cfg(feature = "control")]
     pub control_token: Secret,
+    #[cfg(feature = "control")]
+    pub standing: Standing,
+}
+
+/// Where a marketplace is, and what it shares with the others of its server.
+pub(crate) struct Site {
+    pub url: String,
+    pub address: SocketAddr,
+    pub passwords: Arc<Passwords>,
+    pub bodies: Arc<Bodies>,
+    #[cfg(feature = "control")]
+    pub standing: Standing,
+}
+
+impl Site {
+    /// Of a server's own marketplace.
+    pub(crate) fn new(url: String, address: SocketAddr) -> Site {
+        Site {
+            url,
+            address,
+            passwords: Arc::default(),
+            bodies: Arc::default(),
+            #[cfg(feature = "control")]
+            standing: Standing::default(),
+        }
+    }
 }
 
 impl Market {
@@ -69,8 +99,7 @@ impl Market {
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         world: World,
-        url: String,
-        address: SocketAddr,
+        site: Site,
         seed: Option<Seed>,
     ) -> Result<Market, StartError> {
         let now = world.now();
@@ -93,7 +122,10 @@ impl Market {
         let store = Arc::new(Attended::new(store, agenda.alarm.clone()));
         Ok(Market {
             #[cfg(feature = "control")]
-            control_token: Kind::ControlToken.secret(world.random.bytes()),
+            control_token: match &site.standing {
+                Standing::Server(_) => Kind::ControlToken.secret(world.random.bytes()),
+                Standing::Hosted { control_token, .. } => control_token.clone(),
+            },
             generation: Generation { id: world.id("gen"), began_at: now },
             store,
             agenda,
@@ -101,12 +133,14 @@ impl Market {
             projecting: Mutex::default(),
             world,
             keys,
-            passwords: Passwords::default(),
-            bodies: Bodies::default(),
-            url,
+            passwords: site.passwords,
+            bodies: site.bodies,
+            url: site.url,
             solutions,
             customers,
-            address,
+            address: site.address,
+            #[cfg(feature = "control")]
+            standing: site.standing,
         })
     }
 

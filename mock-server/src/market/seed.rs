@@ -13,7 +13,7 @@ use crate::world::World;
 /// The file. What it does not know it refuses: a slip of the pen must not make another world.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SeedFile {
+pub(crate) struct SeedFile {
     solutions: Vec<SeedSolution>,
     #[serde(default)]
     customers: Vec<SeedCustomer>,
@@ -140,19 +140,26 @@ pub(crate) struct Seed {
 impl Seed {
     /// The world that a file describes, founded now; or what is wrong with it.
     pub(crate) fn read(yaml: &str, world: &World) -> Result<Seed, String> {
-        let founding = read(yaml, world.now(), || world.random.bytes())?;
-        Ok(Seed { founding, fingerprint: Hash::of(&Secret::new(yaml)).index() })
+        Seed::of(parse(yaml)?, Hash::of(&Secret::new(yaml)).index(), world)
+    }
+
+    /// The world of a file that was read already.
+    pub(crate) fn of(file: SeedFile, fingerprint: String, world: &World) -> Result<Seed, String> {
+        let founding = founding(file, world.now(), || world.random.bytes())?;
+        Ok(Seed { founding, fingerprint })
     }
 }
 
-fn read(
-    yaml: &str,
+fn parse(yaml: &str) -> Result<SeedFile, String> {
+    // Without the lines of the file it would quote: there may be a password in them.
+    serde_saphyr::from_str(yaml).map_err(|error| error.without_snippet().to_string())
+}
+
+fn founding(
+    file: SeedFile,
     now: Timestamp,
     mut salt: impl FnMut() -> [u8; 16],
 ) -> Result<Founding, String> {
-    // Without the lines of the file it would quote: there may be a password in them.
-    let file: SeedFile =
-        serde_saphyr::from_str(yaml).map_err(|error| error.without_snippet().to_string())?;
     let mut founding = Founding {
         solutions: file.solutions.into_iter().map(solution).collect(),
         ..Founding::default()
@@ -235,7 +242,7 @@ mod tests {
     use super::*;
 
     fn world(yaml: &str) -> Result<Founding, String> {
-        read(yaml, Timestamp::from_secs(1_800_000_000), || [7; 16])
+        founding(parse(yaml)?, Timestamp::from_secs(1_800_000_000), || [7; 16])
     }
 
     const MAPS: &str = "

@@ -21,6 +21,8 @@ use tower::ServiceExt;
 use super::wire::{Phase, Wire};
 use crate::api::layers;
 use crate::api::limits::Peer;
+#[cfg(feature = "control")]
+use crate::control::worlds::world_of;
 use crate::market::Market;
 
 /// An answer with this extension is never sent; its connection is reset instead.
@@ -55,9 +57,10 @@ impl Host {
             phase.call_begins();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            let (answer, phase) = (self.router.clone().oneshot(request), phase.clone());
+            let answer = answer(self.market.clone(), self.router.clone(), request);
+            let phase = phase.clone();
             async move {
-                let Ok(response) = answer.await;
+                let response = answer.await;
                 phase.call_ends();
                 match response.extensions().get::<ResetConnection>() {
                     Some(reset) => Err(*reset),
@@ -87,11 +90,29 @@ impl Host {
         if error.is_user() {
             let _ = stream.set_zero_linger(); // closing sends RST, and drops what was not sent yet
         } else if let Some(code) = refusal {
-            let response = layers::refuse(&self.market, code);
+            let response = layers::refuse(&self.market, code.into());
             // Whatever goes wrong now is the client's affair.
             let _ = tokio::time::timeout(DRAIN_LIMIT, say(stream, response)).await;
         }
     }
+}
+
+/// The answer of the world that a request is for: the server's own, unless it names another.
+#[cfg(feature = "control")]
+async fn answer(server: Arc<Market>, own: Router, mut request: Request) -> Response {
+    match world_of(&server, &mut request).await {
+        Ok(hosted) => respond(hosted.unwrap_or(own), request).await,
+        Err(failure) => layers::refuse(&server, failure),
+    }
+}
+
+#[cfg(not(feature = "control"))]
+async fn answer(_server: Arc<Market>, own: Router, request: Request) -> Response {
+    respond(own, request).await
+}
+
+async fn respond(router: Router, request: Request) -> Response {
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// Writes an answer on a connection that hyper has given up, and hears the client out.

@@ -2,14 +2,15 @@
 
 mod accept;
 mod converse;
+mod mock_world;
 mod wire;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cloudnestle_marketplace::model::Secret;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -17,15 +18,18 @@ use self::converse::Host;
 use crate::agenda;
 use crate::api::routes::router;
 use crate::api::usage::projection;
-use crate::market::{CustomerInfo, Market, Seed, SolutionInfo};
+use crate::market::{Market, Seed, Site};
 use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
 use crate::world::{Callers, NoRandomness, RateLimit, World};
 
 pub(crate) use converse::ResetConnection;
+pub use mock_world::MockWorld;
 
 /// A marketplace that listens on a port of this machine, until it is dropped or stopped.
+///
+/// Everything a [`MockWorld`] does, it does for its own.
 pub struct MockServer {
-    pub(crate) market: Arc<Market>,
+    own: MockWorld,
     /// Dropped, it tells the accept loop to end.
     running: watch::Sender<()>,
     accepting: JoinHandle<()>,
@@ -125,47 +129,15 @@ impl MockServer {
         &crate::api::openapi::DOCUMENT
     }
 
-    /// Where it can be reached, and the `iss` of its tokens: no slash at the end.
-    pub fn url(&self) -> &str {
-        &self.market.url
-    }
-
-    /// The address it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.market.address
-    }
-
-    /// The solutions it was founded with, with their secret keys. They stay the same as long as
-    /// the database does.
-    pub fn solutions(&self) -> Vec<SolutionInfo> {
-        self.market.solutions.clone()
-    }
-
-    /// The customers it was founded with, as they were when it was started.
-    pub fn customers(&self) -> Vec<CustomerInfo> {
-        self.market.customers.clone()
-    }
-
-    /// The secret key of a solution, if the marketplace was founded with it.
-    pub fn secret_key(&self, solution_id: &str) -> Option<Secret> {
-        self.solutions().into_iter().find(|it| it.id == solution_id).map(|it| it.secret_key)
-    }
-
-    /// The key of the marketplace's own people, who may do everything. It stays the same as long as
-    /// the database does.
-    pub fn admin_key(&self) -> Secret {
-        self.market.keys.test_admin_key()
-    }
-
     /// Ends it: calls under way get five seconds to finish. Afterwards the port is free and the
     /// database closed.
     pub async fn stop(self) {
-        let MockServer { market, running, accepting, .. } = self;
+        let MockServer { own, running, accepting } = self;
         drop(running);
         // An accept loop that panicked has ended, too.
         let _ = accepting.await;
-        market.agenda.close().await;
-        drop(market);
+        own.market.agenda.close().await;
+        drop(own);
     }
 }
 
@@ -238,7 +210,7 @@ impl Builder {
         for (callers, limit) in self.rate_limits {
             world.rates.set(callers, limit, world.now());
         }
-        let market = Arc::new(Market::open(store, world, url, address, seed).await?);
+        let market = Arc::new(Market::open(store, world, Site::new(url, address), seed).await?);
         // What an earlier process accepted and did not live to count.
         projection::catch_up(&market).await?;
         agenda::attend(&market);
@@ -246,7 +218,7 @@ impl Builder {
         let (running, ended) = watch::channel(());
         let host = Host { market: market.clone(), router: router(market.clone()), ended };
         let accepting = tokio::spawn(accept::serve(listener, host, self.max_connections));
-        Ok(MockServer { market, running, accepting })
+        Ok(MockServer { own: MockWorld::new(market), running, accepting })
     }
 }
 
@@ -281,6 +253,13 @@ fn check_url(url: String) -> Result<String, StartError> {
 impl From<NoRandomness> for StartError {
     fn from(_: NoRandomness) -> Self {
         StartError::Randomness
+    }
+}
+
+impl Deref for MockServer {
+    type Target = MockWorld;
+    fn deref(&self) -> &MockWorld {
+        &self.own
     }
 }
 

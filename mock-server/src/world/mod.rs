@@ -46,31 +46,34 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world with this machine's time and randomness.
-    pub(crate) fn real() -> Result<World, NoRandomness> {
-        Ok(World {
-            clock: Clock::default(),
-            random: Random::from_os()?,
+    fn new(clock: Clock, random: Random) -> World {
+        World {
+            clock,
+            random,
             rates: Rates::default(),
             metrics: Metrics::default(),
             #[cfg(feature = "control")]
             faults: FaultPlan::default(),
             #[cfg(feature = "control")]
             journal: Journal::default(),
-        })
+        }
+    }
+
+    /// A world with this machine's time and randomness.
+    pub(crate) fn real() -> Result<World, NoRandomness> {
+        Ok(World::new(Clock::default(), Random::from_os()?))
+    }
+
+    /// A world with this machine's time, and the randomness of a name and a number.
+    #[cfg(feature = "control")]
+    pub(crate) fn seeded(name: &str, number: u64) -> World {
+        World::new(Clock::default(), Random::named(name, number))
     }
 
     /// A world of a simulation: its time, and the randomness of a seed.
     #[cfg(feature = "sim")]
     pub(crate) fn simulated(time: Simulated, seed: &[u8; 32]) -> World {
-        World {
-            clock: Clock::simulated(time),
-            random: Random::seeded(seed),
-            rates: Rates::default(),
-            metrics: Metrics::default(),
-            faults: FaultPlan::default(),
-            journal: Journal::default(),
-        }
+        World::new(Clock::simulated(time), Random::seeded(seed))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

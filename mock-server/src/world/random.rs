@@ -29,6 +29,15 @@ impl Random {
         Random { seed: hmac::Key::new(hmac::HMAC_SHA256, seed), drawn: AtomicU64::new(0) }
     }
 
+    /// Another stream for each name, and in it for each number.
+    #[cfg(feature = "control")]
+    pub(crate) fn named(name: &str, number: u64) -> Random {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &number.to_be_bytes());
+        let mut seed = [0; 32];
+        seed.copy_from_slice(hmac::sign(&key, name.as_bytes()).as_ref());
+        Random::seeded(&seed)
+    }
+
     /// Up to 32 random bytes.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= 32, "one draw has 32 bytes") }

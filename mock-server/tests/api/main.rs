@@ -29,3 +29,4 @@ mod tiers;
 mod tokens;
 mod usage;
 mod versions;
+mod worlds;

@@ -16,6 +16,8 @@ const PATH_PARAMETERS: &[(&str, &str, &str)] = &[
     ("customer_id", "The customer, `cus_…`.", "cus_ravi"),
     ("solution_id", "The solution, `sol_…`.", "sol_faiss_search"),
     ("lease_id", "The lease, `lse_…`.", "lse_example"),
+    #[cfg(feature = "control")]
+    ("world_id", "The world, `wld_…`.", "wld_checkout"),
     ("producer_id", "The producer, `prd_…`.", "prd_example"),
     #[cfg(feature = "control")]
     ("fault_id", "The fault, `flt_…`.", "flt_1"),

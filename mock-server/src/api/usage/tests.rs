@@ -21,6 +21,7 @@ use crate::domain::credential::Hash;
 use crate::domain::jwt;
 use crate::domain::usage::Counter;
 use crate::facts::{self, LedgerLine, LedgerPage, PageName, PendingProjection};
+use crate::market::Site;
 use crate::store::{Item, Key, MAX_WRITES, Memory, Query, Sqlite, Store, StoreError, Write};
 use crate::world::World;
 
@@ -66,7 +67,7 @@ async fn market(store: Arc<dyn Store>) -> Arc<Market> {
     let url = "http://market.test".to_owned();
     let address = ([127, 0, 0, 1], 4242).into();
     let world = World::real().expect("randomness");
-    Arc::new(Market::open(store, world, url, address, None).await.expect("a market"))
+    Arc::new(Market::open(store, world, Site::new(url, address), None).await.expect("a market"))
 }
 
 /// Three searches, the last with an idempotency key.

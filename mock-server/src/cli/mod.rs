@@ -1,5 +1,6 @@
 //! The command line: what the binary can be told, and how it ends.
 
+mod doctor;
 mod exec;
 mod ready;
 mod serve;
@@ -52,6 +53,8 @@ enum Command {
     /// Run a command beside a server of its own, in memory and at a free port unless told otherwise,
     /// which the command finds by its environment
     Exec(exec::Exec),
+    /// Look at what keeps a server from starting here, or a program from finding it, and say what to do
+    Doctor(doctor::Doctor),
     /// Print the API as an OpenAPI document
     Openapi,
     /// Print what makes a shell complete this command line
@@ -71,6 +74,7 @@ impl CommandLine {
             None if self.openapi => said(print(&format!("{:#}\n", MockServer::openapi()))),
             None => said(self.serve.run().await),
             Some(Command::Exec(exec)) => exec.run().await,
+            Some(Command::Doctor(doctor)) => doctor.run().await,
             Some(Command::Openapi) => said(print(&format!("{:#}\n", MockServer::openapi()))),
             Some(Command::Completions(Completions { shell })) => said(print(&completions(shell))),
         }

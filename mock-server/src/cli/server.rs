@@ -41,7 +41,7 @@ pub(super) struct ServerOptions {
 
     /// The most connections at a time
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
-    max_connections: usize,
+    pub(super) max_connections: usize,
 
     /// How often each of some callers (key, token, open, sign_in) may call: a second, and at once
     #[arg(long, value_name = "CALLERS=NUMBER[,NUMBER]", value_parser = rate_limit)]

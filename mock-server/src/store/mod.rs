@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 pub(crate) use decoded::Decoded;
 pub use memory::Memory;
 pub(crate) use meter::Meter;
-pub use sqlite::{OpenError, Sqlite};
+pub use sqlite::{Examined, OpenError, Sqlite};
 pub use transact::{Transaction, transact};
 
 /// The most writes of one commit (DynamoDB's `TransactWriteItems`).

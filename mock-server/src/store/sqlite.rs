@@ -7,6 +7,7 @@
 //! whose future is dropped doesn't happen, and that what others write into the file is seen.
 
 mod cache;
+mod examine;
 mod file;
 mod readers;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
+pub use self::examine::Examined;
 use self::{cache::Cache, readers::Readers, writer::Writer};
 use super::{Item, Key, Meter, Query, Store, StoreError, Write, rules::check_bounds};
 

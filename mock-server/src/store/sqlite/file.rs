@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     fs::{File, OpenOptions, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -55,19 +55,27 @@ const MIGRATIONS: &[&str] = &[
     include_str!("events.sql"),
 ];
 
+/// The newest version there is.
+pub(super) fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
 /// Claims the file for this process. The claim is the system's and ends with the process, however
 /// that ends. It lies on a file beside: closing any handle of the database file itself would take
 /// SQLite's own locks away, as POSIX has it.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    // A link is another name of the same file, and must lead to the same claim.
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let beside = real.with_added_extension("lock");
-    let file = private().open(&beside).map_err(|error| failed(path, &error))?;
+    let file = private().open(beside(path)).map_err(|error| failed(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(path, &error)),
     }
+}
+
+/// The file that the claim lies on. A link is another name of the same file, and must lead to the same claim.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real.with_added_extension("lock")
 }
 
 /// The connection for writing, to a file of the newest version.
@@ -103,7 +111,7 @@ fn private() -> OpenOptions {
 }
 
 /// A connection that has not looked into the file yet.
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     // A connection is used by one thread at a time, which is ours to see to.
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -112,7 +120,7 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 /// The version of a file that is ours or empty. Only reads.
-fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
     let marks = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
                  FROM pragma_application_id, pragma_user_version";
     let marks = connection.query_row(marks, (), |row| {

@@ -45,13 +45,17 @@ mod world;
 
 pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
-pub use control::{ControlError, Happened, NewWorld};
+pub use control::{ControlError, Happened, NewWorld, Search};
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, MockWorld, StartError};
 /// What [`When`] was called; it goes.
 #[cfg(feature = "control")]
 #[doc(hidden)]
 pub use world::When as Reset;
+#[cfg(feature = "control")]
+pub use world::{
+    Because, JournalCall, JournalEntry, NotShown, RecordedAnswer, RecordedRequest, Unanswered,
+};
 pub use world::{Callers, RateLimit};
 #[cfg(feature = "control")]
-pub use world::{Fault, FaultReport, JournalEntry, PlannedFault, UnmetFaults, UsedFault, When};
+pub use world::{Fault, FaultReport, PlannedFault, UnmetFaults, UsedFault, When};

@@ -27,7 +27,7 @@ const MAX_ZSTD_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The ways to compress that the marketplace knows, the better one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Zstd,
     Gzip,
 }
@@ -41,7 +41,7 @@ impl Encoding {
     }
 
     /// How a body is compressed, if it is.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Encoding>, Failure> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Encoding>, Failure> {
         let mut given = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(name) = given.next() else {
             return Ok(None);
@@ -57,7 +57,7 @@ impl Encoding {
     }
 
     /// What was compressed, if it is at most `max` bytes.
-    pub(super) fn unpack(self, packed: &[u8], max: usize) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn unpack(self, packed: &[u8], max: usize) -> Result<Vec<u8>, Failure> {
         let unpacked = match self {
             Encoding::Gzip => ungzip(packed, max),
             Encoding::Zstd => unzstd(packed, max),

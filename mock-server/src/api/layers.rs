@@ -48,7 +48,7 @@ pub(crate) async fn frame(
 ) -> Response {
     let began = Instant::now();
     let _under_way = market.world.metrics.begin();
-    let id = given_id(request.headers()).unwrap_or_else(|| market.world.id("req"));
+    let id = id_of(&market, &request);
     request.extensions_mut().insert(RequestId(id.clone()));
     // Of what was asked nothing is written down but what we have names for: anything else may hold a
     // secret in the wrong place.
@@ -180,6 +180,12 @@ pub(crate) fn cors() -> CorsLayer {
         .max_age(PREFLIGHT_LIFE)
         // All of this is the same for everybody.
         .vary(Vary::list([]))
+}
+
+/// The id of a call: what a layer around this one has given it, or the caller, or else a new one.
+pub(crate) fn id_of(market: &Market, request: &Request) -> String {
+    let known = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
+    known.or_else(|| given_id(request.headers())).unwrap_or_else(|| market.world.id("req"))
 }
 
 /// The id the caller gave, if it is harmless in headers and logs.

@@ -5,7 +5,7 @@ mod audit;
 pub(crate) mod caller;
 mod context;
 pub(crate) mod cursor;
-mod encoding;
+pub(crate) mod encoding;
 mod idempotency;
 pub(crate) mod json;
 pub(crate) mod launches;

@@ -288,9 +288,7 @@ pub(crate) fn router(market: Arc<Market>) -> Router {
         .layer(from_fn(version::layer))
         .layer(from_fn_with_state(market.clone(), limits::layer));
     #[cfg(feature = "control")]
-    let api = api
-        .layer(from_fn_with_state(market.clone(), crate::control::fault_injection::layer))
-        .layer(from_fn_with_state(market.clone(), crate::control::recording::layer));
+    let api = api.layer(from_fn_with_state(market.clone(), crate::control::fault_injection::layer));
     let router = api
         .merge(collect(about()).layer(from_fn(layers::guard)))
         .layer(from_fn(encoding::layer))
@@ -298,7 +296,11 @@ pub(crate) fn router(market: Arc<Market>) -> Router {
     // In this order: what no route matches is answered by the router that is merged last.
     #[cfg(feature = "control")]
     let router = crate::control::router(&market).merge(router);
-    router.layer(from_fn_with_state(market.clone(), layers::frame)).with_state(market)
+    let router = router.layer(from_fn_with_state(market.clone(), layers::frame));
+    // Around all of it: what is recorded is what was sent and what was answered.
+    #[cfg(feature = "control")]
+    let router = router.layer(from_fn_with_state(market.clone(), crate::control::recording::layer));
+    router.with_state(market)
 }
 
 pub(crate) fn collect(routes: Vec<Route>) -> Router<Arc<Market>> {

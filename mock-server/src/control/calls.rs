@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::NoContent;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Jwks, Secret, TokenPair};
 use serde::{Deserialize, Serialize};
@@ -18,7 +17,7 @@ use crate::domain::catalogue::Customer;
 use crate::facts;
 use crate::market::{CustomerInfo, Market, SolutionInfo};
 use crate::store::transact;
-use crate::world::{Callers, JournalEntry, RateLimit};
+use crate::world::{Callers, RateLimit};
 
 type TheMarket = State<Arc<Market>>;
 
@@ -106,22 +105,6 @@ pub(super) async fn set_outage(
 ) -> Json<Outage> {
     market.world.faults.set_outage(outage.on);
     Json(outage)
-}
-
-#[derive(Serialize, ToSchema)]
-pub(super) struct JournalAnswer {
-    entries: Vec<JournalEntry>,
-}
-
-/// `GET /mock/journal`
-pub(super) async fn journal(State(market): TheMarket) -> Json<JournalAnswer> {
-    Json(JournalAnswer { entries: market.world.journal.entries() })
-}
-
-/// `DELETE /mock/journal`
-pub(super) async fn clear_journal(State(market): TheMarket) -> NoContent {
-    market.world.journal.clear();
-    NoContent
 }
 
 /// How often each of some callers may call.

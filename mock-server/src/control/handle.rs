@@ -6,13 +6,16 @@ use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
 use super::clock::{self, Destination, Happened};
+use super::journal::Search;
 use super::worlds::{NewWorld, Standing};
-use super::{calls, faults};
+use super::{calls, faults, journal};
 use crate::api::launches;
 use crate::api::problem::Failure;
 use crate::api::tokens;
 use crate::server::MockWorld;
-use crate::world::{Callers, Fault, FaultReport, JournalEntry, RateLimit, Scale, UnmetFaults};
+use crate::world::{
+    Callers, Fault, FaultReport, JournalCall, JournalEntry, RateLimit, Scale, UnmetFaults,
+};
 
 /// Why the server did not do as a test asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -231,6 +234,27 @@ impl MockWorld {
     /// What the API was asked and how it answered: the last 10,000 calls, oldest first.
     pub fn journal(&self) -> Vec<JournalEntry> {
         self.market.world.journal.entries()
+    }
+
+    /// The calls that are searched for, whole: what was sent and what was answered, without secrets.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::{MockServer, Search};
+    ///
+    /// let server = MockServer::start().await?;
+    /// # let _ = rustls::crypto::ring::default_provider().install_default();
+    /// let http = reqwest::Client::new();
+    /// http.get(format!("{}/.well-known/jwks.json", server.url())).send().await?;
+    /// let found = server.find(&Search::default().operation("GET /.well-known/jwks.json"));
+    /// assert_eq!(found[0].entry.status, Some(200));
+    /// assert_eq!(found[0].answer.as_ref().and_then(|answer| answer.body.as_ref()).map(|body| body["keys"].is_array()), Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn find(&self, search: &Search) -> Vec<JournalCall> {
+        journal::find(&self.market, search)
     }
 
     /// Forgets the journal.

@@ -5,10 +5,13 @@
 
 mod calls;
 mod clock;
+mod cut_json;
 pub(crate) mod fault_injection;
 mod faults;
 mod gate;
 mod handle;
+mod journal;
+mod reading;
 pub(crate) mod recording;
 pub(crate) mod worlds;
 
@@ -26,6 +29,7 @@ use crate::market::Market;
 
 pub use clock::Happened;
 pub use handle::ControlError;
+pub use journal::Search;
 pub use worlds::NewWorld;
 
 /// The calls of `/mock`.
@@ -79,9 +83,12 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/mock/rate-limits", CONTROL, calls::set_rate_limit,
             "Lets each of some callers call so often, `per_second` and at once (`burst`). All their earlier calls are forgotten.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"callers": "key", "per_second": 100}'"#),
-        get("/mock/journal", CONTROL, calls::journal,
-            "What the API was asked and how it answered: the last 10,000 calls.", AUTH),
-        delete("/mock/journal", CONTROL, calls::clear_journal, "Forgets the journal.",
+        get("/mock/journal", CONTROL, journal::list,
+            "What the API was asked and how it answered: the last 10,000 calls, or those of them that are searched for.", AUTH),
+        get("/mock/journal/{seq}", CONTROL, journal::read,
+            "One call, whole: what was sent and what was answered, without secrets.", AUTH)
+            .fails(&[Code::NotFound]),
+        delete("/mock/journal", CONTROL, journal::clear, "Forgets the journal.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
     ]
 }

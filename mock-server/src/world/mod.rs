@@ -24,9 +24,11 @@ pub(crate) use fault::{Candidate, Effect, FaultPlan, Kind, Nonsense};
 #[cfg(feature = "control")]
 pub use fault::{Fault, FaultReport, PlannedFault, UnmetFaults, UsedFault, When};
 #[cfg(feature = "control")]
-pub(crate) use journal::Journal;
+pub use journal::{
+    Because, JournalCall, JournalEntry, NotShown, RecordedAnswer, RecordedRequest, Unanswered,
+};
 #[cfg(feature = "control")]
-pub use journal::JournalEntry;
+pub(crate) use journal::{Journal, KeptBody, MAX_BODY_BYTES, Message, Recorded, Redactor};
 pub(crate) use metrics::Metrics;
 pub(crate) use random::{NoRandomness, Random};
 pub use rates::{Callers, RateLimit};

@@ -38,6 +38,15 @@ impl Random {
         Random::seeded(&seed)
     }
 
+    /// What the seed and a name decide: always the same, and nothing that is ever drawn.
+    #[cfg(feature = "control")]
+    pub(crate) fn derived(&self, name: &[u8]) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // What is drawn is of eight bytes, and no name is.
+        bytes.copy_from_slice(hmac::sign(&self.seed, &[b"derived ", name].concat()).as_ref());
+        bytes
+    }
+
     /// Up to 32 random bytes.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= 32, "one draw has 32 bytes") }

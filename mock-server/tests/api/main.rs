@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod history;
 mod idempotency;
+mod journal;
 mod launches;
 mod leases;
 mod limits;

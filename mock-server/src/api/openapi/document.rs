@@ -21,6 +21,8 @@ const PATH_PARAMETERS: &[(&str, &str, &str)] = &[
     ("producer_id", "The producer, `prd_…`.", "prd_example"),
     #[cfg(feature = "control")]
     ("fault_id", "The fault, `flt_…`.", "flt_1"),
+    #[cfg(feature = "control")]
+    ("seq", "The number of the call in the journal.", "1"),
 ];
 
 /// What an answer hands to the next call: `(operation, next operation, field of its body, value)`.
@@ -96,11 +98,13 @@ fn operation(tag: &str, route: &Route, shape: &Shape) -> Value {
 }
 
 /// `POST /api/generate-token` is `postGenerateToken`. Parameters are not part of it; but
-/// `DELETE /mock/faults/{fault_id}`, beside a call about all of them, is `deleteMockFault`.
+/// `DELETE /mock/faults/{fault_id}`, beside a call about all of them, is `deleteMockFault`, and a
+/// call in the journal is `getMockJournalCall`.
 pub(crate) fn operation_id(route: &Route) -> String {
     let one_of = route.path.strip_prefix("/mock/").and_then(|path| path.split_once("s/{"));
     let one_of = one_of.filter(|(_, rest)| rest.ends_with('}')).map(|(path, _)| path);
     let path = one_of.map_or(route.path.to_owned(), |path| format!("/mock/{path}"));
+    let path = path.replace("/journal/{seq}", "/journal/call");
     let words = path.split(['/', '-', '.']).filter(|word| !word.starts_with('{'));
     let words = words.filter(|word| !["", "api", "well", "known", "json"].contains(word));
     camel_case(std::iter::once(&*route.method.to_ascii_lowercase()).chain(words))

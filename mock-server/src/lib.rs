@@ -48,10 +48,6 @@ pub use agenda::{Fired, Task};
 pub use control::{ControlError, Happened, NewWorld, Search};
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, MockWorld, StartError};
-/// What [`When`] was called; it goes.
-#[cfg(feature = "control")]
-#[doc(hidden)]
-pub use world::When as Reset;
 #[cfg(feature = "control")]
 pub use world::{
     Because, JournalCall, JournalEntry, NotShown, RecordedAnswer, RecordedRequest, Unanswered,

@@ -31,6 +31,11 @@ fn the_guide_to_the_command_line_shows_what_happens() {
 }
 
 #[test]
+fn the_guide_to_worlds_shows_what_happens() {
+    run("docs/testing/worlds.md");
+}
+
+#[test]
 fn every_link_of_the_documentation_leads_somewhere() {
     let mut dead = Vec::new();
     for page in pages() {

@@ -82,11 +82,14 @@ enum Command {
         /// Only the spool: durable events, recovery, what delivering takes of the processor
         #[arg(long, conflicts_with_all = ["check", "load", "tokens"])]
         spool: bool,
+        /// Only the worlds beside a server's own: made, kept, forgotten
+        #[arg(long, conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        worlds: bool,
         /// Only the JavaScript SDK, beside its peers
-        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool", "worlds"])]
         node: bool,
         /// Only the Python SDK, beside its peers
-        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool"])]
+        #[arg(long, group = "peers", conflicts_with_all = ["check", "load", "tokens", "spool", "worlds"])]
         python: bool,
         /// With `--node` or `--python`: a short run, to try the measurements themselves
         #[arg(long, requires = "peers")]
@@ -143,6 +146,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { load: true, .. } => bench::load(),
         Command::Bench { tokens: true, .. } => bench::campaign("tokens"),
         Command::Bench { spool: true, .. } => bench::campaign("spool"),
+        Command::Bench { worlds: true, .. } => bench::campaign("worlds"),
         Command::Bench { node: true, quick, .. } => bench::node(quick),
         Command::Bench { python: true, quick, .. } => bench::python(quick),
         Command::Bench { check, .. } => bench::run(check),

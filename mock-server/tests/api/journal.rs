@@ -1,6 +1,6 @@
 //! What was asked and answered, as a test finds it afterwards: whole, and without secrets.
 
-use cloudnestle_mock_server::{Because, Fault, JournalCall, Reset, Search, Unanswered};
+use cloudnestle_mock_server::{Because, Fault, JournalCall, Search, Unanswered, When};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -173,8 +173,8 @@ async fn a_call_that_a_fault_has_met_is_recorded_with_its_body() {
         let pair = server.pair("cus_ravi", FAISS).await;
         let key = server.key(FAISS);
         let faults = [
-            (Fault::on(TRACK).reset(Reset::BeforeCommit), None, "flt_1: reset before_commit"),
-            (Fault::on(TRACK).reset(Reset::AfterCommit), None, "flt_2: reset after_commit"),
+            (Fault::on(TRACK).reset(When::BeforeCommit), None, "flt_1: reset before_commit"),
+            (Fault::on(TRACK).reset(When::AfterCommit), None, "flt_2: reset after_commit"),
             (Fault::on(TRACK).status(503), Some(503), "flt_3: status 503"),
         ];
         for (n, (fault, status, told)) in faults.into_iter().enumerate() {

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A server is a value: many may run in one process, they share nothing, and dropping one shuts it
-//! down. Each begins with the [built-in world](MockServer::solutions): three solutions and a
+//! down. Each begins with the [built-in world](MockWorld::solutions): three solutions and a
 //! customer in every tier. With the feature `control` (on by default) tests hold its clock, its
 //! fault plan and its journal, in Rust through [`MockServer`] and elsewhere through `/mock/…`.
 //!

@@ -1,5 +1,6 @@
 //! Control in Rust, for tests that hold the server: the calls of `/mock` do the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloudnestle_marketplace::Code;
@@ -64,10 +65,15 @@ impl MockWorld {
     /// # }
     /// ```
     pub async fn create_world(&self, wanted: NewWorld) -> Result<MockWorld, ControlError> {
-        let server = self.beside.as_ref().unwrap_or(&self.market);
-        let worlds = server.standing.worlds().ok_or_else(|| Failure::internal("no server"))?;
-        let market = worlds.create(server, wanted).await?;
-        Ok(MockWorld { market, beside: Some(server.clone()) })
+        let server = match &self.market.standing {
+            Standing::Server(_) => Some(self.market.clone()),
+            Standing::Hosted { .. } => self.beside.upgrade(),
+        };
+        let stopped = || Failure::new(Code::Unavailable, "The server has been stopped.");
+        let server = server.ok_or_else(stopped)?;
+        let worlds = server.standing.worlds().ok_or_else(stopped)?;
+        let market = worlds.create(&server, wanted).await?;
+        Ok(MockWorld { market, beside: Arc::downgrade(&server) })
     }
 
     /// What `/mock` takes as `Authorization: Bearer …`; another one at each start.
@@ -265,10 +271,10 @@ impl MockWorld {
 
 impl Drop for MockWorld {
     fn drop(&mut self) {
-        if let (Standing::Hosted { id, .. }, Some(server)) = (&self.market.standing, &self.beside)
+        if let Some(server) = self.beside.upgrade()
             && let Some(worlds) = server.standing.worlds()
         {
-            worlds.remove(id);
+            worlds.forget(&self.market);
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(feature = "control")]
+use std::sync::Weak;
 
 use cloudnestle_marketplace::model::Secret;
 
@@ -13,9 +15,10 @@ use crate::market::{CustomerInfo, Market, SolutionInfo};
 /// One that was made beside it is forgotten when this is dropped.
 pub struct MockWorld {
     pub(crate) market: Arc<Market>,
-    /// The server's own marketplace, beside which this one was made.
+    /// The server's own marketplace, beside which this one was made; nobody's if it is that one. It is not
+    /// held, so that a server that was stopped has closed its file.
     #[cfg(feature = "control")]
-    pub(crate) beside: Option<Arc<Market>>,
+    pub(crate) beside: Weak<Market>,
 }
 
 impl MockWorld {
@@ -24,7 +27,7 @@ impl MockWorld {
         MockWorld {
             market,
             #[cfg(feature = "control")]
-            beside: None,
+            beside: Weak::new(),
         }
     }
 

@@ -268,3 +268,26 @@ async fn a_world_is_gone_when_its_handle_is_dropped() {
     let gone = client().get(format!("{url}/healthz")).send().await.expect("an answer");
     assert_eq!(gone.status(), 404);
 }
+
+#[tokio::test]
+async fn a_handle_that_is_dropped_forgets_no_other_world_of_its_id() {
+    let server = in_memory().await;
+    let wanted = NewWorld::default().id("wld_again");
+    let first = server.create_world(wanted.clone()).await.expect("a world");
+    assert_eq!(server.control("DELETE /mock/worlds/wld_again", Value::Null).await.status, 204);
+    let second = server.create_world(wanted).await.expect("the id is free");
+    drop(first);
+    assert_eq!(call(&second, QUOTAS, &key(&second), Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_that_was_stopped_has_closed_its_file_whoever_holds_a_world_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = || MockServer::builder().db(folder.path().join("market.db"));
+    let server = file().start().await.expect("a server");
+    let held = world(&server).await;
+    server.stop().await;
+    assert!(file().start().await.is_ok(), "the file is free");
+    let refused = held.create_world(NewWorld::default()).await.expect_err("it has stopped");
+    assert_eq!(refused.to_string(), "unavailable: The server has been stopped.");
+}

@@ -186,6 +186,11 @@ impl Worlds {
         self.write().remove(id).is_some()
     }
 
+    /// Forgets this very world, and no other that was made under its id since.
+    pub(crate) fn forget(&self, market: &Arc<Market>) {
+        self.write().retain(|_, hosted| !Arc::ptr_eq(&hosted.market, market));
+    }
+
     fn check(&self, id: &str) -> Result<(), Failure> {
         check(&self.read(), id)
     }

@@ -124,11 +124,26 @@ fn download(folder: &Path) -> Result<()> {
     let mut simulate = Command::new("apt-get");
     simulate.args(["install", "--simulate", "--no-install-recommends"]).args(PACKAGES);
     let plan = output(&mut simulate)?;
-    let named = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
-    let named: Vec<&str> = named.collect();
+    let planned = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_once(" ("));
+    let (named, versions): (Vec<&str>, Vec<&str>) = planned.unzip();
     ensure!(!named.is_empty(), "Debian's {PACKAGES:?} are installed, and not for {TARGET}");
+    // An old list may name what is still there, and too old for what it is to compile.
+    let compiler = named.iter().position(|name| *name == PACKAGES[0]);
+    let version = compiler.map_or("", |at| versions[at]);
+    ensure!(
+        release(version) >= release(env!("CARGO_PKG_RUST_VERSION")),
+        "Debian's list of packages has {} {version}, and {} is needed",
+        PACKAGES[0],
+        env!("CARGO_PKG_RUST_VERSION")
+    );
     let quiet = ["--quiet", "--quiet", "download"];
     shell::run(Command::new("apt-get").args(quiet).args(named).current_dir(folder))
+}
+
+/// The first two numbers of a compiler's version, `1.96.0+dfsg1-1 …`.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Debian's compilers look for their library in the system's folders.

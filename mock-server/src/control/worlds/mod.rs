@@ -26,7 +26,7 @@ use crate::{StartError, agenda};
 pub(super) use calls::{create, list, remove};
 pub(crate) use naming::{HEADER, world_of};
 
-/// The most worlds of a server. Each takes some 300 KB, and what is done in it.
+/// The most worlds of a server. Each takes some 120 KB (`cargo xtask bench --worlds`), and what is done in it.
 const MAX_WORLDS: usize = 1_024;
 
 /// What a world is like before it is made. What is not said is drawn, or as it is in the server's own.

@@ -31,7 +31,7 @@ test('a test sees what was counted, and what the marketplace was asked', async (
   assert.deepEqual(
     batches.map(({ status, fault }) => [status, fault]),
     [
-      [null, 'reset after_commit'],
+      [null, 'flt_1: reset after_commit'],
       [200, undefined],
     ],
   );

@@ -288,7 +288,9 @@ fn ctrl_c_in_a_terminal_reaches_the_command_once() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("waits.sh"), script).expect("a file");
     let mut terminal = Command::new("script")
-        .args(["--quiet", "--return", "--command", &format!("{BINARY} exec -- sh waits.sh")])
+        // A shell that stayed between the two would end by the signal itself.
+        .args(["--quiet", "--return", "--command", &format!("exec {BINARY} exec -- sh waits.sh")])
+        .env("SHELL", "/bin/sh")
         .arg("/dev/null")
         .current_dir(&folder)
         .stdin(Stdio::piped())

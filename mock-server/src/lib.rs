@@ -45,7 +45,7 @@ mod world;
 
 pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
-pub use control::{ControlError, Happened, NewWorld, Search};
+pub use control::{ControlError, Happened, NewWorld, Search, Snapshot, SnapshotError};
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, MockWorld, StartError};
 #[cfg(feature = "control")]

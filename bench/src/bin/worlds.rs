@@ -1,4 +1,5 @@
-//! `cargo xtask bench --worlds`: what a world beside the server's own costs to make, to keep and to forget.
+//! `cargo xtask bench --worlds`: what a world beside the server's own costs to make, to keep and to forget; how
+//! long it takes to keep and to restore what a marketplace holds.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,10 @@ use cloudnestle_mock_server::{MockServer, NewWorld};
 
 /// How many are there at once: half of what a server has room for.
 const WORLDS: u64 = 512;
+/// How many rows a marketplace has that goes back.
+const ROWS: usize = 10_000;
+/// How often it does.
+const RESTORED: usize = 50;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -31,6 +36,38 @@ async fn main() -> Result<()> {
     row("made", made);
     row("forgotten", forgotten);
     println!("\neach takes {} KB of memory, before anything is done in it", kept / 1024);
+    drop(server);
+
+    println!("\n{ROWS} rows and more, kept and restored {RESTORED} times\n");
+    println!("| | median | 99 % | longest |\n|---|---|---|---|");
+    restore("in memory", &MockServer::start().await?).await?;
+    let folder = tempfile::tempdir()?;
+    let file = MockServer::builder().db(folder.path().join("market.db")).start().await?;
+    restore("in a file", &file).await
+}
+
+/// Goes back over and over, after the deeds of a test: a customer who signs in, and is given a token.
+async fn restore(place: &str, server: &MockServer) -> Result<()> {
+    while server.snapshot().await?.rows() < ROWS {
+        for _ in 0..500 {
+            server.token_pair("cus_ravi", "sol_faiss_search").await?;
+        }
+    }
+    let snapshot = server.snapshot().await?;
+    let (mut kept, mut restored) = (Vec::new(), Vec::new());
+    for _ in 0..RESTORED {
+        server.session("cus_asha").await?;
+        server.token_pair("cus_ravi", "sol_faiss_search").await?;
+        let began = Instant::now();
+        server.snapshot().await?;
+        kept.push(began.elapsed());
+        let began = Instant::now();
+        server.restore(&snapshot).await?;
+        restored.push(began.elapsed());
+    }
+    assert_eq!(server.snapshot().await?.rows(), snapshot.rows());
+    row(&format!("kept, {place}"), kept);
+    row(&format!("restored, {place}"), restored);
     Ok(())
 }
 

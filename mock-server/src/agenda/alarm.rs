@@ -97,6 +97,20 @@ impl Store for Attended {
         })
     }
 
+    #[cfg(feature = "control")]
+    fn dump(&self) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        self.store.dump()
+    }
+
+    #[cfg(feature = "control")]
+    fn replace(&self, items: Arc<[Item]>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.store.replace(items).await?;
+            self.alarm.ring();
+            Ok(())
+        })
+    }
+
     fn turn(&self) -> &Mutex<()> {
         self.store.turn()
     }

@@ -55,7 +55,7 @@ pub(crate) async fn read(
     Query(Asked { after }): Query<Asked>,
 ) -> Result<Json<Revocations>, Failure> {
     let now = market.world.now();
-    let generation = &market.generation;
+    let generation = market.generation();
     let cursor = after.as_deref().and_then(FeedCursor::parse);
     let (head, read_on, found) = transact(&*market.store, async |tx| {
         // Read before the changes are: what is committed in between is told now or the next time.

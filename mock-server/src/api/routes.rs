@@ -287,8 +287,11 @@ pub(crate) fn router(market: Arc<Market>) -> Router {
         .layer(from_fn(layers::guard))
         .layer(from_fn(version::layer))
         .layer(from_fn_with_state(market.clone(), limits::layer));
+    // A call that a fault holds up is not under way yet, or not any more.
     #[cfg(feature = "control")]
-    let api = api.layer(from_fn_with_state(market.clone(), crate::control::fault_injection::layer));
+    let api = api
+        .layer(from_fn_with_state(market.clone(), crate::control::snapshots::layer))
+        .layer(from_fn_with_state(market.clone(), crate::control::fault_injection::layer));
     let router = api
         .merge(collect(about()).layer(from_fn(layers::guard)))
         .layer(from_fn(encoding::layer))

@@ -8,6 +8,7 @@ use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 
 use super::clock::{self, Destination, Happened};
 use super::journal::Search;
+use super::snapshots::{self, Snapshot};
 use super::worlds::{NewWorld, Standing};
 use super::{calls, faults, journal};
 use crate::api::launches;
@@ -168,6 +169,46 @@ impl MockWorld {
     pub fn scale_clock(&self, scale: f64) -> Result<(), ControlError> {
         clock::scale(&self.market, Scale::new(scale).map_err(Failure::from)?);
         Ok(())
+    }
+
+    /// All that the marketplace holds now, what its clock shows, and where its randomness is. Calls that are
+    /// under way are answered before.
+    pub async fn snapshot(&self) -> Result<Snapshot, ControlError> {
+        Ok(snapshots::take(&self.market).await?)
+    }
+
+    /// Puts a snapshot in the place of what there is, once the calls under way are answered. Whoever reads
+    /// the revocation feed is told of another generation. The fault plan, the limits and the journal stay.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use cloudnestle_mock_server::MockServer;
+    ///
+    /// let server = MockServer::start().await?;
+    /// server.freeze_clock(true);
+    /// let (before, began) = (server.snapshot().await?, server.now());
+    /// server.advance_clock(Duration::from_secs(24 * 60 * 60)).await?;
+    /// server.restore(&before).await?;
+    /// assert_eq!(server.now(), began);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If it is of another marketplace, which has other keys: make a world from it.
+    pub async fn restore(&self, snapshot: &Snapshot) -> Result<(), ControlError> {
+        Ok(snapshots::put_back(&self.market, snapshot).await?)
+    }
+
+    /// Lets everything be as it was when the marketplace began, with the keys it has: no usage, no tokens,
+    /// no faults, no journal, and the clock it had.
+    ///
+    /// # Errors
+    /// If its database was founded with a seed that this server was not started with.
+    pub async fn reset(&self) -> Result<(), ControlError> {
+        Ok(snapshots::begin_anew(&self.market).await?)
     }
 
     /// Lets the next of the published keys sign tokens from now on. Those of the last one stay good.

@@ -13,6 +13,7 @@ mod handle;
 mod journal;
 mod reading;
 pub(crate) mod recording;
+pub(crate) mod snapshots;
 pub(crate) mod worlds;
 
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use axum::routing::any;
 use cloudnestle_marketplace::Code;
 
 use crate::api::layers;
-use crate::api::routes::{Credential, Route, collect, delete, get, post};
+use crate::api::routes::{Credential, Route, collect, delete, get, post, put};
 use crate::market::Market;
 
 pub use clock::Happened;
 pub use handle::ControlError;
 pub use journal::Search;
+pub use snapshots::{Snapshot, SnapshotError};
 pub use worlds::NewWorld;
 
 /// The calls of `/mock`.
@@ -50,6 +52,23 @@ pub(crate) fn routes() -> Vec<Route> {
         delete("/mock/worlds/{world_id}", CONTROL, worlds::remove, "Forgets a world, and all that was done in it.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
             .fails(&[Code::Forbidden, Code::NotFound]),
+        post("/mock/snapshots", CONTROL, snapshots::create,
+            "Keeps all that the marketplace holds now, what its clock shows and where its randomness is.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"id": "snp_subscribed"}'"#),
+        get("/mock/snapshots", CONTROL, snapshots::list, "The snapshots there are.", AUTH),
+        get("/mock/snapshots/{snapshot_id}", CONTROL, snapshots::export,
+            "A snapshot as a file. It has the marketplace's keys in it: keep it as you would keep those.", AUTH)
+            .fails(&[Code::NotFound]),
+        post("/mock/snapshots/{snapshot_id}/restore", CONTROL, snapshots::restore,
+            "Puts a snapshot in the place of what there is, once the calls under way are answered. Whoever reads the revocation feed is told of another generation. The fault plan, the limits and the journal stay.",
+            r#"-X POST -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
+            .fails(&[Code::NotFound, Code::RequestInvalid]),
+        delete("/mock/snapshots/{snapshot_id}", CONTROL, snapshots::remove, "Forgets a snapshot.",
+            r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
+            .fails(&[Code::NotFound]),
+        put("/mock/snapshots/{snapshot_id}", CONTROL, snapshots::import,
+            "Keeps a snapshot that was a file: of this marketplace, to restore, or of another, to make a world from.",
+            r#"-T subscribed.ndjson -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
         post("/mock/sessions", CONTROL, calls::create_session,
             "Signs a customer in, without asking for a password.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#)
@@ -90,6 +109,10 @@ pub(crate) fn routes() -> Vec<Route> {
             .fails(&[Code::NotFound]),
         delete("/mock/journal", CONTROL, journal::clear, "Forgets the journal.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
+        post("/mock/reset", CONTROL, snapshots::reset,
+            "Lets everything be as it was when the marketplace began, with the keys it has: no usage, no tokens, no faults, no journal, and the clock it had. Snapshots stay.",
+            r#"-X POST -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)
+            .fails(&[Code::RequestInvalid]),
     ]
 }
 

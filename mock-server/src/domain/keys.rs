@@ -33,6 +33,14 @@ impl KeySeeds {
             test_keys: random(),
         }
     }
+
+    /// Whether these are the keys of the same marketplace, whichever of them sign.
+    #[cfg(feature = "control")]
+    pub(crate) fn are_those_of(&self, other: &KeySeeds) -> bool {
+        let ours = [self.refresh, self.seals, self.test_keys].concat();
+        let theirs = [other.refresh, other.seals, other.test_keys].concat();
+        ours.ct_eq(&theirs).into()
+    }
 }
 
 /// The keys, ready for use.

@@ -1,9 +1,12 @@
 //! The founding of a marketplace: its first facts, written into an empty store.
 
+use cloudnestle_marketplace::model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, to_value};
 
+use super::Seed;
 use crate::StartError;
+use crate::domain::builtin::built_in;
 use crate::domain::credential::Hash;
 use crate::domain::founding::Founding;
 use crate::domain::keys::{KeySeeds, Keys};
@@ -25,32 +28,44 @@ pub(crate) struct Founded {
 pub(super) async fn found(
     store: &dyn Store,
     seeds: &KeySeeds,
-    founding: &Founding,
-    seed: Option<String>,
+    seed: Option<&Seed>,
+    now: Timestamp,
 ) -> Result<Founded, StartError> {
-    let keys = Keys::open(seeds).ok_or(StartError::DamagedKeys)?;
-    let facts =
-        facts_of(founding, &keys).map_err(|_| StoreError::Refused("a fact can't be written"))?;
+    let (founded, facts) = first_facts(seeds, seed, now)?;
     for some in facts.chunks(MAX_WRITES) {
         transact(store, async |tx| some.iter().try_for_each(|(key, fact)| tx.put(key, fact)))
             .await?;
     }
-    let founded = Founded {
-        solutions: founding.solutions.iter().map(|solution| solution.id.clone()).collect(),
-        customers: founding.customers.iter().map(|customer| customer.id.clone()).collect(),
-        seed,
-    };
-    transact(store, async |tx| {
-        tx.put(&facts::founded(), &founded)?;
-        tx.put(&facts::keys(), seeds)?;
-        Ok::<_, StartError>(())
-    })
-    .await?;
     Ok(founded)
 }
 
-/// Every fact of it, as JSON, and its name.
-fn facts_of(founding: &Founding, keys: &Keys) -> serde_json::Result<Vec<(Key, Value)>> {
+/// Everything that a marketplace begins with which is founded now: with the world of the seed, or else
+/// with the built-in one.
+pub(crate) fn first_facts(
+    seeds: &KeySeeds,
+    seed: Option<&Seed>,
+    now: Timestamp,
+) -> Result<(Founded, Vec<(Key, Value)>), StartError> {
+    let keys = Keys::open(seeds).ok_or(StartError::DamagedKeys)?;
+    let of_now = seed.is_none().then(|| built_in(now));
+    let founding = seed.map(|seed| &seed.founding).or(of_now.as_ref());
+    let founding = founding.ok_or(StoreError::Refused("a founding of nothing"))?;
+    let founded = Founded {
+        solutions: founding.solutions.iter().map(|solution| solution.id.clone()).collect(),
+        customers: founding.customers.iter().map(|customer| customer.id.clone()).collect(),
+        seed: seed.map(|seed| seed.fingerprint.clone()),
+    };
+    let facts = facts_of(founding, &keys, &founded, seeds);
+    Ok((founded, facts.map_err(|_| StoreError::Refused("a fact can't be written"))?))
+}
+
+/// Every fact, as JSON, and its name.
+fn facts_of(
+    founding: &Founding,
+    keys: &Keys,
+    founded: &Founded,
+    seeds: &KeySeeds,
+) -> serde_json::Result<Vec<(Key, Value)>> {
     let mut facts = Vec::new();
     for solution in &founding.solutions {
         let id = &solution.id;
@@ -73,5 +88,7 @@ fn facts_of(founding: &Founding, keys: &Keys) -> serde_json::Result<Vec<(Key, Va
     for own in &founding.subscriptions {
         facts.push((facts::subscription(&own.customer_id, &own.solution_id), to_value(own)?));
     }
+    facts.push((facts::founded(), to_value(founded)?));
+    facts.push((facts::keys(), to_value(seeds)?));
     Ok(facts)
 }

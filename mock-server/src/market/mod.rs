@@ -5,8 +5,12 @@ mod seed;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+#[cfg(feature = "control")]
+use std::time::Duration;
 
+#[cfg(feature = "control")]
+use cloudnestle_marketplace::model::new_id;
 use cloudnestle_marketplace::model::{Secret, Tier, Timestamp};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -16,8 +20,9 @@ use crate::agenda::{Agenda, Attended};
 use crate::api::json::Bodies;
 use crate::api::passwords::Passwords;
 #[cfg(feature = "control")]
+use crate::control::snapshots::{Beginning, Origin, Shelf};
+#[cfg(feature = "control")]
 use crate::control::worlds::Standing;
-use crate::domain::builtin::built_in;
 use crate::domain::catalogue::{Customer, Solution, Subscription};
 #[cfg(feature = "control")]
 use crate::domain::credential::Kind;
@@ -29,6 +34,8 @@ use crate::store::{Decoded, Store, StoreError, transact};
 use crate::world::World;
 
 pub(crate) use founding::Founded;
+#[cfg(feature = "control")]
+pub(crate) use founding::first_facts;
 use founding::found;
 pub(crate) use seed::Seed;
 #[cfg(feature = "control")]
@@ -41,6 +48,9 @@ pub(crate) struct Generation {
     /// `gen_…`
     pub id: String,
     pub began_at: Timestamp,
+    /// How many there were before it, since the marketplace was opened.
+    #[cfg(feature = "control")]
+    before: u64,
 }
 
 /// What every request is answered from. There may be many in a process; they share nothing.
@@ -57,7 +67,7 @@ pub(crate) struct Market {
     pub bodies: Arc<Bodies>,
     /// The URL the marketplace is known by: the `iss` of its tokens, to the letter.
     pub url: String,
-    pub generation: Generation,
+    generation: RwLock<Arc<Generation>>,
     /// What it was founded with, as it was when the marketplace was opened.
     pub solutions: Vec<SolutionInfo>,
     pub customers: Vec<CustomerInfo>,
@@ -67,6 +77,14 @@ pub(crate) struct Market {
     pub control_token: Secret,
     #[cfg(feature = "control")]
     pub standing: Standing,
+    /// Read by the calls of the API that are under way, written by who puts another state in their place.
+    #[cfg(feature = "control")]
+    pub under_way: tokio::sync::RwLock<()>,
+    /// What it goes back to when it is reset.
+    #[cfg(feature = "control")]
+    pub beginning: Beginning,
+    #[cfg(feature = "control")]
+    pub snapshots: Shelf,
 }
 
 /// Where a marketplace is, and what it shares with the others of its server.
@@ -103,16 +121,14 @@ impl Market {
         seed: Option<Seed>,
     ) -> Result<Market, StartError> {
         let now = world.now();
+        #[cfg(feature = "control")]
+        let clock = Beginning::clock_of(&world);
         let kept = transact(&*store, async |tx| tx.peek::<KeySeeds>(&facts::keys()).await).await?;
         let (seeds, founded) = match kept {
             Some(seeds) => (seeds, founded_before(&*store, seed.as_ref()).await?),
             None => {
                 let seeds = KeySeeds::new(|| world.random.bytes());
-                let (founding, fingerprint) = match seed {
-                    Some(Seed { founding, fingerprint }) => (founding, Some(fingerprint)),
-                    None => (built_in(now), None),
-                };
-                let founded = found(&*store, &seeds, &founding, fingerprint).await?;
+                let founded = found(&*store, &seeds, seed.as_ref(), now).await?;
                 (seeds, founded)
             }
         };
@@ -120,13 +136,29 @@ impl Market {
         let (solutions, customers) = show(&*store, &keys, &founded).await?;
         let agenda = Agenda::default();
         let store = Arc::new(Attended::new(store, agenda.alarm.clone()));
+        #[cfg(feature = "control")]
+        let control_token = match &site.standing {
+            Standing::Server(_) => Kind::ControlToken.secret(world.random.bytes()),
+            Standing::Hosted { control_token, .. } => control_token.clone(),
+        };
+        let generation = Generation {
+            id: world.id("gen"),
+            began_at: now,
+            #[cfg(feature = "control")]
+            before: 0,
+        };
         Ok(Market {
             #[cfg(feature = "control")]
-            control_token: match &site.standing {
-                Standing::Server(_) => Kind::ControlToken.secret(world.random.bytes()),
-                Standing::Hosted { control_token, .. } => control_token.clone(),
+            control_token,
+            generation: RwLock::new(Arc::new(generation)),
+            #[cfg(feature = "control")]
+            beginning: Beginning {
+                clock,
+                place: world.random.place(),
+                origin: Origin::Founding(seed.map(Box::new)),
+                founded_with: founded.seed,
+                seeds,
             },
-            generation: Generation { id: world.id("gen"), began_at: now },
             store,
             agenda,
             catalogue: Decoded::default(),
@@ -141,12 +173,36 @@ impl Market {
             address: site.address,
             #[cfg(feature = "control")]
             standing: site.standing,
+            #[cfg(feature = "control")]
+            under_way: tokio::sync::RwLock::default(),
+            #[cfg(feature = "control")]
+            snapshots: Shelf::default(),
         })
     }
 
     /// A solution, as it is listed now.
     pub(crate) async fn solution(&self, id: &str) -> Result<Option<Arc<Solution>>, StoreError> {
         self.catalogue.read(&*self.store, &facts::solution(id)).await
+    }
+
+    /// The one that has begun last.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.generation.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets another generation begin when the clock shows, or showed before, more than `left_at`: a token
+    /// of the last one was issued then at the latest, and only asking tells what is known of it.
+    #[cfg(feature = "control")]
+    pub(crate) fn begin_generation(&self, left_at: Timestamp) {
+        let now = self.world.now();
+        let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
+        let before = generation.before + 1;
+        // Not drawn: what is drawn may be drawn again, and no generation has the id of another.
+        let random = self.world.random.derived(format!("generation {before}").as_bytes());
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&random[..10]);
+        let began_at = left_at.max(now) + Duration::from_secs(1);
+        *generation = Arc::new(Generation { id: new_id("gen", now, bytes), began_at, before });
     }
 
     /// Lets the key that is published next sign from now on. Tokens of the last one stay good.

@@ -131,6 +131,7 @@ fn soft() -> QuotaPolicy {
 }
 
 /// The world of a file, and what it is known by.
+#[derive(Clone)]
 pub(crate) struct Seed {
     pub(super) founding: Founding,
     /// Of the file.
@@ -138,6 +139,12 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
+    /// Of the file.
+    #[cfg(feature = "control")]
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
     /// The world that a file describes, founded now; or what is wrong with it.
     pub(crate) fn read(yaml: &str, world: &World) -> Result<Seed, String> {
         Seed::of(parse(yaml)?, Hash::of(&Secret::new(yaml)).index(), world)

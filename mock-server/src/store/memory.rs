@@ -89,6 +89,20 @@ impl Store for Memory {
         })
     }
 
+    #[cfg(feature = "control")]
+    fn dump(&self) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        Box::pin(async { Ok(self.items().values().cloned().collect()) })
+    }
+
+    #[cfg(feature = "control")]
+    fn replace(&self, items: std::sync::Arc<[Item]>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let items = items.iter().map(|item| (item.key.clone(), item.clone())).collect();
+            *self.items() = items;
+            Ok(())
+        })
+    }
+
     fn turn(&self) -> &tokio::sync::Mutex<()> {
         &self.turn
     }

@@ -56,6 +56,18 @@ pub enum Table {
 }
 
 impl Table {
+    /// All of them, in their order.
+    pub const ALL: [Table; 8] = [
+        Table::Marketplace,
+        Table::Users,
+        Table::Solutions,
+        Table::ApiKeys,
+        Table::ApiTokens,
+        Table::Subscriptions,
+        Table::IdempotencyKeys,
+        Table::UsageTracking,
+    ];
+
     /// The name the table has outside of this program: in files, in the cloud.
     pub fn name(self) -> &'static str {
         match self {
@@ -186,6 +198,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// All of the writes, or none. Answers after they are as durable as the store promises.
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Every item there is, as of one moment, in the order of their names.
+    #[cfg(feature = "control")]
+    fn dump(&self) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        Box::pin(async { Err(StoreError::Refused("this store can't be copied")) })
+    }
+
+    /// Lets there be these items, as they are, and no others: all at once, however many they are. They come
+    /// in the order of their names, no name twice.
+    #[cfg(feature = "control")]
+    fn replace(&self, _items: Arc<[Item]>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Err(StoreError::Refused("this store can't be replaced")) })
+    }
 
     /// Where those of this process wait who lost a race over an item: for [`transact`] alone.
     fn turn(&self) -> &Mutex<()>;

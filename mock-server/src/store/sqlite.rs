@@ -10,6 +10,8 @@ mod cache;
 mod examine;
 mod file;
 mod readers;
+#[cfg(feature = "control")]
+mod replace;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -138,6 +140,16 @@ impl Store for Sqlite {
             self.meter.durations.observe(began.elapsed().as_secs_f64());
             answer
         })
+    }
+
+    #[cfg(feature = "control")]
+    fn dump(&self) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        Box::pin(async { self.readers.dump() })
+    }
+
+    #[cfg(feature = "control")]
+    fn replace(&self, items: Arc<[Item]>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.writer.replace(items).await })
     }
 
     fn turn(&self) -> &Mutex<()> {

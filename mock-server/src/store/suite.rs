@@ -1,6 +1,8 @@
 //! The conformance suite: stories that are true of every store, told to each of them.
 
 mod commits;
+#[cfg(feature = "control")]
+mod copies;
 mod histories;
 mod linear;
 mod queries;

@@ -133,6 +133,17 @@ impl Clock {
         pace.is_held = false;
     }
 
+    /// Lets it show what it showed when it was read, and go on from there as it did then; by the machine's
+    /// clock, if it was never read.
+    pub(crate) fn go_on_from(&self, reading: Option<Reading>) {
+        let mut pace = self.pace_to_change();
+        *pace = Pace::default();
+        if let Some(Reading { now, is_frozen, scale, .. }) = reading {
+            (pace.is_frozen, pace.scale) = (is_frozen, scale);
+            pace.rest_at(now.as_millis(), self.machine());
+        }
+    }
+
     /// Lets it show a moment, and go on from there as it did.
     pub(crate) fn show(&self, at: Timestamp) {
         self.pace_to_change().rest_at(at.as_millis(), self.machine());

@@ -78,6 +78,14 @@ impl World {
         World::new(Clock::simulated(time), Random::seeded(seed))
     }
 
+    /// Forgets who has called how often.
+    #[cfg(feature = "control")]
+    pub(crate) fn forget_callers(&self) {
+        for callers in Callers::ALL {
+            self.rates.set(callers, self.rates.limit(callers), self.now());
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -47,6 +47,18 @@ impl Random {
         bytes
     }
 
+    /// How much has been drawn.
+    #[cfg(feature = "control")]
+    pub(crate) fn place(&self) -> u64 {
+        self.drawn.load(Ordering::Relaxed)
+    }
+
+    /// Goes on from a place: what was drawn after it is drawn again.
+    #[cfg(feature = "control")]
+    pub(crate) fn go_on_from(&self, place: u64) {
+        self.drawn.store(place, Ordering::Relaxed);
+    }
+
     /// Up to 32 random bytes.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         const { assert!(N <= 32, "one draw has 32 bytes") }

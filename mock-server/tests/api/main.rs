@@ -26,6 +26,7 @@ mod rate_limits;
 mod resets;
 mod revocations;
 mod seed;
+mod snapshots;
 mod tiers;
 mod tokens;
 mod usage;

@@ -17,6 +17,10 @@ async fn every_example_of_the_page_works_in_a_shell() {
         .collect();
     assert!(examples.len() >= 15, "{examples:?}");
 
+    // What somebody who follows the page has by then.
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshot = server.snapshot().await.expect("a snapshot");
+    std::fs::write(folder.path().join("subscribed.ndjson"), snapshot.to_file()).expect("a file");
     for example in examples {
         let pair = server.pair("cus_ravi", FAISS).await;
         let session = server.session("cus_ravi").await.expect("a session");
@@ -34,6 +38,7 @@ async fn every_example_of_the_page_works_in_a_shell() {
                     1,
                 ),
             ])
+            .current_dir(&folder)
             .env("CLOUDNESTLE_SECRET_KEY", server.key(FAISS).expose())
             .env("CLOUDNESTLE_ADMIN_KEY", server.admin_key().expose())
             .env("CLOUDNESTLE_CONTROL_TOKEN", server.control_token().expose())

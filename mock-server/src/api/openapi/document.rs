@@ -18,6 +18,8 @@ const PATH_PARAMETERS: &[(&str, &str, &str)] = &[
     ("lease_id", "The lease, `lse_…`.", "lse_example"),
     #[cfg(feature = "control")]
     ("world_id", "The world, `wld_…`.", "wld_checkout"),
+    #[cfg(feature = "control")]
+    ("snapshot_id", "The snapshot, `snp_…`.", "snp_subscribed"),
     ("producer_id", "The producer, `prd_…`.", "prd_example"),
     #[cfg(feature = "control")]
     ("fault_id", "The fault, `flt_…`.", "flt_1"),
@@ -90,6 +92,10 @@ fn operation(tag: &str, route: &Route, shape: &Shape) -> Value {
         "parameters": parameters(tag, route, shape),
         "responses": responses(tag, route, shape),
     });
+    if let Some(media_type) = shape.file {
+        let content = json!({media_type: {"schema": {"type": "string"}}});
+        operation["requestBody"] = json!({"required": true, "content": content});
+    }
     if let Some(body) = &shape.body {
         let content = json!({"application/json": {"schema": body}});
         operation["requestBody"] = json!({"required": true, "content": content});

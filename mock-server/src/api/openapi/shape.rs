@@ -22,6 +22,8 @@ use crate::api::query::Query;
 pub(crate) struct Shape {
     /// The schema of its body.
     pub body: Option<Ref>,
+    /// The media type of its body, if that is a file.
+    pub file: Option<&'static str>,
     /// What it takes in its query.
     pub parameters: Vec<Parameter>,
     /// What it answers when all is well.

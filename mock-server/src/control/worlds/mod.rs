@@ -11,15 +11,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use axum::Router;
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::{Secret, Timestamp, is_id};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::snapshots::{Origin, Snapshot};
 use crate::api::json;
 use crate::api::problem::Failure;
 use crate::api::routes::router;
 use crate::domain::credential::{Hash, Kind, looks_secret};
 use crate::market::{Market, Seed, SeedFile, Site};
-use crate::store::Memory;
+use crate::store::{Memory, Store};
 use crate::world::{Callers, World, check_settable};
 use crate::{StartError, agenda};
 
@@ -57,6 +58,22 @@ pub struct NewWorld {
     /// Who is in it, in the form of a seed file; the built-in world unless given.
     #[schema(value_type = Option<Object>)]
     founding: Option<serde_json::Value>,
+    /// What it begins with, in place of a founding: a snapshot. It then has the keys that the snapshot has;
+    /// its calls have to begin with its own `url`, or name it by `CloudNestle-World`.
+    from: Option<KeptSnapshot>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    snapshot: Option<Snapshot>,
+}
+
+/// A snapshot by its id.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct KeptSnapshot {
+    /// `snp_…`
+    snapshot: String,
+    /// The id of the world that keeps it; the server's own unless given.
+    world: Option<String>,
 }
 
 impl NewWorld {
@@ -82,6 +99,12 @@ impl NewWorld {
     pub fn frozen(mut self) -> NewWorld {
         self.frozen = true;
         self
+    }
+
+    /// Lets it begin with what a snapshot has in it: the same facts and keys, the same moment and, unless it
+    /// has a seed of its own, ids that are drawn anew.
+    pub fn from_snapshot(snapshot: &Snapshot) -> NewWorld {
+        NewWorld { snapshot: Some(snapshot.clone()), ..NewWorld::default() }
     }
 
     /// Founds it with this, in the form of a seed file, in place of the built-in world.
@@ -147,7 +170,20 @@ impl Worlds {
             Some(seed) => World::seeded(&id, seed),
             None => World::real().map_err(|_| Failure::internal("no random bytes"))?,
         };
-        world.clock.freeze(wanted.frozen);
+        let snapshot = match &wanted.from {
+            Some(from) => Some(self.kept(server, from)?),
+            None => wanted.snapshot,
+        };
+        if let Some(snapshot) = &snapshot {
+            if wanted.founding.is_some() {
+                let detail = "A world begins with a `founding`, or with what it is made `from`.";
+                return Err(Failure::field("founding", detail));
+            }
+            world.clock.go_on_from(Some(snapshot.clock()));
+        }
+        if wanted.frozen {
+            world.clock.freeze(true);
+        }
         if let Some(now) = wanted.now {
             check_settable(now)?;
             world.clock.show(now);
@@ -167,11 +203,21 @@ impl Worlds {
                 server_token: server.control_token.clone(),
             },
         };
-        let market = Market::open(Arc::new(Memory::new()), world, site, founding).await;
-        let market = Arc::new(market.map_err(|error| match error {
+        let store = Memory::new();
+        if let Some(snapshot) = &snapshot {
+            // Nobody's keys would be anybody's.
+            snapshot.keys()?;
+            store.replace(snapshot.items()).await?;
+        }
+        let market = Market::open(Arc::new(store), world, site, founding).await;
+        let mut market = market.map_err(|error| match error {
             StartError::Store(error) => Failure::from(error),
             other => Failure::internal(other.to_string()),
-        })?);
+        })?;
+        if let Some(snapshot) = snapshot {
+            market.beginning.origin = Origin::Snapshot(snapshot);
+        }
+        let market = Arc::new(market);
         agenda::attend(&market);
         let hosted = Hosted { market: market.clone(), router: router(market.clone()) };
         let mut worlds = self.write();
@@ -193,6 +239,17 @@ impl Worlds {
 
     fn check(&self, id: &str) -> Result<(), Failure> {
         check(&self.read(), id)
+    }
+
+    fn kept(&self, server: &Market, from: &KeptSnapshot) -> Result<Snapshot, Failure> {
+        let found = match &from.world {
+            None => server.snapshots.get(&from.snapshot),
+            Some(id) => match self.read().get(id) {
+                Some(hosted) => hosted.market.snapshots.get(&from.snapshot),
+                None => return Err(Failure::field("from.world", "There is no world of that id.")),
+            },
+        };
+        found.map_err(|_| Failure::field("from.snapshot", "There is no snapshot of that id."))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Hosted>> {

@@ -7,6 +7,8 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+#[cfg(feature = "control")]
+use super::super::Table;
 use super::{
     super::{Item, Key, Query, StoreError, Value},
     file,
@@ -60,6 +62,29 @@ impl Readers {
         })
     }
 
+    /// Every item, as of one moment, in the order of their names.
+    #[cfg(feature = "control")]
+    pub(super) fn dump(&self) -> Result<Vec<Item>, StoreError> {
+        self.with(|connection| {
+            // What the first table is read of, the others are: a snapshot ends with its transaction.
+            let moment = connection.unchecked_transaction()?;
+            let mut items = Vec::new();
+            for table in Table::ALL {
+                let sql = format!(
+                    "SELECT version, number, bytes, sort, partition FROM {} ORDER BY partition, sort",
+                    table.name()
+                );
+                let mut statement = moment.prepare_cached(&sql)?;
+                let mut rows = statement.query(())?;
+                while let Some(row) = rows.next()? {
+                    let key = Key::new(table, row.get::<_, String>(4)?, row.get::<_, String>(3)?);
+                    items.push(Item { key, version: version(row)?, value: value(row)? });
+                }
+            }
+            Ok(items)
+        })
+    }
+
     fn with<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -83,11 +108,11 @@ impl Readers {
     }
 }
 
-fn version(row: &Row<'_>) -> rusqlite::Result<u64> {
+pub(super) fn version(row: &Row<'_>) -> rusqlite::Result<u64> {
     row.get(0).map(i64::cast_unsigned)
 }
 
-fn value(row: &Row<'_>) -> rusqlite::Result<Value> {
+pub(super) fn value(row: &Row<'_>) -> rusqlite::Result<Value> {
     match row.get(1)? {
         Some(number) => Ok(Value::Number(number)),
         None => Ok(Value::Bytes(row.get_ref(2)?.as_blob()?.into())),

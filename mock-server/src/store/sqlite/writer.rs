@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    io, iter,
+    io,
     sync::{Arc, mpsc},
     thread,
 };
@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
 
+#[cfg(feature = "control")]
+use super::{super::Item, replace::replace};
 use super::{
     super::{
         Key, StoreError, Write,
@@ -28,13 +30,22 @@ const MAX_GROUP: usize = 128;
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Both are there until the drop.
-    queue: Option<mpsc::Sender<Commit>>,
+    queue: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 struct Commit {
     writes: Vec<Write>,
-    answer: oneshot::Sender<Result<(), StoreError>>,
+    answer: Answer,
+}
+
+type Answer = oneshot::Sender<Result<(), StoreError>>;
+
+/// What the thread is asked to do.
+enum Job {
+    Commit(Commit),
+    #[cfg(feature = "control")]
+    Replace(Arc<[Item]>, Answer),
 }
 
 impl Writer {
@@ -44,18 +55,28 @@ impl Writer {
         cache: Arc<Cache>,
         groups: Histogram,
     ) -> io::Result<Self> {
-        let (queue, commits) = mpsc::channel();
+        let (queue, jobs) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_all(connection, &commits, &cache, &groups))?;
+            .spawn(move || write_all(connection, &jobs, &cache, &groups))?;
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.ask(|answer| Job::Commit(Commit { writes, answer })).await
+    }
+
+    /// Lets there be these items and no others, after the commits that came before.
+    #[cfg(feature = "control")]
+    pub(super) async fn replace(&self, items: Arc<[Item]>) -> Result<(), StoreError> {
+        self.ask(|answer| Job::Replace(items, answer)).await
+    }
+
+    async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<(), StoreError> {
         let gone = || StoreError::Failed("the thread that writes is gone".to_owned());
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Commit { writes, answer }).map_err(|_| gone())?;
+        queue.send(job(answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -74,12 +95,28 @@ impl Drop for Writer {
 /// Ends when the queue is empty and its sender dropped.
 fn write_all(
     mut connection: Connection,
-    commits: &mpsc::Receiver<Commit>,
+    jobs: &mpsc::Receiver<Job>,
     cache: &Cache,
     groups: &Histogram,
 ) {
-    while let Ok(first) = commits.recv() {
-        let group: Vec<_> = iter::once(first).chain(commits.try_iter()).take(MAX_GROUP).collect();
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| jobs.recv().ok()) {
+        let mut group = Vec::new();
+        let mut taken = Some(job);
+        while let Some(Job::Commit(commit)) = taken {
+            group.push(commit);
+            taken = if group.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+        }
+        next = taken;
+        #[cfg(feature = "control")]
+        if group.is_empty()
+            && let Some(Job::Replace(items, answer)) = next.take()
+        {
+            let outcome = replace(&mut connection, &items);
+            cache.clear();
+            let _ = answer.send(outcome.map_err(StoreError::from));
+            continue;
+        }
         groups.observe(group.len() as f64);
         let outcome = write_group(&mut connection, &group, cache);
         if outcome.is_err() {
@@ -191,7 +228,11 @@ fn find(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Found>> {
         .optional()
 }
 
-fn apply(connection: &Connection, key: &Key, change: Change<'_>) -> rusqlite::Result<()> {
+pub(super) fn apply(
+    connection: &Connection,
+    key: &Key,
+    change: Change<'_>,
+) -> rusqlite::Result<()> {
     let (version, number, bytes) = match change {
         Change::Nothing => return Ok(()),
         Change::Removed => return remove(connection, key),

@@ -64,6 +64,94 @@ test('a test moves the clock: a token is good until it has ended', async () => {
   await marketplace.stop();
 });
 
+test('a world shares nothing with its server, and is forgotten when it is stopped', async () => {
+  const marketplace = await startMarketplace();
+  const wanted = { id: 'wld_again', seed: 7, now: '2031-05-06T12:00:00Z', frozen: true };
+  const tells = async () => {
+    const world = await marketplace.createWorld(wanted);
+    const { accessToken } = await world.tokenPair('cus_ravi');
+    const sdk = new MarketplaceSDK(world.options());
+    assert.equal((await sdk.validateUser(accessToken)).customerId, 'cus_ravi');
+    await sdk.trackUsage(accessToken, 'search');
+    await sdk.close();
+    assert.equal(await world.used('cus_ravi', 'search'), 1);
+    const connected = await connectMarketplace(world);
+    assert.deepEqual(await connected.now(), new Date(wanted.now));
+    await world.stop();
+    await world.stop();
+    return [world.solution().secretKey, accessToken];
+  };
+  assert.deepEqual(await tells(), await tells());
+  assert.equal(await marketplace.used('cus_ravi', 'search'), 0);
+  const founding = { solutions: [], surplus: 1 };
+  await assert.rejects(marketplace.createWorld({ founding }), { code: 'request_invalid' });
+  await marketplace.stop();
+});
+
+test('the clock says what happened on the way, stands still, and runs', async () => {
+  const marketplace = await startMarketplace();
+  await marketplace.freezeClock();
+  const began = '2031-05-06T12:00:00.000Z';
+  await marketplace.setClock(began);
+  await marketplace.tokenPair('cus_ravi');
+  const [first] = await marketplace.advanceToNextEvent();
+  assert.equal(first.task, 'token_expires');
+  assert.match(first.tokenId, /^tok_/);
+  assert.deepEqual(await marketplace.advanceClock(60_000), []);
+  assert.equal((await marketplace.now()).toISOString(), '2031-05-06T12:16:00.000Z');
+  await marketplace.setClock(began);
+  await marketplace.scaleClock(100_000);
+  while ((await marketplace.now()) < new Date('2031-05-06T13:00:00Z'));
+  await marketplace.stop();
+});
+
+test('a test goes back to a snapshot, branches from it, and begins anew', async () => {
+  const marketplace = await startMarketplace();
+  const sdk = new MarketplaceSDK(marketplace.options());
+  const unused = await marketplace.snapshot('snp_unused');
+  assert.equal(unused, 'snp_unused');
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  await sdk.trackUsage(accessToken, 'search');
+  await sdk.close();
+  const used = await marketplace.snapshot();
+  await marketplace.restore(unused);
+  assert.equal(await marketplace.used('cus_ravi', 'search'), 0);
+  const branch = await marketplace.createWorld({ snapshot: used });
+  assert.equal(await branch.used('cus_ravi', 'search'), 1);
+  assert.equal(branch.solution().secretKey, marketplace.solution().secretKey);
+  await marketplace.reset();
+  assert.deepEqual(await marketplace.journal(), []);
+  await marketplace.stop();
+});
+
+test('a fault is for the calls it names, and one that was not met is told', async () => {
+  const marketplace = await startMarketplace();
+  const sdk = new MarketplaceSDK(marketplace.options());
+  const { accessToken } = await marketplace.tokenPair('cus_ravi');
+  const on = 'GET /api/user-context';
+  const solution = marketplace.solution().id;
+  const met = await marketplace.inject({ on, solution, status: 404, times: 2, expiresMs: 60_000 });
+  const left = await marketplace.inject({ on: '*', test: 'another', delayMs: 1 });
+  for (const _ of [1, 2]) await assert.rejects(sdk.getUserContext(accessToken));
+  assert.equal((await sdk.getUserContext(accessToken)).customerId, 'cus_ravi');
+  await assert.rejects(marketplace.verifyFaults(), /No call met.*another/);
+  await marketplace.removeFault(left);
+  await marketplace.verifyFaults();
+  const found = await marketplace.find({ operation: on, status: 404 });
+  assert.deepEqual(
+    found.map(({ fault }) => fault.split(':')[0]),
+    [met, met],
+  );
+  assert.equal(found[0].answer.body.code, 'not_found');
+  assert.ok(!JSON.stringify(found).includes(accessToken));
+  assert.deepEqual(await marketplace.journal({ customer: 'cus_asha' }), []);
+  await marketplace.clearJournal();
+  await marketplace.clearFaults();
+  assert.deepEqual(await marketplace.journal(), []);
+  await sdk.close();
+  await marketplace.stop();
+});
+
 test('a test does what the marketplace does: revoke, change a tier, give a quota back', async () => {
   const marketplace = await startMarketplace();
   const sdk = new MarketplaceSDK(marketplace.options({ validation: 'online' }));

@@ -6,7 +6,13 @@ export type {
   Credential,
   Customer,
   Fault,
+  Fired,
+  JournalCall,
   JournalEntry,
   Limit,
+  NewWorld,
+  RecordedAnswer,
+  RecordedRequest,
+  Search,
   Solution,
 } from './testing/world.js';

@@ -9,6 +9,9 @@ With pytest, the fixture ``marketplace`` is one of the test's own:
             pair = marketplace.token_pair("cus_ravi")
             assert sdk.validate_user(pair.access_token).customer_id == "cus_ravi"
 
+The fixture ``marketplace_world`` costs a test less than a millisecond: a world of its own in a server that all tests share,
+with its own keys, clock, faults and journal.
+
 Elsewhere, ``start_marketplace()`` is a context manager. The server is the package ``cloudnestle-mock-server``, or the
 binary that ``CLOUDNESTLE_MOCK_SERVER`` names.
 """
@@ -69,13 +72,13 @@ class TestMarketplace:
 
     __test__ = False  # pytest: no test, in spite of its name
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: _Server | _Hosted) -> None:
         self._server = server
         self._world: dict[str, Any] = server.ready
 
     @property
     def url(self) -> str:
-        """Where it is, ``http://127.0.0.1:…``."""
+        """Where it is, ``http://127.0.0.1:…``; of a world, with its path."""
         url: str = self._world["url"]
         return url
 
@@ -149,25 +152,104 @@ class TestMarketplace:
         told: str = self.control("GET", "/mock/clock")["now"]
         return datetime.fromisoformat(told.replace("Z", "+00:00"))
 
-    def advance_clock(self, by: timedelta) -> None:
-        """Moves the clock on. It runs on from there."""
-        millis = round(by.total_seconds() * 1000)
-        self.control("POST", "/mock/clock", {"advance_ms": millis})
-
-    def set_clock(self, now: datetime) -> None:
-        """Sets the clock. It runs on from there."""
-        self.control("POST", "/mock/clock", {"set": now.isoformat().replace("+00:00", "Z")})
-
-    def inject(self, on: str, **fault: Any) -> None:
-        """Lets the next call of an operation, such as ``POST /api/track-usage``, go wrong: ``status`` and ``code``,
-        ``delay_ms``, or ``reset``, which is ``before_commit`` or ``after_commit``.
+    def advance_clock(self, by: timedelta) -> list[dict[str, Any]]:
+        """Moves the clock on, and answers what was due on the way and has happened, in order: tokens that expired
+        (``{"task": "token_expires", "at": …}``), leases that ended. Of more than 1,000 it tells the first 1,000.
         """
-        self.control("POST", "/mock/faults", {"on": on, **fault})
+        return self._clock({"advance_ms": round(by.total_seconds() * 1000)})
+
+    def set_clock(self, now: datetime) -> list[dict[str, Any]]:
+        """Sets the clock, and answers what was due on the way and has happened. Set back, it does nothing but show it."""
+        return self._clock({"set": _moment(now)})
+
+    def advance_to_next_event(self) -> list[dict[str, Any]]:
+        """Moves the clock on to the next moment at which something happens; nowhere, if nothing is planned."""
+        return self._clock({"advance_to_next_event": True})
+
+    def freeze_clock(self, frozen: bool = True) -> None:
+        """Lets the clock stand still until it is moved, or go on."""
+        self._clock({"freeze": frozen})
+
+    def scale_clock(self, scale: float) -> None:
+        """Lets the clock run, so many times as fast as real time: more than 0, and at most 1,000,000."""
+        self._clock({"scale": scale})
+
+    def create_world(
+        self,
+        name: str | None = None,
+        *,
+        seed: int | None = None,
+        now: datetime | None = None,
+        frozen: bool = False,
+        founding: dict[str, Any] | None = None,
+        snapshot: str | None = None,
+    ) -> TestMarketplace:
+        """Makes a marketplace beside this one, in the same server, that shares nothing with any other: customers, keys,
+        ids, clock, faults, journal. It is forgotten when it is stopped, or at the end of ``with``.
+
+        ``name`` is its id, ``wld_…``; ``seed`` makes the same ids and keys again. ``founding`` is who is in it, in the
+        form of a seed file; ``snapshot`` the id of one of this marketplace, which it begins with instead.
+        """
+        wanted = {
+            "id": name,
+            "seed": seed,
+            "now": None if now is None else _moment(now),
+            "frozen": frozen,
+            "founding": founding,
+            "from": None if snapshot is None else {"snapshot": snapshot},
+        }
+        told = self.control("POST", "/mock/worlds", {key: value for key, value in wanted.items() if value is not None})
+        return TestMarketplace(_Hosted(self, told))
+
+    def snapshot(self, name: str | None = None) -> str:
+        """Keeps all that the marketplace holds now, and what its clock shows. Answers the id, ``snp_…``, which is ``name``
+        if that is given.
+        """
+        told: str = self.control("POST", "/mock/snapshots", {} if name is None else {"id": name})["id"]
+        return told
+
+    def restore(self, snapshot: str) -> None:
+        """Puts a snapshot in the place of what there is. Faults, limits and the journal stay."""
+        self.control("POST", f"/mock/snapshots/{snapshot}/restore")
+
+    def reset(self) -> None:
+        """Lets everything be as it was when the marketplace began, with the keys it has: no usage, no tokens, no faults,
+        no journal, and the clock it had.
+        """
+        self.control("POST", "/mock/reset")
+
+    def inject(self, on: str = "*", **fault: Any) -> str:
+        """Lets calls go wrong, and answers the fault's id: calls of an operation, such as ``POST /api/track-usage``, or of any.
+
+        What goes wrong: ``status`` and ``code``, ``delay_ms``, or ``reset``, which is ``before_commit`` or
+        ``after_commit``. For which calls: of a ``solution``, of a ``test`` (what they have in ``CloudNestle-Test``); for
+        how many: ``times``, ``after``, ``probability``, ``expires_ms``. The API page of the server tells the rest.
+        """
+        planned: str = self.control("POST", "/mock/faults", {"on": on, **fault})["ids"][0]
+        return planned
 
     def faults_left(self) -> list[dict[str, Any]]:
         """The faults that no call has met yet."""
         left: list[dict[str, Any]] = self.control("GET", "/mock/faults")["left"]
         return left
+
+    def verify_faults(self) -> None:
+        """For the end of a test: a fault that no call has met has shown nothing.
+
+        Raises:
+            AssertionError: when some are left, with what they are.
+        """
+        left = self.faults_left()
+        if left:
+            raise AssertionError(f"no call met what was planned: {json.dumps(left)}")
+
+    def remove_fault(self, fault: str) -> None:
+        """Lets no more calls meet a fault."""
+        self.control("DELETE", f"/mock/faults/{fault}")
+
+    def clear_faults(self) -> None:
+        """Forgets the fault plan."""
+        self.control("DELETE", "/mock/faults")
 
     def set_outage(self, on: bool) -> None:
         """Takes the API out of reach, every connection being reset; or brings it back."""
@@ -182,10 +264,24 @@ class TestMarketplace:
         """Lets the next of the published keys sign tokens from now on. Those of the last one stay good."""
         self.control("POST", "/mock/keys")
 
-    def journal(self) -> list[dict[str, Any]]:
-        """What the API was asked, and how it answered: the last 10,000 calls, oldest first."""
-        entries: list[dict[str, Any]] = self.control("GET", "/mock/journal")["entries"]
+    def journal(self, **search: Any) -> list[dict[str, Any]]:
+        """What the API was asked, and how it answered: of the last 10,000 calls those that are searched for, oldest first.
+
+        ``operation``, ``status``, ``code``, ``request_id``, ``test``, ``customer``, ``after`` (a ``seq``) and ``limit`` say
+        which; ``body`` is a text that is in a body; ``bodies=True`` tells headers and bodies, too, without secrets.
+        """
+        renamed = {"body": "body~"}
+        asked = {
+            renamed.get(name, name): str(value).lower() if isinstance(value, bool) else value
+            for name, value in search.items()
+        }
+        query = f"?{urllib.parse.urlencode(asked)}" if asked else ""
+        entries: list[dict[str, Any]] = self.control("GET", f"/mock/journal{query}")["entries"]
         return entries
+
+    def clear_journal(self) -> None:
+        """Forgets the journal."""
+        self.control("DELETE", "/mock/journal")
 
     def counted_events(self, customer: str, solution: str | None = None) -> Iterator[dict[str, Any]]:
         """The ledger: every event of a customer that was counted, newest first."""
@@ -219,11 +315,12 @@ class TestMarketplace:
         Raises:
             MarketplaceCallError: when it is refused.
         """
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=30)
+        place = urllib.parse.urlsplit(self.url)
+        connection = http.client.HTTPConnection(place.netloc, timeout=30)
         try:
             headers = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
             content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, headers)
+            connection.request(method, place.path + path, content, headers)
             answer = connection.getresponse()
             told = answer.read()
         finally:
@@ -234,13 +331,19 @@ class TestMarketplace:
         return value
 
     def restart(self) -> None:
-        """Ends the server and begins it again at the same place, with what its file has kept."""
+        """Ends the server and begins it again at the same place, with what its file has kept.
+
+        Raises:
+            RuntimeError: of a world, which is in memory.
+        """
+        if isinstance(self._server, _Hosted):
+            raise RuntimeError("A world is kept in memory: it would be forgotten.")
         port = urllib.parse.urlsplit(self.url).port
         self._server.stop()
         self._world = self._server.start(port or 0)
 
     def stop(self) -> None:
-        """Ends the server, and waits for its end."""
+        """Ends the server, and waits for its end; of a world, forgets it."""
         self._server.stop()
 
     def __enter__(self) -> TestMarketplace:
@@ -257,6 +360,10 @@ class TestMarketplace:
     def __repr__(self) -> str:
         return f"TestMarketplace(url={self.url!r})"
 
+    def _clock(self, change: dict[str, Any]) -> list[dict[str, Any]]:
+        fired: list[dict[str, Any]] = self.control("POST", "/mock/clock", change)["fired"]
+        return fired
+
     def _backend(self, solution: str | None) -> str:
         return self.solution(solution).secret_key
 
@@ -264,6 +371,20 @@ class TestMarketplace:
         told = self.control("POST", "/mock/sessions", {"customer_id": customer})
         session: str = told["access_token"]
         return session
+
+
+class _Hosted:
+    """A world beside a server's own."""
+
+    def __init__(self, beside: TestMarketplace, ready: dict[str, Any]) -> None:
+        self.ready = ready
+        self._beside = beside
+        self._is_there = True
+
+    def stop(self) -> None:
+        if self._is_there:
+            self._beside.control("DELETE", f"/mock/worlds/{self.ready['id']}")
+            self._is_there = False
 
 
 class _Server:
@@ -321,6 +442,10 @@ def start_marketplace(
     kept = ["--memory"] if db is None else ["--db", os.fspath(db)]
     world = [] if seed is None else ["--seed", os.fspath(seed)]
     return TestMarketplace(_Server([*kept, *world, *args], timeout))
+
+
+def _moment(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def _binary() -> str:

@@ -1,9 +1,20 @@
 /** A marketplace in the hands of a test: who is in it, what its clock shows, what goes wrong, what it has counted. */
 import type { Code } from '../catalogue.js';
-import { camelized, type Json } from '../names.js';
+import { camelized, snaked, type Json } from '../names.js';
 import type { Options } from '../options.js';
 import type { CountedEvent, Quota, Tier, TokenPair } from '../model.js';
-import type { Credential, Customer, Fault, JournalEntry, Limit, Solution } from './world.js';
+import type {
+  Credential,
+  Customer,
+  Fault,
+  Fired,
+  JournalCall,
+  JournalEntry,
+  Limit,
+  NewWorld,
+  Search,
+  Solution,
+} from './world.js';
 
 /** A server that runs. */
 export interface Server {
@@ -68,7 +79,7 @@ export class TestMarketplace implements AsyncDisposable {
     return new TestMarketplace(server, await worldOf(server), again);
   }
 
-  /** Where it is, `http://127.0.0.1:…`. */
+  /** Where it is, `http://127.0.0.1:…`; of a world, with its path. */
   get url(): string {
     return this.#server.url;
   }
@@ -162,26 +173,125 @@ export class TestMarketplace implements AsyncDisposable {
     return new Date(now);
   }
 
-  /** Moves the clock on, by milliseconds. It runs on from there. */
-  async advanceClock(millis: number): Promise<void> {
-    await this.call('POST', '/mock/clock', 'control', { advance_ms: millis });
+  /**
+   * Moves the clock on, by milliseconds. What is due on the way happens, in order, and is told: tokens that expire, leases that end; of
+   * more than 1,000 the first 1,000.
+   */
+  advanceClock(millis: number): Promise<readonly Fired[]> {
+    return this.#clock({ advance_ms: millis });
   }
 
-  /** Sets the clock. It runs on from there. */
-  async setClock(now: Date | string): Promise<void> {
-    await this.call('POST', '/mock/clock', 'control', { set: new Date(now).toISOString() });
+  /** Sets the clock, and tells what was due on the way and has happened. Set back, it does nothing but show it. */
+  setClock(now: Date | string): Promise<readonly Fired[]> {
+    return this.#clock({ set: new Date(now).toISOString() });
   }
 
-  /** Lets the next call of an operation go wrong; several faults are met one after the other. */
-  async inject({ on, delayMs, reset, status, code, headers }: Fault): Promise<void> {
-    const fault = { on, delay_ms: delayMs, reset, status, code, headers } as Record<string, Json>;
-    await this.call('POST', '/mock/faults', 'control', fault);
+  /** Moves the clock on to the next moment at which something happens; nowhere, if nothing is planned. */
+  advanceToNextEvent(): Promise<readonly Fired[]> {
+    return this.#clock({ advance_to_next_event: true });
+  }
+
+  /** Lets the clock stand still until it is moved, or go on. */
+  async freezeClock(frozen = true): Promise<void> {
+    await this.#clock({ freeze: frozen });
+  }
+
+  /** Lets the clock run, so many times as fast as real time: more than 0, and at most 1,000,000. */
+  async scaleClock(scale: number): Promise<void> {
+    await this.#clock({ scale });
+  }
+
+  /**
+   * Makes a marketplace beside this one, in the same server, that shares nothing with any other: customers, keys, ids, clock, faults,
+   * journal. `stop`, or `await using`, forgets it.
+   *
+   * ```js
+   * const marketplace = await startMarketplace();
+   * const world = await marketplace.createWorld({ now: '2026-11-22T06:30:00Z', frozen: true });
+   * await world.tokenPair('cus_ravi');
+   * const [fired] = await world.advanceToNextEvent();
+   * console.log(fired?.task, await world.now());
+   * await marketplace.stop();
+   * ```
+   */
+  async createWorld({
+    now,
+    snapshot,
+    founding,
+    ...wanted
+  }: NewWorld = {}): Promise<TestMarketplace> {
+    const body = {
+      ...wanted,
+      founding,
+      now: now === undefined ? now : new Date(now).toISOString(),
+      from: snapshot === undefined ? snapshot : { snapshot },
+    } as Record<string, Json>;
+    const made = (await this.call('POST', '/mock/worlds', 'control', body)) as {
+      id: string;
+      url: string;
+      control_token: string;
+    };
+    let there: Promise<unknown> | undefined;
+    const forget = (): Promise<unknown> =>
+      this.call('DELETE', `/mock/worlds/${made.id}`, 'control');
+    const stop = async (): Promise<void> => {
+      await (there ??= forget());
+    };
+    return TestMarketplace.of({ url: made.url, controlToken: made.control_token, stop });
+  }
+
+  /** Keeps all that the marketplace holds now, and what its clock shows. Answers the id, `snp_…`, which is drawn unless set. */
+  async snapshot(id?: string): Promise<string> {
+    const body = (id === undefined ? {} : { id }) as Record<string, Json>;
+    const kept = await this.call('POST', '/mock/snapshots', 'control', body);
+    return (kept as { id: string }).id;
+  }
+
+  /** Puts a snapshot in the place of what there is. Faults, limits and the journal stay. */
+  async restore(snapshot: string): Promise<void> {
+    await this.call('POST', `/mock/snapshots/${snapshot}/restore`, 'control');
+  }
+
+  /**
+   * Lets everything be as it was when the marketplace began, with the keys it has: no usage, no tokens, no faults, no journal, and the
+   * clock it had.
+   */
+  async reset(): Promise<void> {
+    await this.call('POST', '/mock/reset', 'control');
+  }
+
+  /** Lets calls go wrong; several faults are met one after the other. Answers the fault's id, `flt_…`. */
+  async inject({ headers, ...fault }: Fault): Promise<string> {
+    const renamed = snaked(fault as unknown as Json) as Record<string, Json>;
+    const body = { ...renamed, headers } as Record<string, Json>;
+    const planned = await this.call('POST', '/mock/faults', 'control', body);
+    return (planned as { ids: [string] }).ids[0];
   }
 
   /** The faults that no call has met yet. */
   async faultsLeft(): Promise<readonly Fault[]> {
     const report = await this.call('GET', '/mock/faults', 'control');
     return (camelized(report) as unknown as { left: Fault[] }).left;
+  }
+
+  /**
+   * For the end of a test: a fault that no call has met has shown nothing.
+   *
+   * @throws When some are left, with what they are.
+   */
+  async verifyFaults(): Promise<void> {
+    const left = await this.faultsLeft();
+    if (left.length > 0) throw new Error(`No call met what was planned: ${JSON.stringify(left)}`);
+  }
+
+  /** Lets no more calls meet a fault. */
+  async removeFault(id: string): Promise<void> {
+    await this.call('DELETE', `/mock/faults/${id}`, 'control');
+  }
+
+  /** Forgets the fault plan. */
+  async clearFaults(): Promise<void> {
+    await this.call('DELETE', '/mock/faults', 'control');
   }
 
   /** Takes the API out of reach, every connection being reset; or brings it back. */
@@ -200,10 +310,27 @@ export class TestMarketplace implements AsyncDisposable {
     await this.call('POST', '/mock/keys', 'control');
   }
 
-  /** What the API was asked, and how it answered: the last 10,000 calls, oldest first. */
-  async journal(): Promise<readonly JournalEntry[]> {
-    const { entries } = (await this.call('GET', '/mock/journal', 'control')) as { entries: Json };
+  /** What the API was asked, and how it answered: of the last 10,000 calls those that are searched for, oldest first. */
+  async journal(search: Search = {}): Promise<readonly JournalEntry[]> {
+    const { entries } = (await this.#search(search)) as { entries: Json };
     return camelized(entries) as never;
+  }
+
+  /** The calls that are searched for, whole: what was sent and what was answered, without secrets. */
+  async find(search: Search): Promise<readonly JournalCall[]> {
+    const { entries } = (await this.#search(search, true)) as { entries: Record<string, Json>[] };
+    // What was sent and answered is shown in the words of the wire.
+    const calls = entries.map(({ request, answer, ...entry }) => ({
+      ...(camelized(entry) as object),
+      request,
+      ...(answer == null ? {} : { answer }),
+    }));
+    return calls as never;
+  }
+
+  /** Forgets the journal. */
+  async clearJournal(): Promise<void> {
+    await this.call('DELETE', '/mock/journal', 'control');
   }
 
   /** The ledger: every event of a customer that was counted, newest first. */
@@ -256,7 +383,7 @@ export class TestMarketplace implements AsyncDisposable {
     this.#world = await worldOf(this.#server);
   }
 
-  /** Ends the server, if this is whose it is, and waits for its end. */
+  /** Ends the server, if this is whose it is, and waits for its end; of a world, forgets it. */
   async stop(): Promise<void> {
     await this.#server.stop();
   }
@@ -268,6 +395,20 @@ export class TestMarketplace implements AsyncDisposable {
   /** Shows no secret. */
   toJSON(): { url: string } {
     return { url: this.url };
+  }
+
+  async #clock(change: Record<string, Json>): Promise<readonly Fired[]> {
+    const { fired } = (await this.call('POST', '/mock/clock', 'control', change)) as {
+      fired: Json;
+    };
+    return camelized(fired) as never;
+  }
+
+  #search({ body, ...search }: Search, bodies?: true): Promise<Json> {
+    const asked = { ...(snaked(search as Json) as object), 'body~': body, bodies };
+    const query = Object.entries(asked).filter(([, value]) => value !== undefined);
+    const text = new URLSearchParams(query.map(([name, value]) => [name, String(value)]));
+    return this.call('GET', `/mock/journal?${text.toString()}`, 'control');
   }
 
   async #session(customer: string): Promise<Credential> {

@@ -52,7 +52,9 @@ export function connectMarketplace({
   controlToken,
 }: ConnectOptions): Promise<TestMarketplace> {
   const stop = (): Promise<void> => Promise.resolve();
-  return TestMarketplace.of({ url: new URL(url).origin, controlToken, stop });
+  // A world's has a path.
+  const { origin, pathname } = new URL(url);
+  return TestMarketplace.of({ url: origin + pathname.replace(/\/$/, ''), controlToken, stop });
 }
 
 async function launcher(): Promise<typeof import('@cloudnestle/mock-server')> {

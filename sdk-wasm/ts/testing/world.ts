@@ -1,6 +1,7 @@
 /** What a marketplace for tests has in it, and what can be planned for it. */
 import type { Code } from '../catalogue.js';
 import type { Tier } from '../model.js';
+import type { Json } from '../names.js';
 
 /** A solution the marketplace was founded with. */
 export interface Solution {
@@ -28,10 +29,25 @@ export interface Customer {
   readonly subscriptions: Readonly<Record<string, Tier>>;
 }
 
-/** Something that goes wrong in the next call of an operation. A delay may come before either of the others. */
+/**
+ * Something that goes wrong in the next call it is for, or in so many. A delay may come before either of the others; what else can
+ * be planned, the server's API page tells, and is named here as there, in camel case.
+ */
 export interface Fault {
-  /** The operation, as the API page names it: `POST /api/track-usage`. */
+  /** The operation, as the API page names it: `POST /api/track-usage`; `*` for any. */
   readonly on: string;
+  /** Only calls of this solution's keys and tokens meet it, and those that name the solution without either. */
+  readonly solution?: string;
+  /** Only calls with this in their header `CloudNestle-Test` meet it. */
+  readonly test?: string;
+  /** How many calls meet it; one unless set. */
+  readonly times?: number;
+  /** How many calls that could have met it are let through before. */
+  readonly after?: number;
+  /** How probable it is that a call meets it that could, from 0 to 1; certain unless set. */
+  readonly probability?: number;
+  /** After how many milliseconds, by the marketplace's clock, no call meets it any more. */
+  readonly expiresMs?: number;
   /** How much longer the call takes, in milliseconds. */
   readonly delayMs?: number;
   /** The connection is reset: before the call has its effect, or after it. */
@@ -66,8 +82,74 @@ export interface JournalEntry {
   /** The code it was refused with. */
   readonly code?: Code;
   readonly requestId: string;
-  /** What was done to it on purpose: `reset after_commit`, `outage`. */
+  /** What was done to it on purpose: `flt_1: reset after_commit`, `outage`. */
   readonly fault?: string;
+}
+
+/** Which calls of the journal are wanted. */
+export interface Search {
+  /** Method and path, with the path's parameters in braces. */
+  readonly operation?: string;
+  readonly status?: number;
+  readonly code?: Code;
+  readonly requestId?: string;
+  /** The test that made it, as its header `CloudNestle-Test` says. */
+  readonly test?: string;
+  /** A customer whom the path, the query, a body or the token names. */
+  readonly customer?: string;
+  /** Calls after this number alone. */
+  readonly after?: number;
+  /** The most that are answered, the oldest first. */
+  readonly limit?: number;
+  /** What is in the body that was sent or answered, as it is shown: without secrets. */
+  readonly body?: string;
+}
+
+/** An answer, as the journal shows it: without secrets. Names in it are the wire's. */
+export interface RecordedAnswer {
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON, or text; absent if there was none, or it is not shown. */
+  readonly body?: Json;
+}
+
+/** What was sent, shown likewise. */
+export interface RecordedRequest extends RecordedAnswer {
+  readonly method: string;
+  /** As it was asked for, decoded: `/api/quotas/cus_ravi/sol_faiss_search`. */
+  readonly path: string;
+  /** What came after the `?`, decoded. */
+  readonly query: Readonly<Record<string, string>>;
+}
+
+/** A call of the journal, whole. */
+export interface JournalCall extends JournalEntry {
+  readonly request: RecordedRequest;
+  /** Absent if it got none. */
+  readonly answer?: RecordedAnswer;
+}
+
+/** What a world is like before it is made. What is not set is drawn, or as it is in the server's own. */
+export interface NewWorld {
+  /** `wld_…`: letters, digits, `-` and `_`. */
+  readonly id?: string;
+  /** Its ids and keys are made of this and its own id, and of nothing else. */
+  readonly seed?: number;
+  /** What its clock shows when it begins. */
+  readonly now?: Date | string;
+  /** Whether its clock stands still until it is moved. */
+  readonly frozen?: boolean;
+  /** Who is in it, in the form of a seed file. */
+  readonly founding?: { readonly [name: string]: Json };
+  /** A snapshot of the server's own world that it begins with, `snp_…`, in place of a founding. */
+  readonly snapshot?: string;
+}
+
+/** Something that was due, and happened: `{ task: 'token_expires', at: …, tokenId: … }`. */
+export interface Fired {
+  /** When it was due. */
+  readonly at: string;
+  readonly task: string;
+  readonly [detail: string]: unknown;
 }
 
 /** Who makes a call: a solution's backend, the marketplace itself, the test; or whose token that is. */

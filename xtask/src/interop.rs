@@ -26,7 +26,9 @@ pub(crate) fn run() -> Result<()> {
         std::fs::copy(format!("{SCRIPTS}/{file}"), node.join(file))?;
     }
     shell::run(
-        Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&node),
+        Command::new("npm")
+            .args(["ci", "--loglevel=error", "--no-audit", "--no-fund"])
+            .current_dir(&node),
     )?;
     shell::run(Command::new("node").arg(node.join("verify.mjs")).envs(environment))
 }

@@ -159,7 +159,7 @@ fn build() -> Result<PathBuf> {
     for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
         copy(Path::new(licence), &package.join(licence))?;
     }
-    let ci = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let ci = ["ci", "--loglevel=error", "--no-audit", "--no-fund", "--ignore-scripts"];
     shell::run(Command::new("npm").args(ci).current_dir(&package))?;
     let form =
         ["--no-install", "prettier", "--check", "--log-level=warn", "ts", "tests", "build.mjs"];
@@ -262,7 +262,7 @@ fn install(package: &Path) -> Result<(PathBuf, Tarballs)> {
     let tarballs = Tarballs { package: pack(package)?, launcher: pack(Path::new(LAUNCHER))? };
     fs::write(consumer.join("package.json"), "{ \"private\": true, \"type\": \"module\" }\n")?;
     let install =
-        ["install", "--silent", "--no-audit", "--no-fund", "--offline", "--omit=optional"];
+        ["install", "--loglevel=error", "--no-audit", "--no-fund", "--offline", "--omit=optional"];
     shell::run(
         Command::new("npm")
             .args(install)

@@ -55,8 +55,7 @@ pub(crate) fn prepare(sources: &Path, name: &str, tarballs: &Tarballs) -> Result
     if ours.exists() {
         fs::remove_dir_all(ours)?;
     }
-    let install =
-        ["install", "--no-save", "--no-package-lock", "--offline", "--ignore-scripts", "--silent"];
+    let install = ["install", "--no-save", "--offline", "--ignore-scripts", "--loglevel=error"];
     shell::run(
         Command::new("npm")
             .args(install)
@@ -83,6 +82,6 @@ fn install_tools(sources: &Path, folder: &Path) -> Result<()> {
     for file in TOOLS {
         copy(&sources.join(file), &folder.join(file))?;
     }
-    let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let install = ["install", "--loglevel=error", "--no-audit", "--no-fund", "--ignore-scripts"];
     shell::run(Command::new("npm").args(install).current_dir(folder))
 }

@@ -47,7 +47,7 @@ pub(crate) fn test() -> Result<()> {
 fn install(project: &Path, packages: &Path) -> Result<()> {
     let files = std::fs::read_dir(packages)?;
     let tarballs = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
-    let quiet = ["--silent", "--no-audit", "--no-fund", "--offline"];
+    let quiet = ["--loglevel=error", "--no-audit", "--no-fund", "--offline"];
     std::fs::write(project.join("package.json"), r#"{ "private": true }"#)?;
     shell::run(Command::new("npm").arg("install").args(quiet).args(tarballs).current_dir(project))
 }

@@ -15,6 +15,7 @@ fn files() -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("docs/errors.md", errors()),
         ("docs/openapi.json", openapi()?),
+        ("docs/postman.json", told_by_the_server("postman")?),
         ("sdk-wasm/ts/catalogue.ts", typescript::catalogue()?),
         ("sdk-wasm/ts/model.ts", typescript::model(&openapi()?)?),
         ("conformance/jwt/attacks.json", printed_by("jwt-attacks")?),
@@ -40,16 +41,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The API, as the server tells of it.
 fn openapi() -> Result<String> {
-    output(&mut cargo_command(&[
-        "run",
-        "--quiet",
-        "--locked",
-        "--package=cloudnestle-mock-server",
-        "--",
-        "--openapi",
-    ]))
+    told_by_the_server("openapi")
+}
+
+/// What the server's program prints about itself when it is given this command.
+fn told_by_the_server(command: &str) -> Result<String> {
+    let run = ["run", "--quiet", "--locked", "--package=cloudnestle-mock-server", "--", command];
+    output(&mut cargo_command(&run))
 }
 
 /// What a program of `conformance` prints: tokens that every face must refuse, or which promise is put to

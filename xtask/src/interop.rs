@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::server::{SOLUTION, Server};
-use crate::shell::{self, cargo, step, target};
+use crate::shell::{self, cargo, step};
 
 const SCRIPTS: &str = "conformance/interop";
 
@@ -20,15 +20,6 @@ pub(crate) fn run() -> Result<()> {
         Command::new(&python).arg(format!("{SCRIPTS}/verify.py")).envs(environment.clone()),
     )?;
 
-    let node = target().join("interop-node");
-    std::fs::create_dir_all(&node)?;
-    for file in ["package.json", "package-lock.json", ".npmrc", "verify.mjs"] {
-        std::fs::copy(format!("{SCRIPTS}/{file}"), node.join(file))?;
-    }
-    shell::run(
-        Command::new("npm")
-            .args(["ci", "--loglevel=error", "--no-audit", "--no-fund"])
-            .current_dir(&node),
-    )?;
+    let node = shell::node("interop-node", SCRIPTS)?;
     shell::run(Command::new("node").arg(node.join("verify.mjs")).envs(environment))
 }

@@ -13,6 +13,7 @@ mod interop;
 mod lint;
 mod npm;
 mod openapi;
+mod postman;
 mod projects;
 mod pypi;
 mod server;
@@ -134,6 +135,7 @@ fn main() -> anyhow::Result<()> {
             ])?;
             sim::find_planted()?;
             interop::run()?;
+            postman::run()?;
             server_packages::test()?;
             npm::test()?;
             pypi::test()?;

@@ -82,3 +82,16 @@ pub(crate) fn python(name: &str, requirements: &str) -> Result<PathBuf> {
     run(Command::new(&python).args(install).args(["--requirement", requirements]))?;
     Ok(python)
 }
+
+/// A folder below `target/` with the scripts of a folder, and what its lock file names.
+pub(crate) fn node(name: &str, scripts: &str) -> Result<PathBuf> {
+    let folder = target().join(name);
+    std::fs::create_dir_all(&folder)?;
+    for entry in std::fs::read_dir(scripts)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), folder.join(entry.file_name()))?;
+    }
+    let install = ["ci", "--loglevel=error", "--no-audit", "--no-fund"];
+    run(Command::new("npm").args(install).current_dir(&folder))?;
+    Ok(folder)
+}

@@ -57,6 +57,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the API as an OpenAPI document
     Openapi,
+    /// Print the marketplace's calls as a Postman collection
+    Postman,
     /// Print what makes a shell complete this command line
     Completions(Completions),
 }
@@ -76,6 +78,7 @@ impl CommandLine {
             Some(Command::Exec(exec)) => exec.run().await,
             Some(Command::Doctor(doctor)) => doctor.run().await,
             Some(Command::Openapi) => said(print(&format!("{:#}\n", MockServer::openapi()))),
+            Some(Command::Postman) => said(print(&format!("{:#}\n", MockServer::postman()))),
             Some(Command::Completions(Completions { shell })) => said(print(&completions(shell))),
         }
     }

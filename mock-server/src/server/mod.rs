@@ -129,6 +129,16 @@ impl MockServer {
         &crate::api::openapi::DOCUMENT
     }
 
+    /// The marketplace's calls as a Postman collection, in its format 2.1.
+    ///
+    /// ```
+    /// # use cloudnestle_mock_server::MockServer;
+    /// assert_eq!(MockServer::postman()["item"][0]["name"], "POST /api/users");
+    /// ```
+    pub fn postman() -> &'static serde_json::Value {
+        &crate::api::openapi::POSTMAN
+    }
+
     /// Ends it: calls under way get five seconds to finish. Afterwards the port is free and the
     /// database closed.
     pub async fn stop(self) {

@@ -120,7 +120,7 @@ fn scheme_id(caller: Credential) -> String {
     camel_case(caller.name().split(' '))
 }
 
-fn camel_case<'a>(words: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn camel_case<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words = words.enumerate().map(|(n, word)| match word.split_at_checked(1) {
         Some((first, rest)) if n > 0 => first.to_ascii_uppercase() + rest,
         _ => word.to_owned(),

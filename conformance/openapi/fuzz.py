@@ -70,7 +70,8 @@ reached = fuzz(seconds * 2 // 3, "--exclude-path-regex=^/mock")
 # schemathesis leaves the document itself alone, having read it.
 reached |= {"GET /openapi.json": {"200": 1}}
 reached |= snapshots()
-reached |= fuzz(seconds // 3, "--include-path-regex=^/mock", "--phases=examples,coverage,fuzzing")
+# What was reached on purpose stays, where schemathesis has not been as lucky.
+reached = fuzz(seconds // 3, "--include-path-regex=^/mock", "--phases=examples,coverage,fuzzing") | reached
 
 with urllib.request.urlopen(f"{URL}/openapi.json") as answer:
     paths = json.load(answer)["paths"]

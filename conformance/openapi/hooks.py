@@ -132,6 +132,11 @@ class Credentials:
                 case.headers["Origin"] = "http://localhost:3000"
 
 
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value) -> bytes:
+    return str(value).encode(errors="replace")
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs) -> None:
     """Plants the built-in world in half of what the schemas allow, and in all of it until a call has succeeded;
@@ -168,6 +173,9 @@ BEYOND_SCHEMAS = {
     "POST /api/launches": "a publishable key is a solution's, and takes a challenge",
     "POST /mock/clock": "either `set` or `advance_ms`, in the years 2000 to 2199",
     "POST /mock/faults": "a fault is of an operation there is, and does one thing",
+    "POST /mock/snapshots": "ids say what they are of",
+    "PUT /mock/snapshots/{snapshot_id}": "a file is one that a snapshot was written to",
+    "POST /mock/worlds": "a founding has a form of its own",
 }
 
 

@@ -4,6 +4,8 @@
 //! takes memory, and needs no credential for it. Usage, which is read for good credentials alone, has a
 //! budget of its own, so that nobody without one keeps it out.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,8 +14,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloudnestle_marketplace::Code;
 use futures_util::StreamExt;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_path_to_error::{Path, Segment};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -77,7 +80,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Market>> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, market: &Arc<Market>) -> Result<Self, Failure> {
-        parse(request, MAX_SMALL_BODY_BYTES, &market.bodies.other).await.map(Json)
+        let Object(value) = parse(request, MAX_SMALL_BODY_BYTES, &market.bodies.other).await?;
+        Ok(Json(value))
     }
 }
 
@@ -86,6 +90,28 @@ impl<T: DeserializeOwned> FromRequest<Arc<Market>> for Large<T> {
 
     async fn from_request(request: Request, market: &Arc<Market>) -> Result<Self, Failure> {
         parse(request, MAX_BODY_BYTES, &market.bodies.usage).await.map(Large)
+    }
+}
+
+/// An object. Serde takes a list for a structure, too, its items for the fields in their order; nobody
+/// means that.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct AnObject<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for AnObject<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(AnObject(PhantomData))
     }
 }
 

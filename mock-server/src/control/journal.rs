@@ -36,6 +36,7 @@ pub struct Search {
     /// Method and path, with the path's parameters in braces: `POST /api/track-usage`.
     operation: Option<String>,
     /// The status it was answered with.
+    #[param(maximum = 65535)]
     status: Option<u16>,
     /// The code it was refused with.
     code: Option<String>,

@@ -291,3 +291,12 @@ async fn a_server_that_was_stopped_has_closed_its_file_whoever_holds_a_world_of_
     let refused = held.create_world(NewWorld::default()).await.expect_err("it has stopped");
     assert_eq!(refused.to_string(), "unavailable: The server has been stopped.");
 }
+
+#[tokio::test]
+async fn a_list_is_not_taken_for_what_a_world_is_to_be() {
+    let server = in_memory().await;
+    let refused = server.control("POST /mock/worlds", json!([null, null])).await;
+    assert_eq!(refused.status, 422, "{:?}", refused.body);
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("invalid type: sequence, expected an object"), "{detail}");
+}

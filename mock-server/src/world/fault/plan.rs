@@ -76,8 +76,9 @@ pub struct FaultReport {
 pub struct PlannedFault {
     /// `flt_…`
     pub id: String,
-    /// What was planned.
+    /// What was planned: the fields of a `Fault`.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub fault: Fault,
     /// How many more calls meet it.
     pub times_left: u32,
@@ -92,8 +93,9 @@ pub struct PlannedFault {
 pub struct UsedFault {
     /// `flt_…`
     pub id: String,
-    /// What was planned.
+    /// What was planned: the fields of a `Fault`.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub fault: Fault,
     /// The call that met it.
     pub request_id: String,

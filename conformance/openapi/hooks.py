@@ -175,6 +175,7 @@ BEYOND_SCHEMAS = {
     "POST /mock/faults": "a fault is of an operation there is, and does one thing",
     "POST /mock/snapshots": "ids say what they are of",
     "PUT /mock/snapshots/{snapshot_id}": "a file is one that a snapshot was written to",
+    "POST /mock/verify": "an operation there is; conditions have names of their own",
     "POST /mock/worlds": "a founding has a form of its own",
 }
 

@@ -45,7 +45,10 @@ mod world;
 
 pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
-pub use control::{ControlError, Happened, NewWorld, Search, Snapshot, SnapshotError};
+pub use control::{
+    ControlError, Expected, Happened, NearMiss, NewWorld, Search, Snapshot, SnapshotError,
+    UnmetCalls, Unverified,
+};
 pub use market::{CustomerInfo, SolutionInfo};
 pub use server::{Builder, MockServer, MockWorld, StartError};
 #[cfg(feature = "control")]

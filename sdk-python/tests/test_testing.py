@@ -99,3 +99,16 @@ def test_the_journal_is_searched_and_shows_no_secret(marketplace_world):
     assert marketplace_world.journal(customer="cus_asha") == []
     marketplace_world.clear_journal()
     assert marketplace_world.journal() == []
+
+
+def test_what_was_expected_and_not_asked_is_told_with_what_came_near(marketplace_world):
+    marketplace_world.token_pair("cus_ravi")
+    generate = "POST /api/generate-token"
+    first = marketplace_world.verify(generate, times=1, status=200, body={"solution_id": {"$contains": "faiss"}})
+    assert len(first) == 1
+    marketplace_world.verify(generate, times=0, after=first[0])
+    near = f'once; found 0, and these come near:\ncall {first[0]}: body.solution_id is "sol_f'
+    with pytest.raises(AssertionError, match=near):
+        marketplace_world.verify(generate, times=1, body={"solution_id": "sol_invoice_ocr"})
+    with pytest.raises(MarketplaceCallError, match="request_invalid"):
+        marketplace_world.verify("POST /api/generate-tokens", times=0)

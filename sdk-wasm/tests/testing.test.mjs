@@ -145,6 +145,19 @@ test('a fault is for the calls it names, and one that was not met is told', asyn
   assert.equal(found[0].answer.body.code, 'not_found');
   assert.ok(!JSON.stringify(found).includes(accessToken));
   assert.deepEqual(await marketplace.journal({ customer: 'cus_asha' }), []);
+
+  const expected = { operation: on, headers: { authorization: { $exists: true } } };
+  const numbers = await marketplace.verify({ ...expected, atLeast: 3, atMost: 3 });
+  assert.deepEqual(
+    numbers.slice(0, 2),
+    found.map(({ seq }) => seq),
+  );
+  await marketplace.verify({ operation: on, times: 0, after: numbers[2] });
+  const unmet = marketplace.verify({ operation: on, status: 429 });
+  await assert.rejects(
+    unmet,
+    /at least once; found 0, and these come near:\ncall \d+: status is 200, expected 429/,
+  );
   await marketplace.clearJournal();
   await marketplace.clearFaults();
   assert.deepEqual(await marketplace.journal(), []);

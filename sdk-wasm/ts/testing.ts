@@ -3,13 +3,16 @@ export { MarketplaceCallError, TestMarketplace } from './testing/marketplace.js'
 export { connectMarketplace, startMarketplace } from './testing/start.js';
 export type { ConnectOptions, StartOptions } from './testing/start.js';
 export type {
+  Condition,
   Credential,
   Customer,
+  Expected,
   Fault,
   Fired,
   JournalCall,
   JournalEntry,
   Limit,
+  Matcher,
   NewWorld,
   RecordedAnswer,
   RecordedRequest,

@@ -9,6 +9,7 @@ use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 use super::clock::{self, Destination, Happened};
 use super::journal::Search;
 use super::snapshots::{self, Snapshot};
+use super::verify::{self, Expected, Unverified};
 use super::worlds::{NewWorld, Standing};
 use super::{calls, faults, journal};
 use crate::api::launches;
@@ -302,6 +303,27 @@ impl MockWorld {
     /// ```
     pub fn find(&self, search: &Search) -> Vec<JournalCall> {
         journal::find(&self.market, search)
+    }
+
+    /// Whether the API was asked what a test expects: the numbers of those calls.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::{Expected, MockServer};
+    ///
+    /// let server = MockServer::start().await?;
+    /// server.verify(&Expected::call("POST /api/track-usage").times(0))?;
+    /// let unmet = server.verify(&Expected::call("POST /api/track-usage").status(200)).unwrap_err();
+    /// assert_eq!(unmet.to_string(), "expected POST /api/track-usage at least once; found 0");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there are fewer such calls, or more; its text says which came near, and in what they were other.
+    pub fn verify(&self, expected: &Expected) -> Result<Vec<u64>, Unverified> {
+        verify::verify_now(&self.market, expected)
     }
 
     /// Forgets the journal.

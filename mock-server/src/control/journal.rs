@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::NoContent;
+use axum::response::{IntoResponse, NoContent, Response};
 use cloudnestle_marketplace::Code;
 use cloudnestle_marketplace::model::UnverifiedToken;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::reading;
 use crate::api::Json;
+use crate::api::openapi::{Answer, Shape, Success};
 use crate::api::problem::Failure;
 use crate::api::query::Query;
 use crate::market::Market;
@@ -254,6 +255,32 @@ pub(super) async fn read(
     Path(seq): Path<String>,
 ) -> Result<Json<JournalCall>, Failure> {
     call(&market, &seq).map(Json)
+}
+
+/// `GET /mock/journal/{seq}/curl`
+pub(super) async fn curl(
+    State(market): TheMarket,
+    Path(seq): Path<String>,
+) -> Result<Command, Failure> {
+    let detail = "The journal has not all of this call's body.";
+    let command = call(&market, &seq)?.to_curl();
+    command.map(Command).ok_or_else(|| Failure::new(Code::NotFound, detail))
+}
+
+/// A line for a shell.
+pub(super) struct Command(String);
+
+impl IntoResponse for Command {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl Answer for Command {
+    fn describe(shape: &mut Shape) {
+        let content = Some(("text/plain", String::schema()));
+        shape.answer = Success { status: 200, content };
+    }
 }
 
 /// `DELETE /mock/journal`

@@ -14,6 +14,7 @@ mod journal;
 mod reading;
 pub(crate) mod recording;
 pub(crate) mod snapshots;
+mod verify;
 pub(crate) mod worlds;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use clock::Happened;
 pub use handle::ControlError;
 pub use journal::Search;
 pub use snapshots::{Snapshot, SnapshotError};
+pub use verify::{Expected, NearMiss, UnmetCalls, Unverified};
 pub use worlds::NewWorld;
 
 /// The calls of `/mock`.
@@ -107,8 +109,14 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/mock/journal/{seq}", CONTROL, journal::read,
             "One call, whole: what was sent and what was answered, without secrets.", AUTH)
             .fails(&[Code::NotFound]),
+        get("/mock/journal/{seq}/curl", CONTROL, journal::curl,
+            "One call as a command of `curl` that makes it again, with variables in the place of secrets.", AUTH)
+            .fails(&[Code::NotFound]),
         delete("/mock/journal", CONTROL, journal::clear, "Forgets the journal.",
             r#"-X DELETE -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#),
+        post("/mock/verify", CONTROL, verify::verify,
+            "Whether the API was asked what a test expects, `times` or `at_least` or `at_most` so often; and if not, which calls came near, and in what they were other.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"operation": "POST /api/track-usage", "times": 1, "body": {"event": {"quantity": 1}}}'"#),
         post("/mock/reset", CONTROL, snapshots::reset,
             "Lets everything be as it was when the marketplace began, with the keys it has: no usage, no tokens, no faults, no journal, and the clock it had. Snapshots stay.",
             r#"-X POST -H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN""#)

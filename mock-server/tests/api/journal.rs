@@ -284,3 +284,44 @@ async fn the_name_of_a_test_is_no_place_for_a_secret() {
     }
     assert!(server.journal().iter().all(|entry| entry.test.is_none()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_can_be_made_again_by_the_command_that_the_journal_shows() {
+    let server = in_memory().await;
+    let pair = server.pair("cus_ravi", FAISS).await;
+    let mut event = search(&server, &pair, 1);
+    event["metadata"] = json!({"note": "it's $HOME & `ls` 100%"});
+    let request = server.request("POST /api/track-usage?trace=a%20b'%26&empty=");
+    let request = request.bearer_auth(server.key(FAISS).expose()).json(&json!({"event": event}));
+    answer(request).await.expect("an answer");
+    let first = only(&server);
+
+    let command = server.request("GET /mock/journal/1/curl");
+    let command = command.bearer_auth(server.control_token().expose()).send().await;
+    let command = command.expect("an answer").text().await.expect("text");
+    assert_eq!(Some(&command), first.to_curl().as_ref());
+    assert!(!command.contains(server.key(FAISS).expose()), "{command}");
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .env("CLOUDNESTLE_URL", server.url())
+        .env("CLOUDNESTLE_SECRET_KEY", server.key(FAISS).expose())
+        .output()
+        .expect("a shell");
+    assert!(ran.status.success(), "{command}{}", String::from_utf8_lossy(&ran.stderr));
+    let again = server.find(&Search::default().after(1)).remove(0);
+    assert_eq!(again.request.query, first.request.query, "{command}");
+    assert_eq!(again.request.body, first.request.body, "{command}");
+    assert_eq!(again.request.headers["authorization"], first.request.headers["authorization"]);
+    // It is the same event, so it has counted once.
+    assert_eq!(answered(&again)["results"][0]["status"], "duplicate", "{command}");
+}
+
+#[tokio::test]
+async fn a_call_of_which_not_all_is_known_is_no_command() {
+    let server = in_memory().await;
+    let request = server.request("POST /api/users").header("content-type", "application/json");
+    answer(request.body(vec![0xff; 10])).await.expect("an answer");
+    assert_eq!(only(&server).to_curl(), None);
+    let told = server.control("GET /mock/journal/1/curl", Value::Null).await;
+    told.is_problem(404, "not_found");
+}

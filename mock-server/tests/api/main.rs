@@ -30,5 +30,6 @@ mod snapshots;
 mod tiers;
 mod tokens;
 mod usage;
+mod verify;
 mod versions;
 mod worlds;

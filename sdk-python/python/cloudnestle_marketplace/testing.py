@@ -279,6 +279,22 @@ class TestMarketplace:
         entries: list[dict[str, Any]] = self.control("GET", f"/mock/journal{query}")["entries"]
         return entries
 
+    def verify(self, operation: str, **expected: Any) -> list[int]:
+        """Whether the API was asked what a test expects. Answers the numbers of those calls, for the ``after`` of the next.
+
+        How often: ``times``, or ``at_least`` and ``at_most``; once or more unless said. Of which calls: ``status``, ``code``,
+        ``test``, ``after`` (a ``seq``); and ``headers``, ``query`` and ``body`` as they were sent, of which what is named
+        matters alone, and which may be conditions, ``{"$gte": 1}``. See the guide to the journal.
+
+        Raises:
+            AssertionError: when there were fewer such calls, or more, with those that came near and in what they were other.
+        """
+        verdict = self.control("POST", "/mock/verify", {"operation": operation, **expected})
+        if not verdict["verified"]:
+            raise AssertionError(verdict["report"])
+        matched: list[int] = verdict["matched"]
+        return matched
+
     def clear_journal(self) -> None:
         """Forgets the journal."""
         self.control("DELETE", "/mock/journal")

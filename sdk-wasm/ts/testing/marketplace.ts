@@ -6,6 +6,7 @@ import type { CountedEvent, Quota, Tier, TokenPair } from '../model.js';
 import type {
   Credential,
   Customer,
+  Expected,
   Fault,
   Fired,
   JournalCall,
@@ -326,6 +327,28 @@ export class TestMarketplace implements AsyncDisposable {
       ...(answer == null ? {} : { answer }),
     }));
     return calls as never;
+  }
+
+  /**
+   * Whether the API was asked what a test expects. Answers the numbers of those calls, for the `after` of the next.
+   *
+   * ```js
+   * const marketplace = await startMarketplace();
+   * await marketplace.tokenPair('cus_ravi');
+   * const body = { solution_id: { $contains: 'faiss' } };
+   * await marketplace.verify({ operation: 'POST /api/generate-token', times: 1, body });
+   * await marketplace.stop();
+   * ```
+   *
+   * @throws When there were fewer such calls, or more, with those that came near and in what they were other.
+   */
+  async verify({ headers, query, body, ...expected }: Expected): Promise<readonly number[]> {
+    const sent = { headers, query, body } as Record<string, Json>;
+    const wanted = { ...(snaked(expected as Json) as Record<string, Json>), ...sent };
+    const told = await this.call('POST', '/mock/verify', 'control', wanted);
+    const verdict = told as { verified: boolean; matched: number[]; report?: string };
+    if (!verdict.verified) throw new Error(verdict.report);
+    return verdict.matched;
   }
 
   /** Forgets the journal. */

@@ -105,6 +105,43 @@ export interface Search {
   readonly body?: string;
 }
 
+/** What is expected of a value that was sent: the value, of an object only the fields that matter; or conditions in its place. */
+export type Matcher = Json | Condition | readonly Matcher[] | { readonly [field: string]: Matcher };
+
+/** What a value is like. Each that is set holds. */
+export interface Condition {
+  /** Whether it is there. */
+  readonly $exists?: boolean;
+  /** A text with this in it, or a list with an item like this. */
+  readonly $contains?: Matcher;
+  readonly $gt?: number;
+  readonly $gte?: number;
+  readonly $lt?: number;
+  readonly $lte?: number;
+}
+
+/** Calls that a test expects to find in the journal; once or more often, unless it is said how often. */
+export interface Expected {
+  /** Method and path, with the path's parameters in braces: `POST /api/track-usage`. */
+  readonly operation: string;
+  /** Exactly so often. */
+  readonly times?: number;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  /** The status they were answered with. */
+  readonly status?: number;
+  /** The code they were refused with. */
+  readonly code?: Code;
+  /** The test that made them, as their header `CloudNestle-Test` says. */
+  readonly test?: string;
+  /** Calls after this number alone. */
+  readonly after?: number;
+  readonly headers?: { readonly [name: string]: Matcher };
+  readonly query?: { readonly [name: string]: Matcher };
+  /** What was sent, in the words of the wire. */
+  readonly body?: Matcher;
+}
+
 /** An answer, as the journal shows it: without secrets. Names in it are the wire's. */
 export interface RecordedAnswer {
   readonly headers: Readonly<Record<string, string>>;

@@ -5,6 +5,7 @@
 //! never looked at. Nobody is shown it so: whoever looks gets it through the [`Redactor`], and what is kept
 //! has neither a `Debug` nor a JSON form that tells of it.
 
+mod curl;
 mod redaction;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -17,15 +17,15 @@ use crate::domain::credential::{Kind, looks_secret};
 use crate::world::Random;
 
 /// What stands for the server's URL, which may have another port at each start.
-const URL_VARIABLE: &str = "$CLOUDNESTLE_URL";
+pub(super) const URL_VARIABLE: &str = "$CLOUDNESTLE_URL";
 
 /// Shorter than this, `eyJ` is no token: its header alone is longer.
 const MIN_TOKEN_CHARS: usize = 20;
 /// How many hexadecimal digits a fingerprint has: enough to tell a few hundred secrets apart.
-const FINGERPRINT_DIGITS: usize = 6;
+pub(super) const FINGERPRINT_DIGITS: usize = 6;
 
 /// What secrets are.
-const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 13] = [
     "secret key",
     "publishable key",
     "launch code",

@@ -351,17 +351,7 @@ pub struct Answer {
 }
 
 /// A fault, as the server takes it.
-pub type Fault = BTreeMap<String, FaultValue>;
-
-/// A value of a fault.
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
-#[serde(untagged)]
-#[allow(missing_docs)]
-pub enum FaultValue {
-    Number(u64),
-    Text(String),
-    Headers(BTreeMap<String, String>),
-}
+pub type Fault = BTreeMap<String, serde_json::Value>;
 
 /// What the server must have seen in the end. Besides, the fault plan must be used up.
 #[derive(Clone, Debug, Default, Deserialize)]

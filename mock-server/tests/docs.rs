@@ -31,6 +31,11 @@ fn the_guide_to_the_command_line_shows_what_happens() {
 }
 
 #[test]
+fn the_guide_to_faults_shows_what_happens() {
+    run("docs/testing/faults.md");
+}
+
+#[test]
 fn the_guide_to_the_journal_shows_what_happens() {
     run("docs/testing/journal.md");
 }

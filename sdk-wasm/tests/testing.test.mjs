@@ -131,7 +131,8 @@ test('a fault is for the calls it names, and one that was not met is told', asyn
   const on = 'GET /api/user-context';
   const solution = marketplace.solution().id;
   const met = await marketplace.inject({ on, solution, status: 404, times: 2, expiresMs: 60_000 });
-  const left = await marketplace.inject({ on: '*', test: 'another', delayMs: 1 });
+  const drip = { pieces: 2, overMs: 1 };
+  const left = await marketplace.inject({ on: '*', test: 'another', drip });
   for (const _ of [1, 2]) await assert.rejects(sdk.getUserContext(accessToken));
   assert.equal((await sdk.getUserContext(accessToken)).customerId, 'cus_ravi');
   await assert.rejects(marketplace.verifyFaults(), /No call met.*another/);

@@ -21,7 +21,7 @@ use super::problem::{self, Failure};
 use super::version::{VERSION, Version};
 use crate::domain::credential::looks_secret;
 use crate::market::Market;
-use crate::server::ResetConnection;
+use crate::server::BrokenOff;
 
 /// The longest a call may take, its body included. The SDK's own limit for one attempt is shorter.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ pub(crate) async fn frame(
         note_failure(method, path, &response);
     }
 
-    let is_reset = response.extensions().get::<ResetConnection>().is_some();
+    let is_reset = response.extensions().get::<BrokenOff>().is_some();
     let status = (!is_reset).then_some(response.status().as_u16());
     let took = began.elapsed();
     market.world.metrics.count(method, path, status, took);
@@ -197,7 +197,7 @@ fn given_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `Sun, 22 Nov 2026 10:00:00 GMT`: clients correct their clocks by it, so it is the world's.
-fn http_date(now: Timestamp) -> Option<HeaderValue> {
+pub(crate) fn http_date(now: Timestamp) -> Option<HeaderValue> {
     let now = jiff::Timestamp::from_millisecond(now.as_millis()).ok()?;
     HeaderValue::try_from(now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
 }

@@ -135,6 +135,10 @@ fn failure_of(response: &Response) -> Option<Failure> {
     if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
+    #[cfg(feature = "control")]
+    if response.extensions().get::<AsWritten>().is_some() {
+        return None;
+    }
     let by_status = || {
         let in_general =
             if status.is_client_error() { Code::RequestInvalid } else { Code::Internal };
@@ -142,6 +146,11 @@ fn failure_of(response: &Response) -> Option<Failure> {
     };
     Some(response.extensions().get::<Failure>().cloned().unwrap_or_else(by_status))
 }
+
+/// An error with this extension keeps the body it has: a test has written it.
+#[cfg(feature = "control")]
+#[derive(Clone, Copy)]
+pub(crate) struct AsWritten;
 
 /// Gives an error its body. Headers it has (`Allow`, `Retry-After`) stay.
 pub(crate) fn render(mut response: Response, request_id: &str, url: &str) -> Response {

@@ -14,6 +14,7 @@ mod journal;
 mod reading;
 pub(crate) mod recording;
 pub(crate) mod snapshots;
+mod spoiling;
 mod verify;
 pub(crate) mod worlds;
 

@@ -19,11 +19,12 @@ use futures_util::future::poll_fn;
 use hyper::body::{Frame, SizeHint};
 
 use super::fault_injection::{Met, TEST};
+use super::spoiling;
 use crate::api::layers::{RequestId, id_of, name_of};
 use crate::api::problem::code_of;
 use crate::domain::credential::looks_secret;
 use crate::market::Market;
-use crate::server::ResetConnection;
+use crate::server::BrokenOff;
 use crate::world::{JournalEntry, KeptBody, MAX_BODY_BYTES, Message, Recorded, Unanswered};
 
 /// The longest name of a test.
@@ -49,19 +50,20 @@ pub(crate) async fn layer(
     let (passing, tap) = tap(body);
     recording.tap = Some(tap.clone());
 
-    let response = next.run(Request::from_parts(parts, passing)).await;
+    let mut response = next.run(Request::from_parts(parts, passing)).await;
+    spoiling::put_date_off(&mut response, recording.market.world.now());
 
     let met = response.extensions().get::<Met>().map(|Met(fault)| fault.clone());
     if met.is_some() && !recording.waits_for_a_word {
         // Beyond that the client is slow, or has gone.
         let _ = tokio::time::timeout(PATIENCE, tap.drain()).await;
     }
-    let (response, answer) = match response.extensions().get::<ResetConnection>() {
+    let (response, answer) = match response.extensions().get::<BrokenOff>() {
         Some(_) => (response, None),
         None => keep(response).await,
     };
     recording.ends(&response, met, answer);
-    response
+    spoiling::spoil(response).await
 }
 
 fn is_of_the_api(path: &str) -> bool {
@@ -111,7 +113,14 @@ impl Recording {
                 call.entry.code = code_of(response);
                 call.answer = Some(answer);
             }
-            None => call.entry.unanswered = Some(Unanswered::Reset),
+            None => {
+                call.entry.unanswered =
+                    response.extensions().get().map(|broken_off| match broken_off {
+                        BrokenOff::Reset => Unanswered::Reset,
+                        BrokenOff::Closed => Unanswered::Closed,
+                        BrokenOff::Garbled => Unanswered::Garbled,
+                    });
+            }
         }
         self.push(call);
     }

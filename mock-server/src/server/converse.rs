@@ -2,6 +2,7 @@
 //! `axum::serve`, because a fault plan must be able to reset a connection (to answer nothing, and let
 //! the client see it break), because every answer has a body, and because clients may be slow.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +26,23 @@ use crate::api::limits::Peer;
 use crate::control::worlds::world_of;
 use crate::market::Market;
 
-/// An answer with this extension is never sent; its connection is reset instead.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the connection is reset on purpose")]
-pub(crate) struct ResetConnection;
+/// An answer with this extension is never sent; this becomes of its connection instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection is broken off on purpose")]
+pub(crate) enum BrokenOff {
+    /// It is reset.
+    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "made by faults alone"))]
+    Reset,
+    /// It is closed.
+    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "made by faults alone"))]
+    Closed,
+    /// Something is said that is no HTTP, and it is closed.
+    #[cfg_attr(not(feature = "control"), expect(dead_code, reason = "made by faults alone"))]
+    Garbled,
+}
+
+/// What is said in place of HTTP.
+const GARBLE: &[u8] = b"\x16\x03\x01 this is not the server you were looking for\r\n\r\n";
 
 /// How long an idle connection is kept: longer than reqwest keeps it (90 s), so that no call goes out on
 /// a connection we are just closing.
@@ -62,8 +76,8 @@ impl Host {
             async move {
                 let response = answer.await;
                 phase.call_ends();
-                match response.extensions().get::<ResetConnection>() {
-                    Some(reset) => Err(*reset),
+                match response.extensions().get::<BrokenOff>() {
+                    Some(broken_off) => Err(*broken_off),
                     None => Ok(response),
                 }
             }
@@ -85,11 +99,27 @@ impl Host {
         let Err(error) = outcome else {
             return;
         };
-        let (stream, refusal) = connection.into_parts().io.into_inner().into_parts();
-        // The service fails for one reason alone.
-        if error.is_user() {
-            let _ = stream.set_zero_linger(); // closing sends RST, and drops what was not sent yet
-        } else if let Some(code) = refusal {
+        let (mut stream, refusal) = connection.into_parts().io.into_inner().into_parts();
+        let broken_off = error.source().and_then(|source| source.downcast_ref::<BrokenOff>());
+        // Whatever goes wrong now is what was wanted.
+        match broken_off {
+            Some(BrokenOff::Reset) => {
+                let _ = stream.set_zero_linger(); // closing sends RST, and drops what was not sent yet
+                return;
+            }
+            Some(BrokenOff::Closed) => {
+                let _ = tokio::time::timeout(DRAIN_LIMIT, hang_up(stream)).await;
+                return;
+            }
+            Some(BrokenOff::Garbled) => {
+                if stream.write_all(GARBLE).await.is_ok() {
+                    let _ = tokio::time::timeout(DRAIN_LIMIT, hang_up(stream)).await;
+                }
+                return;
+            }
+            None => {}
+        }
+        if let Some(code) = refusal {
             let response = layers::refuse(&self.market, code.into());
             // Whatever goes wrong now is the client's affair.
             let _ = tokio::time::timeout(DRAIN_LIMIT, say(stream, response)).await;
@@ -126,6 +156,11 @@ async fn say(mut stream: TcpStream, response: Response) -> std::io::Result<()> {
     answer.extend(format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()).bytes());
     answer.extend(body);
     stream.write_all(&answer).await?;
+    hang_up(stream).await
+}
+
+/// Says that nothing more comes, and hears the client out: who closes with something unread resets.
+async fn hang_up(mut stream: TcpStream) -> std::io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(MAX_DRAINED_BYTES), &mut tokio::io::sink()).await?;
     Ok(())

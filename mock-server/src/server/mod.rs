@@ -22,7 +22,7 @@ use crate::market::{Market, Seed, Site};
 use crate::store::{Memory, OpenError, Sqlite, Store, StoreError};
 use crate::world::{Callers, NoRandomness, RateLimit, World};
 
-pub(crate) use converse::ResetConnection;
+pub(crate) use converse::BrokenOff;
 pub use mock_world::MockWorld;
 
 /// A marketplace that listens on a port of this machine, until it is dropped or stopped.

@@ -20,7 +20,9 @@ pub(crate) use clock::Simulated;
 #[cfg(feature = "control")]
 pub(crate) use clock::{OutOfRange, Reading, Scale, check_settable};
 #[cfg(feature = "control")]
-pub(crate) use fault::{Candidate, Effect, FaultPlan, Kind, Nonsense};
+pub(crate) use fault::{
+    Answer, Candidate, Content, Effect, FaultPlan, Kind, Malformed, Nonsense, Taken,
+};
 #[cfg(feature = "control")]
 pub use fault::{Fault, FaultReport, PlannedFault, UnmetFaults, UsedFault, When};
 #[cfg(feature = "control")]

@@ -12,6 +12,7 @@ mod consume;
 mod control;
 mod corrections;
 mod events;
+mod fault_kinds;
 mod faults;
 mod history;
 mod idempotency;

@@ -221,9 +221,10 @@ class TestMarketplace:
     def inject(self, on: str = "*", **fault: Any) -> str:
         """Lets calls go wrong, and answers the fault's id: calls of an operation, such as ``POST /api/track-usage``, or of any.
 
-        What goes wrong: ``status`` and ``code``, ``delay_ms``, or ``reset``, which is ``before_commit`` or
-        ``after_commit``. For which calls: of a ``solution``, of a ``test`` (what they have in ``CloudNestle-Test``); for
-        how many: ``times``, ``after``, ``probability``, ``expires_ms``. The API page of the server tells the rest.
+        What goes wrong: ``status`` with ``code``, ``headers`` and ``body``; ``reset``, ``empty`` and ``rotate_key``, which are
+        ``before_commit`` or ``after_commit``; ``truncated``, ``malformed``, ``drip``, ``stall_ms``, ``duplicate``; and with
+        any of them or alone, ``delay_ms`` and ``date_offset_ms``. For which calls: of a ``solution``, of a ``test`` (what they have in ``CloudNestle-Test``); for
+        how many: ``times``, ``after``, ``probability``, ``expires_ms``. The guide to faults tells the rest.
         """
         planned: str = self.control("POST", "/mock/faults", {"on": on, **fault})["ids"][0]
         return planned

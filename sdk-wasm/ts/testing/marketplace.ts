@@ -262,10 +262,10 @@ export class TestMarketplace implements AsyncDisposable {
   }
 
   /** Lets calls go wrong; several faults are met one after the other. Answers the fault's id, `flt_…`. */
-  async inject({ headers, ...fault }: Fault): Promise<string> {
+  async inject({ headers, body, ...fault }: Fault): Promise<string> {
     const renamed = snaked(fault as unknown as Json) as Record<string, Json>;
-    const body = { ...renamed, headers } as Record<string, Json>;
-    const planned = await this.call('POST', '/mock/faults', 'control', body);
+    const wanted = { ...renamed, headers, body } as Record<string, Json>;
+    const planned = await this.call('POST', '/mock/faults', 'control', wanted);
     return (planned as { ids: [string] }).ids[0];
   }
 

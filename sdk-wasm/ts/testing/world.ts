@@ -30,8 +30,8 @@ export interface Customer {
 }
 
 /**
- * Something that goes wrong in the next call it is for, or in so many. A delay may come before either of the others; what else can
- * be planned, the server's API page tells, and is named here as there, in camel case.
+ * Something that goes wrong in the next call it is for, or in so many. It does one thing; a delay and a wrong `Date` may come with it,
+ * or be all.
  */
 export interface Fault {
   /** The operation, as the API page names it: `POST /api/track-usage`; `*` for any. */
@@ -48,12 +48,31 @@ export interface Fault {
   readonly probability?: number;
   /** After how many milliseconds, by the marketplace's clock, no call meets it any more. */
   readonly expiresMs?: number;
-  /** How much longer the call takes, in milliseconds. */
-  readonly delayMs?: number;
+  /** How much longer the call takes, in milliseconds; or what that is drawn from. */
+  readonly delayMs?:
+    number | { uniform: [number, number] } | { lognormal: { median: number; sigma: number } };
+  /** By how many milliseconds the answer's `Date` is off. */
+  readonly dateOffsetMs?: number;
   /** The connection is reset: before the call has its effect, or after it. */
   readonly reset?: 'before_commit' | 'after_commit';
-  /** The status of an error that answers the call, which has no effect. */
+  /** The connection is closed without an answer: before the call has its effect, or after it. */
+  readonly empty?: 'before_commit' | 'after_commit';
+  /** The answer ends after this share of its body, 0 until before 1, and the connection with it. */
+  readonly truncated?: number;
+  /** The answer is no HTTP, or its body half of what it was, and no JSON. */
+  readonly malformed?: 'http' | 'json';
+  /** The answer's body comes in so many pieces. */
+  readonly drip?: { pieces: number; overMs: number };
+  /** How many milliseconds nothing more comes after half of the body, until the connection is closed. */
+  readonly stallMs?: number;
+  /** The call is performed twice; the answer is the second one. */
+  readonly duplicate?: true;
+  /** The next signing key takes over: before the call has its effect, or after it. */
+  readonly rotateKey?: 'before_commit' | 'after_commit';
+  /** The status that answers the call, which has no effect. */
   readonly status?: number;
+  /** The answer's body: text as it is, anything else as JSON; without it, an error has its usual form. */
+  readonly body?: Json;
   /** The answer's code; without it, the one that goes with its status. */
   readonly code?: Code;
   /** Headers of the answer. */

@@ -14,6 +14,8 @@ use crate::world::Random;
 
 /// The most faults a plan holds, used ones included.
 const MAX_FAULTS: usize = 10_000;
+/// The most bytes of all the bodies in a plan: 256 of the largest.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// How many calls that met a fault are remembered; older ones are forgotten.
 const MAX_USED: usize = 10_000;
 
@@ -45,6 +47,14 @@ struct Entry {
     times_left: u32,
     /// How many calls could have met it so far.
     asked: u64,
+}
+
+/// A fault that a call has met, and what it does to this call.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    pub id: String,
+    pub delay: Option<Duration>,
+    pub effect: Effect,
 }
 
 /// A call that may meet a fault.
@@ -93,7 +103,7 @@ pub struct PlannedFault {
 pub struct UsedFault {
     /// `flt_…`
     pub id: String,
-    /// What was planned: the fields of a `Fault`.
+    /// What was planned, without its body: the fields of a `Fault`.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub fault: Fault,
@@ -118,11 +128,19 @@ impl fmt::Display for Listed<'_> {
             let PlannedFault { id, fault, times_left, expired } = left;
             write!(f, "{}{id}, {}", if n == 0 { "" } else { "; " }, fault.on)?;
             if let Ok(effect) = Effect::of(fault) {
-                write!(f, ", {effect}")?;
+                write!(f, ", {}", effect.told(effect.delay))?;
             }
             write!(f, ", {times_left} more{}", if *expired { ", expired" } else { "" })?;
         }
         Ok(())
+    }
+}
+
+/// What a journal says of it: `flt_1: delay_ms 37, status 503`.
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let delay = self.delay.map(|delay| delay.as_millis());
+        write!(f, "{}: {}", self.id, self.effect.told(delay))
     }
 }
 
@@ -137,6 +155,11 @@ impl FaultPlan {
         if state.left.len() + state.gone + faults.len() > MAX_FAULTS {
             return Err("the plan has room for 10,000 faults: clear it first");
         }
+        let kept = state.left.iter().map(|entry| &entry.effect);
+        let bodies = kept.chain(faults.iter().map(|(_, effect)| effect)).map(Effect::body_bytes);
+        if bodies.sum::<usize>() > MAX_BODY_BYTES {
+            return Err("the plan has room for 16 MiB of bodies: clear it first");
+        }
         let mut ids = Vec::new();
         for (fault, effect) in faults {
             state.last += 1;
@@ -150,16 +173,17 @@ impl FaultPlan {
         Ok(ids)
     }
 
-    /// The fault that a call meets, and its id: the first that is for such calls, unless that lets this one
-    /// through. What one fault has taken, those after it don't see.
-    pub(crate) fn take(&self, call: &Candidate<'_>, random: &Random) -> Option<(String, Effect)> {
+    /// The fault that a call meets: the first that is for such calls, unless that lets this one through.
+    /// What one fault has taken, those after it don't see.
+    pub(crate) fn take(&self, call: &Candidate<'_>, random: &Random) -> Option<Taken> {
         let mut state = self.state();
         let meets = |entry: &mut Entry| entry.is_for(call) && entry.strikes(random);
         let at = state.left.iter_mut().position(meets)?;
         let entry = &mut state.left[at];
         entry.times_left -= 1;
         let (id, effect) = (entry.id.clone(), entry.effect.clone());
-        let (fault, request_id) = (entry.fault.clone(), call.request_id.to_owned());
+        let delay = effect.delay.map(|delay| delay.draw(random, &entry.place()));
+        let (fault, request_id) = (entry.fault.without_body(), call.request_id.to_owned());
         if entry.times_left == 0 {
             state.left.remove(at);
             state.gone += 1;
@@ -168,7 +192,7 @@ impl FaultPlan {
             state.used.pop_front();
         }
         state.used.push_back(UsedFault { id: id.clone(), fault, request_id });
-        Some((id, effect))
+        Some(Taken { id, delay, effect })
     }
 
     /// Whether any fault is for the calls of one solution.
@@ -234,8 +258,13 @@ impl Entry {
         }
         // By the fault and the call's turn, and not by what else was drawn meanwhile: calls that come at
         // the same time take nothing from each other's luck.
-        let chance = || random.share(&format!("{} asked {}", self.id, self.asked));
+        let chance = || random.share(&format!("{} chance", self.place()));
         self.fault.probability.is_none_or(|probability| chance() < probability)
+    }
+
+    /// What decides what is drawn for the call that has asked last.
+    fn place(&self) -> String {
+        format!("{} asked {}", self.id, self.asked)
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -268,7 +297,7 @@ mod tests {
 
     /// The ids of the faults that so many calls of an operation meet.
     fn met(plan: &FaultPlan, operation: &str, calls: usize) -> Vec<Option<String>> {
-        let take = || Some(plan.take(&call(operation), &random())?.0);
+        let take = || Some(plan.take(&call(operation), &random())?.id);
         (0..calls).map(|_| take()).collect()
     }
 
@@ -307,7 +336,7 @@ mod tests {
         ]);
         let taken = |solution, test| {
             let call = Candidate { solution, test, ..call("GET /a") };
-            plan.take(&call, &random()).map(|(id, _)| id)
+            plan.take(&call, &random()).map(|taken| taken.id)
         };
         assert_eq!(taken(None, None), None);
         assert_eq!(taken(Some("sol_b"), Some("two")), None);

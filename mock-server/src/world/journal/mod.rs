@@ -61,6 +61,10 @@ pub struct JournalEntry {
 pub enum Unanswered {
     /// The connection was reset on purpose.
     Reset,
+    /// The connection was closed on purpose, and nothing was said.
+    Closed,
+    /// What was said was no HTTP, on purpose.
+    Garbled,
     /// The client closed the connection before there was an answer.
     ClientLeft,
 }

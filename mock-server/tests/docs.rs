@@ -36,6 +36,11 @@ fn the_guide_to_faults_shows_what_happens() {
 }
 
 #[test]
+fn the_recipes_provoke_what_they_say() {
+    run("docs/testing/recipes.md");
+}
+
+#[test]
 fn the_guide_to_the_journal_shows_what_happens() {
     run("docs/testing/journal.md");
 }

@@ -84,6 +84,7 @@ BODIES = {
     "POST /api/track-usage": lambda: {"event": event()},
     "POST /mock/faults": lambda: {"on": "POST /api/track-usage", "delay_ms": 1},
     "POST /mock/sessions": lambda: {"customer_id": CUSTOMER},
+    "POST /mock/tokens": lambda: {"flaw": "expired", "customer_id": CUSTOMER, "solution_id": SOLUTION},
 }
 IN_PATHS = {"customer_id": CUSTOMER, "solution_id": SOLUTION}
 

@@ -46,7 +46,7 @@ mod world;
 pub use agenda::{Fired, Task};
 #[cfg(feature = "control")]
 pub use control::{
-    ControlError, Expected, Happened, NearMiss, NewWorld, Search, Snapshot, SnapshotError,
+    ControlError, Expected, Flaw, Happened, NearMiss, NewWorld, Search, Snapshot, SnapshotError,
     UnmetCalls, Unverified,
 };
 pub use market::{CustomerInfo, SolutionInfo};

@@ -9,6 +9,7 @@ use cloudnestle_marketplace::model::{Secret, Timestamp, TokenPair};
 use super::clock::{self, Destination, Happened};
 use super::journal::Search;
 use super::snapshots::{self, Snapshot};
+use super::spoiled_tokens::{self, Flaw};
 use super::verify::{self, Expected, Unverified};
 use super::worlds::{NewWorld, Standing};
 use super::{calls, faults, journal};
@@ -96,6 +97,29 @@ impl MockWorld {
         solution_id: &str,
     ) -> Result<TokenPair, ControlError> {
         Ok(tokens::issue(&self.market, customer_id, solution_id).await?)
+    }
+
+    /// A token of a customer for a solution that must be refused, and differs from a good one in nothing but its
+    /// flaw.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloudnestle_mock_server::{Flaw, MockServer};
+    ///
+    /// let server = MockServer::start().await?;
+    /// let expired = server.spoiled_token(Flaw::Expired, "cus_ravi", "sol_faiss_search").await?;
+    /// # let _ = expired;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn spoiled_token(
+        &self,
+        flaw: Flaw,
+        customer_id: &str,
+        solution_id: &str,
+    ) -> Result<Secret, ControlError> {
+        Ok(spoiled_tokens::spoiled(&self.market, flaw, customer_id, solution_id).await?)
     }
 
     /// The signature of any text under the key that tokens are signed with, for tests that forge

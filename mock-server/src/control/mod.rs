@@ -14,6 +14,7 @@ mod journal;
 mod reading;
 pub(crate) mod recording;
 pub(crate) mod snapshots;
+mod spoiled_tokens;
 mod spoiling;
 mod verify;
 pub(crate) mod worlds;
@@ -34,6 +35,7 @@ pub use clock::Happened;
 pub use handle::ControlError;
 pub use journal::Search;
 pub use snapshots::{Snapshot, SnapshotError};
+pub use spoiled_tokens::Flaw;
 pub use verify::{Expected, NearMiss, UnmetCalls, Unverified};
 pub use worlds::NewWorld;
 
@@ -76,6 +78,10 @@ pub(crate) fn routes() -> Vec<Route> {
             "Signs a customer in, without asking for a password.",
             r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"customer_id": "cus_ravi"}'"#)
             .fails(&[Code::NotFound]),
+        post("/mock/tokens", CONTROL, spoiled_tokens::create,
+            "A token that must be refused, for what its `flaw` is: a real one, which differs from a good one in nothing else.",
+            r#"-H "Authorization: Bearer $CLOUDNESTLE_CONTROL_TOKEN" --json '{"flaw": "expired", "customer_id": "cus_ravi", "solution_id": "sol_faiss_search"}'"#)
+            .fails(&[Code::Forbidden, Code::NotFound, Code::TierNotOffered]),
         get("/mock/clock", CONTROL, clock::read,
             "What the server's clock shows, how it goes, and what is due next.", AUTH),
         post("/mock/clock", CONTROL, clock::change,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::{Answer, FAISS, NOTES, TestServer, both, claims, in_memory};
 use cloudnestle_marketplace::model::{Jwks, Secret, TokenPair};
-use cloudnestle_mock_server::MockServer;
+use cloudnestle_mock_server::{Flaw, MockServer};
 use serde_json::{Value, json};
 
 async fn refresh(server: &TestServer, token: &Secret) -> Answer {
@@ -243,5 +243,31 @@ async fn a_revoked_token_and_its_family_are_dead_at_once() {
         refresh(&server, &second.refresh_token).await.is_problem(401, "refresh_token_invalid");
         let context = server.call("GET /api/user-context", &first.access_token, Value::Null).await;
         context.is_problem(401, "token_revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_made_to_be_refused_is_refused_for_what_is_wrong_with_it() {
+    for server in both().await {
+        for (flaw, code) in [
+            (Flaw::Expired, "token_expired"),
+            (Flaw::NotYetValid, "token_not_yet_valid"),
+            (Flaw::Revoked, "token_revoked"),
+            (Flaw::WrongSolution, "token_wrong_solution"),
+            (Flaw::WrongIssuer, "token_wrong_issuer"),
+            (Flaw::UnknownKey, "token_key_unknown"),
+            (Flaw::BadSignature, "token_signature_invalid"),
+            (Flaw::Malformed, "token_malformed"),
+        ] {
+            let token = server.spoiled_token(flaw, "cus_ravi", FAISS).await.expect("a token");
+            let told = server.validate(&token).await;
+            assert_eq!((&told["valid"], &told["code"]), (&json!(false), &json!(code)), "{flaw:?}");
+            let body = json!({"flaw": flaw, "customer_id": "cus_ravi", "solution_id": FAISS});
+            let token = server.control("POST /mock/tokens", body).await.body["token"].clone();
+            let told = server.validate(&Secret::new(token.as_str().expect("a token"))).await;
+            assert_eq!(told["code"], code, "{flaw:?}");
+        }
+        let body = json!({"flaw": "expired", "customer_id": "cus_nobody", "solution_id": FAISS});
+        assert!(server.control("POST /mock/tokens", body).await.status >= 400);
     }
 }

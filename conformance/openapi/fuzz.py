@@ -1,8 +1,9 @@
-"""Tests the server against the OpenAPI document it gives out: `fuzz.py [SECONDS]`.
+"""Tests the server against the OpenAPI document it gives out: `fuzz.py [SECONDS [SEED]]`.
 
 Requests are drawn from the document, broken on purpose, and chained by its links. No answer may be one the
 document does not name, none a 5xx, and every call must have been answered with a 2xx at least once. Calls
-of /mock come last, for they change the world the others are played in.
+of /mock come last, for they change the world the others are played in. Without a seed the requests are the
+same ones each time, as far as time allows: whoever looks for new ones brings another.
 """
 
 import json
@@ -17,6 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 URL = os.environ["CLOUDNESTLE_URL"]
 CONTROL = os.environ["CLOUDNESTLE_CONTROL_TOKEN"]
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 90
+SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 
 
 def control(path: str, body: dict) -> dict:
@@ -38,7 +41,8 @@ def fuzz(seconds: int, *which: str) -> dict[str, dict[str, int]]:
             "SCHEMATHESIS_HOOKS": "hooks",
         }
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")]
-        command += ["run", f"{URL}/openapi.json", "--no-color", f"--max-time={seconds}", *which]
+        command += ["run", f"{URL}/openapi.json", "--no-color", f"--max-time={seconds}", f"--seed={SEED}"]
+        command += which
         if subprocess.run(command, cwd=folder, env=environment).returncode != 0:
             sys.exit("the server and its document disagree, as told above")
         return json.loads(reached.read_text())
@@ -63,15 +67,14 @@ def snapshots() -> dict[str, dict[str, int]]:
     return reached
 
 
-seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 90
 for callers in ["key", "token", "open", "sign_in"]:
     control("/mock/rate-limits", {"callers": callers, "per_second": 1_000_000, "burst": 1_000_000})
-reached = fuzz(seconds * 2 // 3, "--exclude-path-regex=^/mock")
+reached = fuzz(SECONDS * 2 // 3, "--exclude-path-regex=^/mock")
 # schemathesis leaves the document itself alone, having read it.
 reached |= {"GET /openapi.json": {"200": 1}}
 reached |= snapshots()
 # What was reached on purpose stays, where schemathesis has not been as lucky.
-reached = fuzz(seconds // 3, "--include-path-regex=^/mock", "--phases=examples,coverage,fuzzing") | reached
+reached = fuzz(SECONDS // 3, "--include-path-regex=^/mock", "--phases=examples,coverage,fuzzing") | reached
 
 with urllib.request.urlopen(f"{URL}/openapi.json") as answer:
     paths = json.load(answer)["paths"]

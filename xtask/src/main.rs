@@ -24,6 +24,7 @@ mod sizes;
 mod typescript;
 mod wasm;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -112,7 +113,11 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
-    match Door::parse().command {
+    run(Door::parse().command).with_context(|| format!("in the step “{}”", shell::last_step()))
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Demo { keep, node, python } => demo::run(keep, node, python),
         Command::Test { fuzz } => {
             crash::strace()?;

@@ -2,12 +2,21 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+
+static STEP: Mutex<String> = Mutex::new(String::new());
 
 /// Says what comes next.
 pub(crate) fn step(what: &str) {
     println!("\n── {what}");
+    what.clone_into(&mut STEP.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// What was said last to come next.
+pub(crate) fn last_step() -> String {
+    STEP.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Runs a command, its output passed through; an error if it fails.

@@ -121,7 +121,11 @@ impl Writer {
                 sdk.close(CLOSED_WITHIN).await;
             }
             Ending::Return => {}
-            Ending::Panic => panic!("as a program may"),
+            Ending::Panic => {
+                // Meant, and nothing to be read in the log of a test.
+                std::panic::set_hook(Box::new(|_| {}));
+                panic!("as a program may")
+            }
             Ending::Exit => std::process::exit(0),
             Ending::Abort => std::process::abort(),
             Ending::Never => std::future::pending().await,

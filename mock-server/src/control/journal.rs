@@ -50,7 +50,7 @@ pub struct Search {
     /// Calls after this number alone.
     after: Option<u64>,
     /// The most that are answered, the oldest first.
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// What is in the body that was sent or answered, as it is shown: without secrets.
     #[serde(rename = "body~")]
     #[param(rename = "body~")]
@@ -104,7 +104,7 @@ impl Search {
     }
 
     /// At most so many, the oldest first.
-    pub fn limit(mut self, calls: usize) -> Search {
+    pub fn limit(mut self, calls: u32) -> Search {
         self.limit = Some(calls);
         self
     }
@@ -113,6 +113,10 @@ impl Search {
     pub fn body_contains(mut self, text: impl Into<String>) -> Search {
         self.body = Some(text.into());
         self
+    }
+
+    fn limit_or_all(&self) -> usize {
+        self.limit.map_or(usize::MAX, |calls| calls as usize)
     }
 
     /// Whether it is a call of those, as far as can be said without looking into it.
@@ -195,7 +199,7 @@ fn look_through(
 /// The calls that are searched for, whole.
 pub(super) fn find(market: &Market, search: &Search) -> Vec<JournalCall> {
     let redactor = Redactor::new(&market.world.random, &market.url);
-    let found = look_through(market, search).flatten().take(search.limit.unwrap_or(usize::MAX));
+    let found = look_through(market, search).flatten().take(search.limit_or_all());
     let whole = found.map(|(it, call)| call.unwrap_or_else(|| reading::read(&it, &redactor)));
     whole.collect()
 }
@@ -221,7 +225,7 @@ pub(super) async fn list(
     Query(search): Query<Search>,
 ) -> Json<JournalAnswer> {
     let redactor = Redactor::new(&market.world.random, &market.url);
-    let limit = search.limit.unwrap_or(usize::MAX);
+    let limit = search.limit_or_all();
     let mut entries = Vec::new();
     for (n, found) in look_through(&market, &search).enumerate() {
         if entries.len() >= limit {

@@ -344,6 +344,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_sends_a_number_is_told_how_large_it_may_be() {
+        let document = document();
+        let mut numbers = 0;
+        for (operation, described) in operations(&document) {
+            walk(&described["parameters"], &mut |schema| {
+                if schema.get("type").is_some_and(|it| it.to_string().contains("integer")) {
+                    numbers += 1;
+                    assert!(schema.contains_key("maximum"), "{operation}: {schema:?}");
+                }
+            });
+        }
+        assert!(numbers > 3, "{numbers}");
+    }
+
+    #[test]
     fn what_rust_alone_has_is_not_in_the_document() {
         let text = document().to_string();
         for rust in ["[`", "```", "`None`", "Some(", "Code::", "\"unknown\""] {
